@@ -1,0 +1,51 @@
+import { OpsError } from './errors.js';
+import type { TenantId } from './ids.js';
+import type { BaseSchema } from './profiles.js';
+
+/**
+ * The names an operation gives to things outside. All of them go one way: from a tenant to a name. Nothing here, or
+ * anywhere else, reads a tenant out of a name: `frame_acme_corp` and `acme_corp` end alike, and with
+ * `video_colpali_smol500_mv` as a base both would own the same schema. Ownership is a row of `tenant_schemas`.
+ */
+
+/** Vespa document namespace of video segments, as in the original's `id:content:<schema>::…`. */
+export const CONTENT_NAMESPACE = 'content';
+/** Vespa document namespace of memories. */
+export const MEMORY_NAMESPACE = 'memory_content';
+
+/** A file name must hold `<schema>.sd` in 255 bytes. */
+const MAX_SCHEMA_NAME = 251;
+
+/** `<base>_<tenant>`: what the guide calls the tenant's schema. */
+export function tenantSchemaName(base: BaseSchema, tenant: TenantId): string {
+  const name = `${base}_${tenant}`;
+  if (name.length > MAX_SCHEMA_NAME)
+    throw new OpsError('InvalidInput', `schema name ${name} is over ${MAX_SCHEMA_NAME} bytes`);
+  return name;
+}
+
+export function phoenixProjectName(tenant: TenantId): string {
+  return `${tenant}_project`;
+}
+
+/**
+ * Java's `String.hashCode`, a signed 32-bit number. Vespa keys document types by it: two schema names with one hash
+ * (`tAa`, `tBB`) make every later deploy of the whole package fail, so the registry keeps hashes unique.
+ */
+export function javaHashCode(text: string): number {
+  let hash = 0;
+  for (let i = 0; i < text.length; i++) hash = (Math.imul(hash, 31) + text.charCodeAt(i)) | 0;
+  return hash;
+}
+
+/** Workflow ids: business ids, so that a second start finds the first. */
+export const workflowIds = {
+  createTenant: (tenant: TenantId) => `tenant/${tenant}/create`,
+  retention: (tenant: TenantId) => `tenant/${tenant}/retention`,
+  purge: (tenant: TenantId) => `tenant/${tenant}/purge`,
+  ingest: (tenant: TenantId, run: string) => `tenant/${tenant}/ingest/${run}`,
+  vespaApplication: (cluster: string) => `vespa/${cluster}/application`,
+} as const;
+
+/** Task queues: `control` runs short activities and all workflows, `data` runs ffmpeg, encoding, feeding, backup. */
+export const TASK_QUEUES = { control: 'control', data: 'data' } as const;

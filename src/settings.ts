@@ -1,0 +1,65 @@
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+
+/**
+ * Where everything is. The one place that reads the environment: a variable wins, else the embedded stack that
+ * `cvops up` left running in `.cvops/stack.json`, else the usual local port.
+ */
+export interface Settings {
+  /** Folder of the embedded stack's state; `CVOPS_HOME`, else `.cvops` in the working directory. */
+  readonly home: string;
+  readonly temporalAddress: string;
+  readonly temporalNamespace: string;
+  readonly temporalUiUrl: string;
+  readonly databaseUrl: string;
+  readonly phoenixUrl: string;
+  readonly vespaUrl: string;
+  readonly vespaConfigUrl: string;
+  /** Names the Vespa application in workflow ids; one per Vespa cluster. */
+  readonly vespaCluster: string;
+  /** Multi-vector endpoint; empty: the embedded encoder. */
+  readonly encoderUrl: string;
+  readonly encoderModel: string;
+  /** Reference (`env:NAME`, `file:PATH`) to the endpoint's bearer token; empty: none. */
+  readonly encoderToken: string;
+  readonly logLevel: string;
+}
+
+/** Addresses of a running embedded stack, as `cvops up` writes them. */
+export interface StackAddresses {
+  readonly temporalAddress: string;
+  readonly temporalUiUrl: string;
+  readonly databaseUrl: string;
+  readonly phoenixUrl: string;
+  readonly vespaUrl: string;
+  readonly vespaConfigUrl: string;
+}
+
+export function loadSettings(env: NodeJS.ProcessEnv = process.env): Settings {
+  const home = path.resolve(env['CVOPS_HOME'] ?? '.cvops');
+  const stack = readStack(home);
+  return {
+    home,
+    temporalAddress: env['TEMPORAL_ADDRESS'] || stack?.temporalAddress || '127.0.0.1:7233',
+    temporalNamespace: env['TEMPORAL_NAMESPACE'] || 'default',
+    temporalUiUrl: env['TEMPORAL_UI_URL'] || stack?.temporalUiUrl || 'http://127.0.0.1:8233',
+    databaseUrl: env['DATABASE_URL'] || stack?.databaseUrl || 'postgresql://postgres@127.0.0.1:5432/cvops',
+    phoenixUrl: env['PHOENIX_URL'] || stack?.phoenixUrl || 'http://127.0.0.1:6006',
+    vespaUrl: env['VESPA_URL'] || stack?.vespaUrl || 'http://127.0.0.1:8080',
+    vespaConfigUrl: env['VESPA_CONFIG_URL'] || stack?.vespaConfigUrl || 'http://127.0.0.1:19071',
+    vespaCluster: env['VESPA_CLUSTER'] || 'default',
+    encoderUrl: env['ENCODER_URL'] ?? '',
+    encoderModel: env['ENCODER_MODEL'] ?? '',
+    encoderToken: env['ENCODER_TOKEN_REF'] ?? '',
+    logLevel: env['LOG_LEVEL'] || 'info',
+  };
+}
+
+export function stackFile(home: string): string {
+  return path.join(home, 'stack.json');
+}
+
+function readStack(home: string): StackAddresses | undefined {
+  const file = stackFile(home);
+  return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as StackAddresses) : undefined;
+}
