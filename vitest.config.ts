@@ -1,13 +1,17 @@
 import { defineConfig } from 'vitest/config';
 
 // `unit` needs nothing but Node; the others start real servers and share them through globalSetup files.
+/** Real servers on a shared machine answer when they can: what matters is that the state is reached. */
+const expect = { poll: { timeout: 30_000 } };
+
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 30_000 } },
+      { test: { name: 'unit', expect, include: ['test/unit/**/*.test.ts'], testTimeout: 30_000 } },
       {
         test: {
           name: 'workflows',
+          expect,
           include: ['test/workflows/**/*.test.ts', 'test/replay/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
@@ -17,6 +21,7 @@ export default defineConfig({
       {
         test: {
           name: 'integration',
+          expect,
           include: ['test/integration/**/*.test.ts', 'test/faults/**/*.test.ts', 'test/browser/**/*.test.ts'],
           testTimeout: 300_000,
           hookTimeout: 300_000,

@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 
 /**
@@ -23,6 +24,8 @@ export interface Settings {
   /** Reference (`env:NAME`, `file:PATH`) to the endpoint's bearer token; empty: none. */
   readonly encoderToken: string;
   readonly logLevel: string;
+  /** Who asks, as the operation row names them: `CVOPS_PRINCIPAL`, else the operating system's user. */
+  readonly principal: string;
 }
 
 /** Addresses of a running embedded stack, as `cvops up` writes them. */
@@ -52,6 +55,7 @@ export function loadSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     encoderModel: env['ENCODER_MODEL'] ?? '',
     encoderToken: env['ENCODER_TOKEN_REF'] ?? '',
     logLevel: env['LOG_LEVEL'] || 'info',
+    principal: env['CVOPS_PRINCIPAL'] || userName(),
   };
 }
 
@@ -62,4 +66,13 @@ export function stackFile(home: string): string {
 function readStack(home: string): StackAddresses | undefined {
   const file = stackFile(home);
   return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as StackAddresses) : undefined;
+}
+
+function userName(): string {
+  try {
+    return os.userInfo().username;
+  } catch {
+    // No entry in the password file, as in many containers.
+    return `uid-${process.getuid?.() ?? 'unknown'}`;
+  }
 }

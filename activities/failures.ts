@@ -1,0 +1,34 @@
+import { ApplicationFailure } from '@temporalio/activity';
+import { OpsError } from '../src/domain/errors.js';
+
+type Activities = Record<string, (...args: never[]) => Promise<unknown>>;
+
+/**
+ * The activity boundary. Code below throws `OpsError` for what is expected (bad input, wrong state, refused); here it
+ * becomes a typed failure that Temporal neither retries nor counts as an error. Everything else is left to the retry
+ * policy.
+ */
+export function typedFailures<T extends Activities>(activities: T): T {
+  const wrapped = Object.entries(activities).map(([name, run]) => [
+    name,
+    async (...args: never[]) => {
+      try {
+        return await run(...args);
+      } catch (error) {
+        throw toFailure(error);
+      }
+    },
+  ]);
+  return Object.fromEntries(wrapped) as T;
+}
+
+export function toFailure(error: unknown): unknown {
+  if (!(error instanceof OpsError)) return error;
+  return ApplicationFailure.create({
+    type: error.type,
+    message: error.message,
+    nonRetryable: true,
+    category: 'BENIGN',
+    details: [{ hint: error.hint }],
+  });
+}

@@ -1,0 +1,125 @@
+import type { Command } from 'commander';
+import { Option } from 'commander';
+import { CvopsClient } from '../client/index.js';
+import type { OperationHandle } from '../client/operations.js';
+import { OpsError } from '../domain/errors.js';
+import { loadSettings } from '../settings.js';
+import { EXIT, ExitWith, type Format, ProgressLine, note } from './output.js';
+
+export interface CommonOptions {
+  readonly output: Format;
+}
+
+export interface WaitOptions extends CommonOptions {
+  readonly wait: boolean;
+  /** Seconds; 0 waits for ever. */
+  readonly timeout: number;
+  readonly reason: string;
+  readonly dryRun: boolean;
+}
+
+export function withOutput(command: Command): Command {
+  return command.addOption(
+    new Option('-o, --output <format>', 'table or json').choices(['table', 'json']).default('table'),
+  );
+}
+
+/** The options every command has that starts an operation. */
+export function withWait(command: Command): Command {
+  return withOutput(command)
+    .option('--wait', 'wait for the end (default)', true)
+    .option('--no-wait', 'return as soon as it is started')
+    .option('--timeout <seconds>', 'stop waiting after this long and exit 9; 0: never', wholeNumber, 0)
+    .option('--reason <text>', 'why, for the audit log', '')
+    .option('--dry-run', 'print what would be done, do nothing', false);
+}
+
+export function wholeNumber(text: string): number {
+  if (/^[0-9]{1,9}$/.test(text)) return Number(text);
+  throw new OpsError('InvalidInput', `not a whole number: ${JSON.stringify(text.slice(0, 40))}`);
+}
+
+export async function withClient<T>(work: (client: CvopsClient) => Promise<T>): Promise<T> {
+  const client = await CvopsClient.connect(loadSettings());
+  try {
+    return await work(client);
+  } finally {
+    await client.close();
+  }
+}
+
+/**
+ * Waits for an operation with live progress. Ctrl-C and `--timeout` only stop the waiting: the operation is Temporal's,
+ * not this process's.
+ *
+ * @returns undefined with `--no-wait`
+ */
+export async function follow<T>(handle: OperationHandle<T>, options: WaitOptions): Promise<T | undefined> {
+  note(`operation ${handle.operation}\n  ${handle.uiUrl}`);
+  if (!options.wait) return undefined;
+
+  const progress = new ProgressLine();
+  const stop = new AbortController();
+  const detached = new Promise<never>((_, reject) => {
+    const leave = (code: number, why: string) => {
+      progress.end();
+      note(`${why}; it goes on. Follow it with: cvops op watch ${handle.operation}`);
+      reject(new ExitWith(code));
+    };
+    const onInterrupt = () => leave(EXIT.detached, 'detached');
+    process.once('SIGINT', onInterrupt);
+    const timer =
+      options.timeout > 0
+        ? setTimeout(() => leave(EXIT.timeout, 'still running'), options.timeout * 1000)
+        : undefined;
+    stop.signal.addEventListener('abort', () => {
+      process.off('SIGINT', onInterrupt);
+      clearTimeout(timer);
+    });
+  });
+  const showing = showProgress(handle, progress, stop.signal);
+  try {
+    return await Promise.race([handle.result(), detached]);
+  } finally {
+    stop.abort();
+    await showing;
+    progress.end();
+  }
+}
+
+async function showProgress(
+  handle: OperationHandle<unknown>,
+  progress: ProgressLine,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    const details = await handle.currentDetails();
+    if (signal.aborted) return;
+    if (details) progress.show(oneLine(details));
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, 1000);
+      signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
+    });
+  }
+}
+
+/** The UI's Markdown on one line: a table becomes `head value` pairs, a check list its last item under way. */
+export function oneLine(markdown: string): string {
+  const lines = markdown.split('\n').filter((line) => line.trim() !== '');
+  const title = (lines[0] ?? '').replace(/[*`]/g, '');
+  const rows = lines.filter((line) => line.startsWith('|') && !/^\|[-|]+\|$/.test(line)).map(cells);
+  if (rows.length >= 2)
+    return `${title} · ${rows[0]!.map((head, i) => `${head} ${rows[1]![i] ?? ''}`).join(' · ')}`;
+  const items = lines.filter((line) => line.startsWith('- ['));
+  const doing = items.filter((line) => line.startsWith('- [ ]')).map((line) => line.slice(6));
+  return items.length > 0
+    ? `${title} · ${items.length - doing.length} done${doing.length > 0 ? ` · ${doing.join(', ')}` : ''}`
+    : title;
+}
+
+function cells(row: string): string[] {
+  return row
+    .split('|')
+    .slice(1, -1)
+    .map((cell) => cell.trim());
+}

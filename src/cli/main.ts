@@ -1,0 +1,68 @@
+import { Command, CommanderError } from 'commander';
+import { addIngestCommand } from './ingest.js';
+import { addOperationCommands } from './operations.js';
+import { EXIT, type Format, reportError } from './output.js';
+import { addDemoCommand } from './demo.js';
+import { addSchemaCommands } from './schemas.js';
+import { addSearchCommand } from './search.js';
+import { addStackCommands } from './stack.js';
+import { addTenantCommands } from './tenants.js';
+
+/** Builds the command tree; the reference in `docs/` and shell completion are made from it. */
+export function buildProgram(): Command {
+  const program = new Command('cvops')
+    .description('Durable operations for multi-tenant video search')
+    .showHelpAfterError('(add --help for the options)')
+    .showSuggestionAfterError();
+  addStackCommands(program);
+  addTenantCommands(program);
+  addSchemaCommands(program);
+  addIngestCommand(program);
+  addSearchCommand(program);
+  addOperationCommands(program);
+  addDemoCommand(program);
+  program.addHelpText(
+    'after',
+    `
+Exit codes: 0 done, 1 failed, 2 usage, 3 partly done, 4 denied, 5 not found, 6 wrong state or conflict, 7 quota,
+8 a verification failed, 9 still running when the timeout ended, 130 detached.`,
+  );
+  forAll(program, (command) => command.exitOverride());
+  return program;
+}
+
+/** Runs one command line and sets the process's exit code. */
+export async function main(argv: readonly string[]): Promise<void> {
+  try {
+    await buildProgram().parseAsync([...argv]);
+  } catch (error) {
+    process.exitCode =
+      error instanceof CommanderError ? usageExit(error, argv) : reportError(formatOf(argv), error);
+  }
+}
+
+/** commander has printed its own message; with `-o json` the contract's form goes beside it. */
+function usageExit(error: CommanderError, argv: readonly string[]): number {
+  if (error.exitCode === 0) return EXIT.done;
+  if (formatOf(argv) === 'json') {
+    process.stderr.write(
+      `${JSON.stringify({ error: { code: 'InvalidInput', message: error.message, hint: 'cvops --help' } })}\n`,
+    );
+  }
+  return EXIT.usage;
+}
+
+/** The wish for JSON holds for errors too, also for those found before the options were parsed. */
+function formatOf(argv: readonly string[]): Format {
+  const at = argv.findIndex((arg) => arg === '-o' || arg === '--output');
+  return argv[at + 1] === 'json' && at >= 0
+    ? 'json'
+    : argv.some((arg) => /^(-o|--output=)json$/.test(arg))
+      ? 'json'
+      : 'table';
+}
+
+function forAll(command: Command, apply: (command: Command) => void): void {
+  apply(command);
+  for (const child of command.commands) forAll(child, apply);
+}

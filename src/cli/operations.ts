@@ -1,0 +1,76 @@
+import type { Command } from 'commander';
+import { parseOperationId, parseTenantId } from '../domain/ids.js';
+import {
+  type CommonOptions,
+  type WaitOptions,
+  follow,
+  wholeNumber,
+  withClient,
+  withOutput,
+} from './context.js';
+import { EXIT, ExitWith, answer, table } from './output.js';
+
+export function addOperationCommands(program: Command): void {
+  const op = program.command('op').description('operations: what runs and what ran');
+
+  withOutput(
+    op
+      .command('list')
+      .description('newest first')
+      .option('--tenant <id>')
+      .option('--limit <n>', 'rows at most', wholeNumber, 50),
+  ).action(async (options: CommonOptions & { tenant?: string; limit: number }) => {
+    const tenant = options.tenant === undefined ? undefined : parseTenantId(options.tenant);
+    await withClient(async (client) => {
+      const operations = await client.listOperations(tenant, options.limit);
+      answer(options.output, { operations }, () =>
+        table(
+          ['OPERATION', 'KIND', 'TENANT', 'STATE', 'STARTED', 'BY'],
+          operations.map((o) => [o.operation, o.kind, o.tenant, o.state, o.startedAt, o.principal]),
+        ),
+      );
+    });
+  });
+
+  withOutput(op.command('show <operation>').description('one operation, with its failures')).action(
+    async (id: string, options: CommonOptions) => {
+      const operation = parseOperationId(id);
+      await withClient(async (client) => {
+        const shown = await client.showOperation(operation);
+        answer(options.output, shown, () => JSON.stringify(shown, null, 2));
+      });
+    },
+  );
+
+  withOutput(
+    op
+      .command('watch <operation>')
+      .description('follow an operation to its end')
+      .option('--timeout <seconds>', 'exit 9 after this long; 0: never', wholeNumber, 0),
+  ).action(async (id: string, options: CommonOptions & { timeout: number }) => {
+    const operation = parseOperationId(id);
+    await withClient(async (client) => {
+      const handle = await client.operationHandle(operation);
+      const waiting: WaitOptions = { ...options, wait: true, reason: '', dryRun: false };
+      await follow(handle, waiting);
+      const shown = await client.showOperation(operation);
+      answer(options.output, shown, () => `${shown.kind} of ${shown.tenant}: ${shown.state}`);
+      if (shown.state === 'completed_with_failures') throw new ExitWith(EXIT.partly);
+      if (shown.state !== 'completed') throw new ExitWith(EXIT.failed);
+    });
+  });
+
+  withOutput(
+    op.command('cancel <operation>').description('ask an operation to stop; it cleans up after itself'),
+  ).action(async (id: string, options: CommonOptions) => {
+    const operation = parseOperationId(id);
+    await withClient(async (client) => {
+      await client.cancelOperation(operation);
+      answer(
+        options.output,
+        { operation, requested: true },
+        () => `asked ${operation} to stop; follow it with: cvops op watch ${operation}`,
+      );
+    });
+  });
+}

@@ -1,0 +1,64 @@
+import { z } from 'zod';
+import { baseSchema, incarnation, operationId, principal, profileName, reason, tenantId } from './common.js';
+
+/** Input of the workflow `createTenant`. */
+export const createTenantInput = z.strictObject({
+  tenant: tenantId,
+  /** New for each create: what a former life of the id left behind stays invisible. */
+  incarnation,
+  operation: operationId,
+  template: z.string(),
+  /** `--set key=value`, still as text: the template gives the type. */
+  overrides: z.record(z.string(), z.string()),
+  profiles: z.array(profileName).min(1),
+  /** Names the `vespaApplication` workflow that deploys the schemas. */
+  cluster: z.string().min(1),
+  principal,
+  reason,
+});
+export type CreateTenantInput = z.infer<typeof createTenantInput>;
+
+/** Result of `createTenant`, and what `cvops tenant create` answers with. */
+export const createTenantResult = z.object({
+  tenant: tenantId,
+  incarnation,
+  state: z.literal('active'),
+  schemas: z.array(z.string()),
+  phoenixProject: z.string(),
+  operation: operationId,
+});
+export type CreateTenantResult = z.infer<typeof createTenantResult>;
+
+/**
+ * One tenant's wish to `vespaApplication`: base schemas to put into the package or take out of it. The rows of
+ * `tenant_schemas` are the truth; a request only names them.
+ */
+export const schemaChangeRequest = z.strictObject({
+  /** The same wish asked twice has the same id and is carried out once. */
+  id: z.string().min(1),
+  tenant: tenantId,
+  incarnation,
+  add: z.array(baseSchema),
+  remove: z.array(baseSchema),
+  /** Workflow that gets the signal `schemasChanged`; absent when the asker used the update and waits for its answer. */
+  replyTo: z.string().optional(),
+});
+export type SchemaChangeRequest = z.infer<typeof schemaChangeRequest>;
+
+export interface SchemaChangeOutcome {
+  readonly id: string;
+  readonly ok: boolean;
+  /** Generation of the application that holds the change; a Vespa session id. */
+  readonly generation: number;
+  readonly error?: { readonly type: string; readonly message: string };
+}
+
+/** Query `status` of `vespaApplication`. */
+export interface ApplicationStatus {
+  /** Packages activated since this entity began. */
+  readonly deploys: number;
+  readonly requests: number;
+  readonly waiting: number;
+  readonly deploying: number;
+  readonly generation: number;
+}

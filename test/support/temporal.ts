@@ -1,0 +1,3 @@
+export async function temporalExecutable(): Promise<string> {
+  return process.env['TEMPORAL_CLI_PATH'] ?? 'temporal';
+}

@@ -1,0 +1,64 @@
+import { fileURLToPath } from 'node:url';
+import { Client } from '@temporalio/client';
+import { TestWorkflowEnvironment } from '@temporalio/testing';
+import { type BundleOptions, DefaultLogger, Runtime, Worker, bundleWorkflowCode } from '@temporalio/worker';
+import type { ApplicationActivities, IngestActivities, TenantActivities } from '../../activities/types.js';
+import { TASK_QUEUES } from '../../src/domain/naming.js';
+import { SEARCH_ATTRIBUTES } from '../../src/domain/searchAttributes.js';
+import { temporalExecutable } from './temporal.js';
+
+export type FakeActivities = Partial<TenantActivities & ApplicationActivities & IngestActivities>;
+
+const silent: NonNullable<BundleOptions['logger']> = {
+  log() {},
+  trace() {},
+  debug() {},
+  info() {},
+  warn() {},
+  error() {},
+};
+const bundle = bundleWorkflowCode({
+  workflowsPath: fileURLToPath(new URL('../../workflows/index.ts', import.meta.url)),
+  logger: silent,
+});
+
+Runtime.install({ logger: new DefaultLogger('ERROR') });
+
+/** A real dev server, the real workflow bundle, and activities of the test's choice on both task queues. */
+export class WorkflowBench {
+  private constructor(
+    readonly env: TestWorkflowEnvironment,
+    readonly client: Client,
+  ) {}
+
+  static async start(): Promise<WorkflowBench> {
+    const env = await TestWorkflowEnvironment.createLocal({
+      server: {
+        executable: { type: 'existing-path', path: await temporalExecutable() },
+        searchAttributes: Object.values(SEARCH_ATTRIBUTES),
+      },
+    });
+    return new WorkflowBench(env, env.client);
+  }
+
+  /** Runs `work` while workers for both queues run. A plain error in workflow code fails the run instead of hanging it. */
+  async withWorkers<T>(activities: FakeActivities, work: (client: Client) => Promise<T>): Promise<T> {
+    const { code } = await bundle;
+    const common = {
+      connection: this.env.nativeConnection,
+      activities: activities as unknown as Record<string, () => Promise<unknown>>,
+    };
+    const control = await Worker.create({
+      ...common,
+      taskQueue: TASK_QUEUES.control,
+      workflowBundle: { code },
+      workflowFailureErrorTypes: { '*': ['Error'] },
+    });
+    const data = await Worker.create({ ...common, taskQueue: TASK_QUEUES.data });
+    return control.runUntil(() => data.runUntil(() => work(this.client)));
+  }
+
+  async stop(): Promise<void> {
+    await this.env.teardown();
+  }
+}

@@ -1,0 +1,24 @@
+import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
+import type { IngestProgress } from '../src/contracts/ingest.js';
+import type {
+  ApplicationStatus,
+  SchemaChangeOutcome,
+  SchemaChangeRequest,
+} from '../src/contracts/tenants.js';
+
+/**
+ * Asks `vespaApplication` for a change and returns when it is deployed, converged, or refused. A server allows 10
+ * updates in flight per workflow by default (`history.maxInFlightUpdates`), so this is for callers outside; workflows,
+ * of which there may be hundreds at once, send `requestSchemaChange` and are signalled back.
+ */
+export const changeSchemas = defineUpdate<SchemaChangeOutcome, [SchemaChangeRequest]>('changeSchemas');
+export const requestSchemaChange = defineSignal<[SchemaChangeRequest]>('requestSchemaChange');
+export const applicationStatus = defineQuery<ApplicationStatus>('status');
+
+/** `vespaApplication`'s answer to the workflow named in `replyTo`. */
+export const schemasChanged = defineSignal<[SchemaChangeOutcome]>('schemasChanged');
+
+export const pauseIngest = defineUpdate<IngestProgress>('pause');
+export const resumeIngest = defineUpdate<IngestProgress>('resume');
+export const setIngestConcurrency = defineUpdate<IngestProgress, [{ concurrency: number }]>('setConcurrency');
+export const ingestProgress = defineQuery<IngestProgress>('progress');

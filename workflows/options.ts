@@ -1,0 +1,76 @@
+import { type ActivityOptions, proxyActivities } from '@temporalio/workflow';
+import type { ApplicationActivities, IngestActivities, TenantActivities } from '../activities/types.js';
+import { TASK_QUEUES } from '../src/domain/naming.js';
+
+/**
+ * Timeouts and retries, one set a kind of work. Expected failures are non-retryable where they are thrown
+ * (`activities/failures.ts`), so a retry here is always for something that may pass.
+ */
+const registry: ActivityOptions = {
+  taskQueue: TASK_QUEUES.control,
+  startToCloseTimeout: '20s',
+  retry: { initialInterval: '500ms', backoffCoefficient: 2, maximumInterval: '15s' },
+  // The registry is the truth of every operation: without it none may be called done, so an outage is waited out.
+  scheduleToCloseTimeout: '1 day',
+};
+
+/** A call to an outside system that a saga may give up on and compensate. */
+const outside: ActivityOptions = {
+  taskQueue: TASK_QUEUES.control,
+  startToCloseTimeout: '1m',
+  scheduleToCloseTimeout: '10m',
+  retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '30s' },
+};
+
+/** Undoing must not be given up early: what is left behind would be nobody's. */
+const compensation: ActivityOptions = { ...outside, scheduleToCloseTimeout: '1 day' };
+
+/** One deploy of the application package with its convergence; heartbeats while it waits. */
+const deploy: ActivityOptions = {
+  taskQueue: TASK_QUEUES.control,
+  startToCloseTimeout: '15m',
+  heartbeatTimeout: '30s',
+  scheduleToCloseTimeout: '30m',
+  retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '30s' },
+};
+
+/** Reading a folder into the ledger. */
+const listing: ActivityOptions = {
+  taskQueue: TASK_QUEUES.data,
+  startToCloseTimeout: '6h',
+  heartbeatTimeout: '30s',
+  retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '1m', maximumAttempts: 20 },
+};
+
+/**
+ * One video from file to documents. The heartbeat timeout is how long a killed worker's video stays orphaned. The
+ * attempts bound how often one poisonous video is tried before it is `failed` in the ledger.
+ */
+const video: ActivityOptions = {
+  taskQueue: TASK_QUEUES.data,
+  startToCloseTimeout: '6h',
+  heartbeatTimeout: '15s',
+  retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '1m', maximumAttempts: 10 },
+};
+
+export const tenants = proxyActivities<TenantActivities>(registry);
+export const tenantResources = proxyActivities<TenantActivities>(outside);
+export const tenantCompensations = proxyActivities<TenantActivities>(compensation);
+export const application = proxyActivities<ApplicationActivities>(deploy);
+export const schemaRequests = proxyActivities<ApplicationActivities>(registry);
+export const ingestListing = proxyActivities<IngestActivities>(listing);
+export const ingestLedger = proxyActivities<IngestActivities>(registry);
+export const ingestVideo = proxyActivities<IngestActivities>(video);
+
+interface Titled<A extends unknown[], R> {
+  executeWithOptions(options: ActivityOptions, args: A): Promise<R>;
+}
+
+/** Calls an activity under a summary: the Temporal UI shows it instead of the bare type name. */
+export function titled<A extends unknown[], R>(
+  activity: Titled<A, R>,
+  summary: string,
+  ...args: A
+): Promise<R> {
+  return activity.executeWithOptions({ summary }, args);
+}
