@@ -1,0 +1,108 @@
+import { OpsError } from '../domain/errors.js';
+import type { Incarnation, TenantId } from '../domain/ids.js';
+import { javaHashCode, tenantSchemaName } from '../domain/naming.js';
+import type { BaseSchema } from '../domain/profiles.js';
+import { type Pool, type Queryable, transaction } from './database.js';
+
+/** The only proof of whose a physical schema is. */
+export interface SchemaRow {
+  readonly schemaName: string;
+  readonly tenant: TenantId;
+  readonly incarnation: Incarnation;
+  readonly baseSchema: BaseSchema;
+  readonly state: 'reserved' | 'deployed';
+  readonly generation: number | null;
+}
+
+const SELECT = `select s.schema_name as "schemaName", t.tenant, s.incarnation, s.base_schema as "baseSchema", s.state, s.generation
+  from tenant_schemas s join tenants t using (incarnation)`;
+
+export async function schemasOf(db: Queryable, incarnation: Incarnation): Promise<SchemaRow[]> {
+  const { rows } = await db.query<SchemaRow>(`${SELECT} where s.incarnation = $1 order by s.base_schema`, [
+    incarnation,
+  ]);
+  return rows;
+}
+
+export async function allSchemas(db: Queryable): Promise<SchemaRow[]> {
+  const { rows } = await db.query<SchemaRow>(`${SELECT} order by t.tenant, s.base_schema`);
+  return rows;
+}
+
+/**
+ * Claims the physical names of one life's schemas, all or none; again is fine.
+ *
+ * @throws OpsError `Conflict` naming what collides, by text or by Java `hashCode`
+ */
+export async function reserveSchemas(
+  pool: Pool,
+  tenant: TenantId,
+  incarnation: Incarnation,
+  bases: readonly BaseSchema[],
+): Promise<void> {
+  await transaction(pool, async (tx) => {
+    // In one order over all tenants, so that two that collide wait for each other instead of deadlocking.
+    const wanted = bases
+      .map((base) => ({ base, name: tenantSchemaName(base, tenant) }))
+      .toSorted((a, b) => (a.name < b.name ? -1 : 1));
+    for (const { base, name } of wanted) {
+      const hash = javaHashCode(name);
+      const { rows } = await tx.query<{ incarnation: Incarnation }>(
+        `insert into tenant_schemas (schema_name, java_hash, incarnation, base_schema, state) values ($1, $2, $3, $4, 'reserved')
+         on conflict do nothing returning incarnation`,
+        [name, hash, incarnation, base],
+      );
+      if (rows.length === 1) continue;
+      const { rows: holders } = await tx.query<{
+        schema_name: string;
+        incarnation: Incarnation;
+        base_schema: string;
+      }>(
+        'select schema_name, incarnation, base_schema from tenant_schemas where schema_name = $1 or java_hash = $2',
+        [name, hash],
+      );
+      const holder = holders[0];
+      if (holder?.incarnation === incarnation && holder.base_schema === base) continue;
+      const how =
+        holder?.schema_name === name
+          ? 'is taken'
+          : `has the same Java hash code as ${holder?.schema_name ?? 'another schema'}`;
+      throw new OpsError(
+        'Conflict',
+        `schema ${name} ${how}`,
+        'choose another tenant id: two such schemas cannot live in one application',
+      );
+    }
+  });
+}
+
+/** Marks what a deploy put into the package. */
+export async function markDeployed(
+  db: Queryable,
+  incarnation: Incarnation,
+  bases: readonly BaseSchema[],
+  generation: number,
+): Promise<void> {
+  await db.query(
+    `update tenant_schemas set state = 'deployed', generation = $3, deployed_at = now()
+     where incarnation = $1 and base_schema = any($2) and state = 'reserved'`,
+    [incarnation, bases, generation],
+  );
+}
+
+/** Gives names up after a deploy took the schemas out of the package. */
+export async function markRemoved(
+  db: Queryable,
+  incarnation: Incarnation,
+  bases: readonly BaseSchema[],
+): Promise<void> {
+  await db.query('delete from tenant_schemas where incarnation = $1 and base_schema = any($2)', [
+    incarnation,
+    bases,
+  ]);
+}
+
+/** Gives names up that never reached a package. */
+export async function releaseReserved(db: Queryable, incarnation: Incarnation): Promise<void> {
+  await db.query(`delete from tenant_schemas where incarnation = $1 and state = 'reserved'`, [incarnation]);
+}

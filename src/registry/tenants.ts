@@ -1,0 +1,115 @@
+import { OpsError } from '../domain/errors.js';
+import type { Incarnation, OperationId, TenantId } from '../domain/ids.js';
+import { type TenantState, type TenantVerb, requireState } from '../domain/states.js';
+import { type Pool, type Queryable, uniqueViolation } from './database.js';
+
+/** One life of a tenant id. Times in ISO 8601. */
+export interface TenantRow {
+  readonly tenant: TenantId;
+  readonly incarnation: Incarnation;
+  readonly state: TenantState;
+  readonly template: string;
+  readonly phoenixProject: string;
+  readonly memoryEnabled: boolean;
+  readonly createOperation: OperationId;
+  readonly createdAt: string;
+  readonly purgeAt: string | null;
+}
+
+const COLUMNS = `tenant, incarnation, state, template, phoenix_project as "phoenixProject", memory_enabled as "memoryEnabled",
+  create_operation as "createOperation", to_json(created_at)#>>'{}' as "createdAt", to_json(purge_at)#>>'{}' as "purgeAt"`;
+
+/** The present life of an id, else its last one. */
+export async function findTenant(db: Queryable, tenant: TenantId): Promise<TenantRow | undefined> {
+  const { rows } = await db.query<TenantRow>(
+    `select ${COLUMNS} from tenants where tenant = $1
+     order by (state not in ('purged', 'creation_failed')) desc, created_at desc limit 1`,
+    [tenant],
+  );
+  return rows[0];
+}
+
+/** @throws OpsError `NotFound` when the id never had a life */
+export async function getTenant(db: Queryable, tenant: TenantId): Promise<TenantRow> {
+  const row = await findTenant(db, tenant);
+  if (row) return row;
+  throw new OpsError('NotFound', `no tenant ${tenant}`, `create it with: cvops tenant create ${tenant}`);
+}
+
+/** The present life, in a state the verb may begin in. @throws OpsError `NotFound`, `WrongState` */
+export async function requireTenant(db: Queryable, tenant: TenantId, verb: TenantVerb): Promise<TenantRow> {
+  const row = await getTenant(db, tenant);
+  requireState(verb, tenant, row.state);
+  return row;
+}
+
+/** In order of the id; `after` is the last id of the page before. */
+export async function listTenants(
+  db: Queryable,
+  options: {
+    readonly state?: TenantState | undefined;
+    readonly after?: string;
+    readonly limit?: number;
+  } = {},
+): Promise<TenantRow[]> {
+  const { rows } = await db.query<TenantRow>(
+    `select ${COLUMNS} from (
+       select distinct on (tenant) * from tenants
+       order by tenant, (state not in ('purged', 'creation_failed')) desc, created_at desc
+     ) latest
+     where ($1::text is null or state = $1) and tenant::text > $2 order by tenant limit $3`,
+    [options.state ?? null, options.after ?? '', options.limit ?? 1000],
+  );
+  return rows;
+}
+
+/**
+ * Begins a life. The same operation again finds the row it made; another one finds a living tenant and is refused.
+ *
+ * @throws OpsError `WrongState` when the tenant exists
+ */
+export async function insertTenant(
+  tx: Queryable,
+  row: Pick<
+    TenantRow,
+    'tenant' | 'incarnation' | 'template' | 'phoenixProject' | 'memoryEnabled' | 'createOperation'
+  >,
+): Promise<void> {
+  try {
+    await tx.query(
+      `insert into tenants (tenant, incarnation, state, template, phoenix_project, memory_enabled, create_operation)
+       values ($1, $2, 'creating', $3, $4, $5, $6)`,
+      [row.tenant, row.incarnation, row.template, row.phoenixProject, row.memoryEnabled, row.createOperation],
+    );
+  } catch (error) {
+    if (uniqueViolation(error) === undefined) throw error;
+    // Lost to a concurrent create, which has committed: say what is there now.
+    throw new OpsError(
+      'WrongState',
+      `tenant ${row.tenant} exists`,
+      `see it with: cvops tenant show ${row.tenant}`,
+    );
+  }
+}
+
+/** Compare-and-set. @returns false when the life is in none of the `from` states (and not in `to` already) */
+export async function setTenantState(
+  db: Queryable,
+  incarnation: Incarnation,
+  from: readonly TenantState[],
+  to: TenantState,
+): Promise<boolean> {
+  const { rowCount } = await db.query(
+    `update tenants set state = $3, updated_at = case when state = $3 then updated_at else now() end
+     where incarnation = $1 and (state = any($2) or state = $3)`,
+    [incarnation, from, to],
+  );
+  return rowCount === 1;
+}
+
+export async function findIncarnation(db: Pool, incarnation: Incarnation): Promise<TenantRow | undefined> {
+  const { rows } = await db.query<TenantRow>(`select ${COLUMNS} from tenants where incarnation = $1`, [
+    incarnation,
+  ]);
+  return rows[0];
+}
