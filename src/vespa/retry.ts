@@ -1,0 +1,62 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
+/**
+ * What to do with each answer of document/v1. Our puts, removes and gets are idempotent (an id, a whole document, no
+ * condition), so even an unknown outcome may be tried again; the official clients give up on 500, 502, 504 and lose the
+ * document.
+ */
+export const RETRY_POLICY: Readonly<Record<'networkError' | number, 'retry' | 'blocked' | 'fail'>> = {
+  networkError: 'retry',
+  408: 'retry',
+  429: 'retry',
+  500: 'retry',
+  502: 'retry',
+  503: 'retry',
+  504: 'retry',
+  /** Feed block: memory or disk is short. It lifts by itself, but not in seconds: the caller parks. */
+  507: 'blocked',
+};
+
+export function policyFor(status: number | 'networkError'): 'retry' | 'blocked' | 'fail' {
+  return RETRY_POLICY[status] ?? 'fail';
+}
+
+/** The cluster takes no writes (507): wait longer than a retry would. */
+export class FeedBlocked extends Error {
+  override readonly name = 'FeedBlocked';
+}
+
+/** An operation that will not succeed by trying again; the message is the server's. */
+export class DocumentError extends Error {
+  override readonly name = 'DocumentError';
+
+  constructor(
+    readonly status: number,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/** Still failing when its budget was spent. */
+export class RetriesExhausted extends Error {
+  override readonly name = 'RetriesExhausted';
+}
+
+export interface RetryBudget {
+  /** Milliseconds from the first try. */
+  readonly totalMs: number;
+}
+
+export const DEFAULT_BUDGET: RetryBudget = { totalMs: 120_000 };
+
+/** Exponential with full jitter, from 50 ms to 5 s; a server's `Retry-After` in seconds wins. */
+export function backoffMs(attempt: number, retryAfter?: string): number {
+  const asked = Number(retryAfter);
+  if (retryAfter !== undefined && Number.isFinite(asked) && asked >= 0) return Math.min(asked * 1000, 60_000);
+  return Math.random() * Math.min(5_000, 50 * 2 ** attempt);
+}
+
+export async function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  await delay(ms, undefined, signal === undefined ? {} : { signal });
+}
