@@ -128,7 +128,7 @@ export async function* readBlocks(
       const read = await beforeStall(source.next(), options.stallMs, tool.kill);
       options.signal?.throwIfAborted();
       if (read.done) return;
-      for (let at = 0; at < read.value.length; ) {
+      for (let at = 0; at < read.value.length;) {
         const take = Math.min(bytes - filled, read.value.length - at);
         block.set(read.value.subarray(at, at + take), filled);
         at += take;
@@ -192,7 +192,12 @@ export function lastComplaint(stderr: string, file: string): string {
     .replaceAll(`file:${path.resolve(file)}: `, '')
     .replaceAll(path.resolve(file), 'file')
     .split(/[\r\n]+/)
-    .map((line) => line.replace(/\[[^\]]* @ 0x[0-9a-f]+\] ?/g, '').replace(/\p{Cc}/gu, ' ').trim())
+    .map((line) =>
+      line
+        .replace(/\[[^\]]* @ 0x[0-9a-f]+\] ?/g, '')
+        .replace(/\p{Cc}/gu, ' ')
+        .trim(),
+    )
     .filter((line) => line !== '');
   return (lines.at(-1) ?? 'no reason given').slice(0, 200);
 }

@@ -28,7 +28,8 @@ const DENSEST = 60;
 /**
  * Frames: segment `k` lasts `1 / fps` seconds and is shown by its middle. Chunks: `framesPerChunk` samples spread over
  * the whole chunk (the original takes the first ten seconds of thirty); a video shorter than a chunk gets them over its
- * length, a shorter last chunk gets fewer. What is too short at the end to hold a sample belongs to the segment before.
+ * length, a shorter last chunk gets fewer. What is
+ * too short at the end to hold a sample of its own belongs to the segment before.
  *
  * @param durationSeconds above zero
  * @param fps frames a second of the video; 0 when unknown
@@ -69,18 +70,25 @@ function planChunks(
   const sampleAt = (time: number) => Math.min(samples, Math.max(0, Math.ceil(time * perSecond - 0.5 - 1e-9)));
 
   const segments: PlannedSegment[] = [];
+  let covered = 0;
   for (let index = 0; ; index++) {
     const start = index * step;
     const end = Math.min(start + by.seconds, duration);
     const last = end >= duration;
     const firstSample = index === 0 ? 0 : sampleAt(start);
-    const count = (last ? samples : sampleAt(end)) - firstSample;
-    if (count > 0) {
-      segments.push({ index, start: micro(start), end: micro(end), firstSample, samples: count });
-    } else {
-      // Too short to hold a sample of its own.
-      const before = segments.pop();
-      if (before) segments.push({ ...before, end: micro(end) });
+    const endSample = last ? samples : sampleAt(end);
+    const before = segments.at(-1);
+    if (endSample > covered) {
+      segments.push({
+        index: segments.length,
+        start: micro(start),
+        end: micro(end),
+        firstSample,
+        samples: endSample - firstSample,
+      });
+      covered = endSample;
+    } else if (before) {
+      segments[segments.length - 1] = { ...before, end: micro(end) };
     }
     if (last) return { rate, samples, segments };
   }

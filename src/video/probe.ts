@@ -132,8 +132,10 @@ async function readHeaders(
     maxOutputBytes: 1 << 20,
   });
   if (code !== 0) {
-    if (/moov atom not found/.test(stderr)) throw rejected('truncated or damaged: it has no index (moov atom)');
-    if (/Invalid data found|whitelist|could not find codec parameters/i.test(stderr)) throw rejected('not a video');
+    if (/moov atom not found/.test(stderr))
+      throw rejected('truncated or damaged: it has no index (moov atom)');
+    if (/Invalid data found|whitelist|could not find codec parameters/i.test(stderr))
+      throw rejected('not a video');
     throw rejected(`not a video: ${lastComplaint(stderr, file)}`);
   }
   const found = JSON.parse(stdout.toString('utf8')) as {
@@ -151,8 +153,12 @@ function pickStream(streams: readonly ProbedStream[]): ProbedStream {
 }
 
 /** Some containers hold no duration (a stream that was recorded until the power went); then the packets are counted. */
-async function measureDuration(file: string, stream: number, signal: AbortSignal | undefined): Promise<number> {
-  const copy = ['-map', `0:${stream}`, '-c', 'copy', '-f', 'null', '-progress', 'pipe:1', 'pipe:2'];
+async function measureDuration(
+  file: string,
+  stream: number,
+  signal: AbortSignal | undefined,
+): Promise<number> {
+  const copy = ['-map', `0:${stream}`, '-c', 'copy', '-f', 'null', '-progress', 'pipe:1', '-'];
   const { stdout } = await runTool('ffmpeg', ['-nostdin', '-v', 'quiet', ...inputArguments(file), ...copy], {
     signal,
     timeoutMs: MEASURE_TIMEOUT_MS,
@@ -164,7 +170,9 @@ async function measureDuration(file: string, stream: number, signal: AbortSignal
 }
 
 function isTurned(stream: ProbedStream): boolean {
-  const angle = Number(stream.side_data_list?.find((d) => d.rotation !== undefined)?.rotation ?? stream.tags?.rotate);
+  const angle = Number(
+    stream.side_data_list?.find((d) => d.rotation !== undefined)?.rotation ?? stream.tags?.rotate,
+  );
   return Number.isFinite(angle) && Math.abs(angle % 180) === 90;
 }
 
