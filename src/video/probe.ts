@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { constants, createReadStream } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { OpsError } from '../domain/errors.js';
-import { missingBytes } from './boxes.js';
+import { walkBoxes } from './boxes.js';
 import { inputArguments, lastComplaint, runTool } from './ffmpeg.js';
 
 /** What a video is, as the file's own headers say. */
@@ -64,8 +64,8 @@ export async function probeVideo(
   options: { readonly signal?: AbortSignal | undefined } = {},
 ): Promise<VideoProbe> {
   options.signal?.throwIfAborted();
-  const sizeBytes = await checkFile(file);
-  const { streams, formatDuration } = await readHeaders(file, options.signal);
+  const { sizeBytes, isMp4 } = await checkFile(file);
+  const { streams, formatDuration } = await readHeaders(file, isMp4, options.signal);
   const stream = pickStream(streams);
   if (!stream.codec_name || stream.codec_name === 'unknown') throw rejected('unknown video codec');
   const { width = 0, height = 0 } = stream;
@@ -101,8 +101,8 @@ export async function hashFile(file: string, signal?: AbortSignal): Promise<stri
   return hash.digest('hex');
 }
 
-/** @returns the size in bytes of a file that can be read and is whole as far as its outermost boxes tell */
-async function checkFile(file: string): Promise<number> {
+/** That a file can be read, and is whole as far as its outermost boxes tell. */
+async function checkFile(file: string): Promise<{ sizeBytes: number; isMp4: boolean }> {
   let handle: FileHandle | undefined;
   try {
     // Without O_NONBLOCK, opening a named pipe waits for somebody to write to it.
@@ -111,9 +111,9 @@ async function checkFile(file: string): Promise<number> {
     if (stat.isDirectory()) throw rejected('unreadable: a folder, not a file');
     if (!stat.isFile()) throw rejected('unreadable: a device, pipe or socket, not a file');
     if (stat.size === 0) throw rejected('empty file');
-    const missing = await missingBytes(handle, stat.size);
+    const { isMp4, missing } = await walkBoxes(handle, stat.size);
     if (missing > 0) throw rejected(`truncated: ${missing} bytes are missing at its end`);
-    return stat.size;
+    return { sizeBytes: stat.size, isMp4 };
   } catch (error) {
     throw unreadable(error);
   } finally {
@@ -123,6 +123,7 @@ async function checkFile(file: string): Promise<number> {
 
 async function readHeaders(
   file: string,
+  isMp4: boolean,
   signal: AbortSignal | undefined,
 ): Promise<{ streams: ProbedStream[]; formatDuration: number | undefined }> {
   const args = ['-v', 'error', '-show_entries', ENTRIES, '-of', 'json', ...inputArguments(file)];
@@ -132,9 +133,9 @@ async function readHeaders(
     maxOutputBytes: 1 << 20,
   });
   if (code !== 0) {
-    if (/moov atom not found/.test(stderr))
+    if (isMp4 && /moov atom not found/.test(stderr))
       throw rejected('truncated or damaged: it has no index (moov atom)');
-    if (/Invalid data found|whitelist|could not find codec parameters/i.test(stderr))
+    if (!isMp4 || /Invalid data found|whitelist|could not find codec parameters/i.test(stderr))
       throw rejected('not a video');
     throw rejected(`not a video: ${lastComplaint(stderr, file)}`);
   }
