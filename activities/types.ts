@@ -79,6 +79,8 @@ export interface IngestActivities {
     readonly tenant: TenantId;
     readonly operation: OperationId;
     readonly profile: ProfileName;
+    /** What the ledger's paths are relative to. */
+    readonly folder: string;
     readonly item: number;
   }): Promise<{ state: 'stored' | 'unchanged' | 'failed'; documents: number }>;
   failItem(input: {

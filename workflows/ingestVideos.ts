@@ -177,12 +177,13 @@ class IngestRun {
   }
 
   private async ingest(item: number): Promise<void> {
-    const { tenant, operation, profile } = this.input;
+    const { tenant, operation, profile, folder } = this.input;
     try {
       const done = await titled(ingestVideo.ingestVideo, `video ${item} of ${this.total}`, {
         tenant,
         operation,
         profile,
+        folder,
         item,
       });
       this.counts[done.state]++;

@@ -17,6 +17,14 @@ export interface SchemaRow {
 const SELECT = `select s.schema_name as "schemaName", t.tenant, s.incarnation, s.base_schema as "baseSchema", s.state, s.generation
   from tenant_schemas s join tenants t using (incarnation)`;
 
+interface Holder {
+  readonly schemaName: string;
+  readonly incarnation: Incarnation;
+  readonly baseSchema: string;
+  readonly tenant: TenantId;
+  readonly state: string;
+}
+
 export async function schemasOf(db: Queryable, incarnation: Incarnation): Promise<SchemaRow[]> {
   const { rows } = await db.query<SchemaRow>(`${SELECT} where s.incarnation = $1 order by s.base_schema`, [
     incarnation,
@@ -53,20 +61,25 @@ export async function reserveSchemas(
         [name, hash, incarnation, base],
       );
       if (rows.length === 1) continue;
-      const { rows: holders } = await tx.query<{
-        schema_name: string;
-        incarnation: Incarnation;
-        base_schema: string;
-      }>(
-        'select schema_name, incarnation, base_schema from tenant_schemas where schema_name = $1 or java_hash = $2',
+      const { rows: holders } = await tx.query<Holder>(
+        `select s.schema_name as "schemaName", s.incarnation, s.base_schema as "baseSchema", t.tenant, t.state
+         from tenant_schemas s join tenants t using (incarnation) where s.schema_name = $1 or s.java_hash = $2`,
         [name, hash],
       );
       const holder = holders[0];
-      if (holder?.incarnation === incarnation && holder.base_schema === base) continue;
+      if (holder?.incarnation === incarnation && holder.baseSchema === base) continue;
+      // A failed creation of this very id whose clean-up did not get through: it never was open for use.
+      if (holder?.schemaName === name && holder.tenant === tenant && holder.state === 'creation_failed') {
+        await tx.query(
+          `update tenant_schemas set incarnation = $2, state = 'reserved', generation = null, deployed_at = null where schema_name = $1`,
+          [name, incarnation],
+        );
+        continue;
+      }
       const how =
-        holder?.schema_name === name
+        holder?.schemaName === name
           ? 'is taken'
-          : `has the same Java hash code as ${holder?.schema_name ?? 'another schema'}`;
+          : `has the same Java hash code as ${holder?.schemaName ?? 'another schema'}`;
       throw new OpsError(
         'Conflict',
         `schema ${name} ${how}`,

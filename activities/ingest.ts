@@ -1,0 +1,191 @@
+import { createHash } from 'node:crypto';
+import { heartbeat, log } from '@temporalio/activity';
+import { ApplicationFailure } from '@temporalio/common';
+import { checkInput } from '../src/contracts/common.js';
+import { type IngestVideosResult, ingestVideosInput } from '../src/contracts/ingest.js';
+import { videoId } from '../src/domain/documents.js';
+import { OpsError } from '../src/domain/errors.js';
+import type { OperationId } from '../src/domain/ids.js';
+import { workflowIds } from '../src/domain/naming.js';
+import type { ProfileName } from '../src/domain/profiles.js';
+import { type IngestResources, ingestVideo } from '../src/ingest/ingestVideo.js';
+import { appendAudit } from '../src/registry/audit.js';
+import { type Pool, transaction } from '../src/registry/database.js';
+import { addItems, countItems, finishItem, getItem } from '../src/registry/ledger.js';
+import { finishOperation, getOperation, startOperation } from '../src/registry/operations.js';
+import { type SchemaRow, schemasOf } from '../src/registry/schemas.js';
+import { requireTenant } from '../src/registry/tenants.js';
+import { DocumentError, FeedBlocked } from '../src/vespa/retry.js';
+import { discoverVideos } from '../src/video/discover.js';
+import { heartbeating } from './heartbeat.js';
+import type { IngestActivities } from './types.js';
+
+/** The part that is short and needs only the registry. */
+type LedgerActivities = Pick<IngestActivities, 'beginIngest' | 'failItem' | 'finishIngest' | 'failIngest'>;
+/** The part that reads files and feeds. */
+type VideoActivities = Pick<IngestActivities, 'listVideos' | 'ingestVideo'>;
+
+/** Rows per statement while a folder is listed. */
+const LIST_PAGE = 1000;
+/** A blocked cluster (disk or memory short) is tried again this much later, by Temporal's timer. */
+const FEED_BLOCK_RETRY = '1 minute';
+
+export function createLedgerActivities({ pool }: { readonly pool: Pool }): LedgerActivities {
+  return {
+    async beginIngest(raw) {
+      const input = checkInput(ingestVideosInput, raw);
+      const { tenant, operation, principal, reason, profile } = input;
+      await transaction(pool, async (tx) => {
+        const { incarnation } = await requireTenant(tx, tenant, 'ingest');
+        await ownedSchema(pool, incarnation, tenant, profile);
+        await startOperation(tx, {
+          operation,
+          kind: 'ingestVideos',
+          tenant,
+          incarnation,
+          principal,
+          reason,
+          workflowId: workflowIds.ingest(tenant, operation),
+        });
+        await appendAudit(tx, {
+          principal,
+          verb: 'ingest',
+          tenant,
+          operation,
+          outcome: 'started',
+          reason,
+          detail: { profile },
+        });
+      });
+    },
+
+    async failItem({ operation, item, reason }) {
+      await finishItem(pool, operation, item, { state: 'failed', reason });
+    },
+
+    async finishIngest({ operation, how }): Promise<IngestVideosResult> {
+      const { stored, unchanged, failed, pending, documents } = await countItems(pool, operation);
+      if (how === 'finished' && pending > 0)
+        throw new Error(`${pending} item(s) of ${operation} have no outcome`);
+      const state = how === 'cancelled' ? 'cancelled' : failed > 0 ? 'completed_with_failures' : 'completed';
+      await closeOperation(pool, operation, {
+        state,
+        counts: { stored, unchanged, failed, pending, documents },
+      });
+      return { operation, videos: { stored, unchanged, failed }, documents };
+    },
+
+    async failIngest({ operation, failure }) {
+      await closeOperation(pool, operation, { state: 'failed', error: failure });
+    },
+  };
+}
+
+export function createVideoActivities(resources: IngestResources): VideoActivities {
+  const { pool } = resources;
+  return {
+    async listVideos({ operation, folder }) {
+      return heartbeating(async (signal) => {
+        const paths = await discoverVideos(folder, signal);
+        for (let from = 0; from < paths.length; from += LIST_PAGE) {
+          const page = paths
+            .slice(from, from + LIST_PAGE)
+            .map((path, i) => ({ item: from + i + 1, path, video: videoId(path, sha256(path)) }));
+          await addItems(pool, operation, page);
+          heartbeat({ listed: from + page.length });
+        }
+        // Counted, not assumed: a listing that ran before a kill may have seen other files.
+        const { pending, stored, unchanged, failed } = await countItems(pool, operation);
+        return { items: pending + stored + unchanged + failed };
+      });
+    },
+
+    async ingestVideo({ tenant, operation, profile, folder, item }) {
+      const row = await getItem(pool, operation, item);
+      if (row.state !== 'pending') return { state: row.state, documents: row.documents };
+      // The life that the operation began in: a tenant that was re-created meanwhile is another one.
+      const { incarnation, startedAt } = await getOperation(pool, operation);
+      const tenantRow = await requireTenant(pool, tenant, 'ingest');
+      if (tenantRow.incarnation !== incarnation)
+        throw new OpsError('WrongState', `tenant ${tenant} was re-created since this ingest began`);
+      const { schemaName } = await ownedSchema(pool, incarnation, tenant, profile);
+
+      const end = await heartbeating((signal) =>
+        ingestVideo(
+          resources,
+          {
+            tenant,
+            incarnation,
+            profile,
+            schema: schemaName,
+            folder,
+            path: row.path,
+            video: row.video,
+            timestamp: Date.parse(startedAt),
+          },
+          signal,
+        ),
+      ).catch((error: unknown) => {
+        if (error instanceof FeedBlocked) {
+          throw ApplicationFailure.create({
+            message: `feed blocked: ${error.message}`,
+            nextRetryDelay: FEED_BLOCK_RETRY,
+            category: 'BENIGN',
+          });
+        }
+        // The file's own fault, or a document that Vespa refuses for good: the item's end, not the run's.
+        if ((error instanceof OpsError && error.type === 'Rejected') || error instanceof DocumentError) {
+          log.info('video failed', { item, path: row.path, reason: error.message });
+          return { state: 'failed', reason: error.message } as const;
+        }
+        throw error;
+      });
+      const { state, documents } = await finishItem(pool, operation, item, end);
+      return { state: state === 'pending' ? 'failed' : state, documents };
+    },
+  };
+}
+
+async function ownedSchema(
+  pool: Pool,
+  incarnation: SchemaRow['incarnation'],
+  tenant: string,
+  profile: ProfileName,
+): Promise<SchemaRow> {
+  const owned = await schemasOf(pool, incarnation);
+  const found = owned.find(({ baseSchema, state }) => baseSchema === profile && state === 'deployed');
+  if (found) return found;
+  throw new OpsError(
+    'NotFound',
+    `tenant ${tenant} does not have the profile ${profile}`,
+    `it has: ${owned.map((s) => s.baseSchema).join(', ')}`,
+  );
+}
+
+async function closeOperation(
+  pool: Pool,
+  operation: OperationId,
+  end: Parameters<typeof finishOperation>[2],
+): Promise<void> {
+  await transaction(pool, async (tx) => {
+    const { rows } = await tx.query('select 1 from operations where operation = $1', [operation]);
+    // Refused before it was registered: there is nothing to close.
+    if (rows.length === 0) return;
+    const row = await getOperation(tx, operation);
+    if (row.state !== 'running') return;
+    await finishOperation(tx, operation, end);
+    await appendAudit(tx, {
+      principal: row.principal,
+      verb: 'ingest',
+      tenant: row.tenant,
+      operation,
+      outcome: end.state,
+      reason: row.reason,
+      detail: { ...end.counts },
+    });
+  });
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}

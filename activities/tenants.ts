@@ -1,0 +1,207 @@
+import { randomUUID } from 'node:crypto';
+import { checkInput } from '../src/contracts/common.js';
+import { createTenantInput } from '../src/contracts/tenants.js';
+import { OpsError } from '../src/domain/errors.js';
+import { MEMORY_NAMESPACE, phoenixProjectName, workflowIds } from '../src/domain/naming.js';
+import { type BaseSchema, MEMORY_SCHEMA } from '../src/domain/profiles.js';
+import { applyTemplate } from '../src/domain/templates.js';
+import type { PhoenixClient } from '../src/phoenix/client.js';
+import { deleteProject, ensureProject, findProject } from '../src/phoenix/projects.js';
+import { appendAudit } from '../src/registry/audit.js';
+import { type ConfigCoordinates, deleteConfig, getConfig, putConfig } from '../src/registry/config.js';
+import { type Pool, transaction } from '../src/registry/database.js';
+import { finishOperation, getOperation, startOperation } from '../src/registry/operations.js';
+import { releaseReserved, reserveSchemas, schemasOf } from '../src/registry/schemas.js';
+import { findIncarnation, findTenant, insertTenant, setTenantState } from '../src/registry/tenants.js';
+import { initialRoutingConfig, initialSystemConfig } from '../src/tenants/initialConfig.js';
+import { requireState } from '../src/domain/states.js';
+import { answersFor } from '../src/vespa/convergence.js';
+import type { DocumentClient } from '../src/vespa/documents.js';
+import type { TenantActivities, TenantKey } from './types.js';
+
+export interface TenantDependencies {
+  readonly pool: Pool;
+  readonly phoenix: PhoenixClient;
+  readonly documents: DocumentClient;
+  readonly vespaUrl: string;
+}
+
+const SYSTEM = { scope: 'system', service: 'system', key: 'system_config' } as const;
+const ROUTING = { scope: 'routing', service: 'gateway_agent', key: 'routing_config' } as const;
+
+export function createTenantActivities({
+  pool,
+  phoenix,
+  documents,
+  vespaUrl,
+}: TenantDependencies): TenantActivities {
+  const life = async ({ incarnation, tenant }: TenantKey) => {
+    const row = await findIncarnation(pool, incarnation);
+    if (row?.tenant === tenant) return row;
+    throw new OpsError('NotFound', `no such life of tenant ${tenant}: ${incarnation}`);
+  };
+
+  return {
+    async beginCreate(raw) {
+      const input = checkInput(createTenantInput, raw);
+      const { tenant, incarnation, operation, principal, reason } = input;
+      const values = applyTemplate(input.template, input.overrides);
+      await transaction(pool, async (tx) => {
+        const there = await findTenant(tx, tenant);
+        // This very operation, run before: nothing more to write.
+        if (there?.createOperation === operation) return;
+        if (there) requireState('create', tenant, there.state);
+        await insertTenant(tx, {
+          tenant,
+          incarnation,
+          template: input.template,
+          phoenixProject: phoenixProjectName(tenant),
+          memoryEnabled: values.memory_enabled,
+          createOperation: operation,
+        });
+        await startOperation(tx, {
+          operation,
+          kind: 'createTenant',
+          tenant,
+          incarnation,
+          principal,
+          reason,
+          workflowId: workflowIds.createTenant(tenant),
+        });
+        await appendAudit(tx, { principal, verb: 'create', tenant, operation, outcome: 'started', reason });
+      });
+      const bases = new Set<BaseSchema>(input.profiles);
+      if (values.memory_enabled) bases.add(MEMORY_SCHEMA);
+      return { bases: [...bases], memoryEnabled: values.memory_enabled };
+    },
+
+    async writeInitialConfig(input) {
+      const values = applyTemplate(input.template, input.overrides);
+      const write = { author: input.principal, reason: `template ${input.template}` };
+      const put = async (at: Omit<ConfigCoordinates, 'incarnation'>, value: Record<string, unknown>) => {
+        const where = { ...at, incarnation: input.incarnation };
+        // Version 1 is this step's own; after a kill it may be there already.
+        if ((await getConfig(pool, where)) === undefined)
+          await putConfig(pool, where, 0, { ...write, value });
+      };
+      await put(SYSTEM, initialSystemConfig(input.tenant, values, vespaUrl));
+      await put(ROUTING, initialRoutingConfig(values));
+    },
+
+    async removeConfig({ incarnation }) {
+      await deleteConfig(pool, incarnation);
+    },
+
+    async reserveSchemas({ tenant, incarnation, bases }) {
+      await reserveSchemas(pool, tenant, incarnation, bases);
+    },
+
+    async schemasToRemove({ incarnation }) {
+      return (await schemasOf(pool, incarnation)).map(({ baseSchema }) => baseSchema);
+    },
+
+    async releaseSchemas({ incarnation }) {
+      await releaseReserved(pool, incarnation);
+    },
+
+    async ensurePhoenixProject(key) {
+      const { phoenixProject, tenant } = await life(key);
+      await ensureProject(phoenix, phoenixProject, `Traces of tenant ${tenant}`);
+    },
+
+    async deletePhoenixProject(key) {
+      const { phoenixProject } = await life(key);
+      await deleteProject(phoenix, phoenixProject);
+    },
+
+    async proveMemory(key) {
+      const memory = (await schemasOf(pool, key.incarnation)).find(
+        ({ baseSchema }) => baseSchema === MEMORY_SCHEMA,
+      );
+      if (memory === undefined)
+        throw new OpsError('VerificationFailed', `tenant ${key.tenant} has no memory schema`);
+      const id = `probe-${randomUUID()}`;
+      const at = { namespace: MEMORY_NAMESPACE, schema: memory.schemaName, id };
+      const fields = {
+        id,
+        kind: 'probe',
+        tenant_id: key.tenant,
+        incarnation: key.incarnation,
+        text: 'written, read back, removed',
+      };
+      await documents.put(at, Buffer.from(JSON.stringify({ fields })));
+      const read = await documents.get(at);
+      await documents.remove(at);
+      if (read?.['incarnation'] !== key.incarnation || (await documents.get(at)) !== undefined) {
+        throw new Error(
+          `memory schema ${memory.schemaName} does not keep what is written, or keeps what is removed`,
+        );
+      }
+    },
+
+    async verifyTenant(key) {
+      const row = await life(key);
+      const wrong: string[] = [];
+      for (const { schemaName, state } of await schemasOf(pool, key.incarnation)) {
+        if (state !== 'deployed') wrong.push(`schema ${schemaName} is ${state}`);
+        else if (!(await answersFor(vespaUrl, schemaName)))
+          wrong.push(`schema ${schemaName} does not answer`);
+      }
+      for (const at of [SYSTEM, ROUTING]) {
+        if (!(await getConfig(pool, { ...at, incarnation: key.incarnation })))
+          wrong.push(`configuration ${at.key} is missing`);
+      }
+      if (!(await findProject(phoenix, row.phoenixProject)))
+        wrong.push(`Phoenix project ${row.phoenixProject} is missing`);
+      // Retried by Temporal: what is not there yet may come; what never comes fails the creation.
+      if (wrong.length > 0) throw new Error(wrong.join('; '));
+    },
+
+    async activate(key) {
+      const row = await life(key);
+      await transaction(pool, async (tx) => {
+        if (!(await setTenantState(tx, key.incarnation, ['creating'], 'active'))) {
+          throw new OpsError('WrongState', `tenant ${key.tenant} is ${row.state}, no longer being created`);
+        }
+        const { state, principal, reason } = await getOperation(tx, key.operation);
+        if (state !== 'running') return;
+        await finishOperation(tx, key.operation, { state: 'completed' });
+        await appendAudit(tx, {
+          principal,
+          verb: 'create',
+          tenant: key.tenant,
+          operation: key.operation,
+          outcome: 'completed',
+          reason,
+        });
+      });
+      const schemas = (await schemasOf(pool, key.incarnation)).map(({ schemaName }) => schemaName);
+      return {
+        tenant: key.tenant,
+        incarnation: key.incarnation,
+        state: 'active',
+        schemas,
+        phoenixProject: row.phoenixProject,
+        operation: key.operation,
+      };
+    },
+
+    async failCreate({ tenant, incarnation, operation, state, failure }) {
+      await transaction(pool, async (tx) => {
+        await setTenantState(tx, incarnation, ['creating'], 'creation_failed');
+        const row = await getOperation(tx, operation);
+        if (row.state !== 'running') return;
+        await finishOperation(tx, operation, { state, error: failure });
+        await appendAudit(tx, {
+          principal: row.principal,
+          verb: 'create',
+          tenant,
+          operation,
+          outcome: state,
+          reason: row.reason,
+          detail: { ...failure },
+        });
+      });
+    },
+  };
+}

@@ -1,0 +1,173 @@
+import { createHash } from 'node:crypto';
+import { OpsError } from '../domain/errors.js';
+import { CONTENT_NAMESPACE } from '../domain/naming.js';
+import { segmentDocumentId } from '../domain/documents.js';
+import type { Incarnation, TenantId } from '../domain/ids.js';
+import { PROFILES, type ProfileName } from '../domain/profiles.js';
+import type { Encoder } from '../encoders/port.js';
+import type { Pool } from '../registry/database.js';
+import { getVideo, noteFeeding, noteStored } from '../registry/videos.js';
+import type { DocumentClient } from '../vespa/documents.js';
+import { type FeedItem, feed } from '../vespa/feed.js';
+import { segmentBody } from '../vespa/embedding.js';
+import { resolveVideo } from '../video/discover.js';
+import { probeVideo } from '../video/probe.js';
+import { type Sidecar, readSidecar } from '../video/sidecar.js';
+import { segmentVideo } from '../video/segment.js';
+
+export interface IngestResources {
+  readonly pool: Pool;
+  readonly documents: DocumentClient;
+  readonly encoder: Encoder;
+}
+
+export interface VideoToIngest {
+  readonly tenant: TenantId;
+  readonly incarnation: Incarnation;
+  readonly profile: ProfileName;
+  /** Physical schema, from the registry. */
+  readonly schema: string;
+  readonly folder: string;
+  /** Relative to the folder. */
+  readonly path: string;
+  readonly video: string;
+  /** Milliseconds since the epoch; one for the whole run, so that a video done twice gives the same documents. */
+  readonly timestamp: number;
+}
+
+export interface IngestedVideo {
+  readonly state: 'stored' | 'unchanged';
+  readonly documents: number;
+}
+
+/** Documents in flight per video: encoding one segment takes longer than feeding it. */
+const FEED_CONCURRENCY = 8;
+
+/**
+ * One video from file to documents that were read back. Killed at any line and run again it ends the same: document ids
+ * are made of the video and the position, puts replace, and the registry names every id that may have been written
+ * before it is.
+ *
+ * @throws OpsError `Rejected` with a plain reason when the file cannot be ingested
+ */
+export async function ingestVideo(
+  resources: IngestResources,
+  video: VideoToIngest,
+  signal?: AbortSignal,
+): Promise<IngestedVideo> {
+  const { pool, documents, encoder } = resources;
+  const profile = PROFILES[video.profile];
+  const file = await resolveVideo(video.folder, video.path);
+  const [probed, sidecar] = [await probeVideo(file, { signal }), await readSidecar(file)];
+  const key = { incarnation: video.incarnation, base: video.profile, video: video.video };
+  const sha256 = contentHash(probed.sha256, sidecar);
+
+  const before = await getVideo(pool, key);
+  const same =
+    before?.complete &&
+    before.sha256 === sha256 &&
+    before.profileVersion === profile.version &&
+    before.encoder === encoder.id;
+  if (same && (await allThere(documents, video, before.documents, signal)))
+    return { state: 'unchanged', documents: before.documents };
+
+  let segments = 0;
+  async function* bodies(): AsyncGenerator<FeedItem> {
+    for await (const segment of segmentVideo(file, probed, profile.segmentation, { signal })) {
+      const vectors = await encoder.encodeFrames(segment, profile, signal);
+      // In powers of two, so that a long video costs a few writes, not one a segment.
+      if (segments === 0 || (segments & (segments - 1)) === 0)
+        await noteFeeding(pool, key, video.path, Math.max(1, segments * 2));
+      yield {
+        at: address(video, segments++),
+        body: segmentBody(
+          fieldsOf(video, profile.hasDescription, sidecar, segment),
+          vectors,
+          profile.dimensions,
+        ),
+      };
+    }
+  }
+  await feed(documents, bodies(), { concurrency: FEED_CONCURRENCY, ...(signal ? { signal } : {}) });
+  if (segments === 0) throw new OpsError('Rejected', 'no picture could be read');
+
+  // What a longer former version, or a killed run of it, left behind.
+  const stale = Math.max(before?.documents ?? 0, segments);
+  for (let segment = segments; segment < stale; segment++)
+    await documents.remove(address(video, segment), signal);
+  if (!(await allThere(documents, video, segments, signal)))
+    throw new Error('documents that were acknowledged are not there');
+  await noteStored(pool, key, {
+    sha256,
+    profileVersion: profile.version,
+    encoder: encoder.id,
+    documents: segments,
+  });
+  return { state: 'stored', documents: segments };
+}
+
+function address(video: VideoToIngest, segment: number): FeedItem['at'] {
+  return { namespace: CONTENT_NAMESPACE, schema: video.schema, id: segmentDocumentId(video.video, segment) };
+}
+
+/** Reads every document back by its id, and looks that it is of this life of the tenant. */
+async function allThere(
+  documents: DocumentClient,
+  video: VideoToIngest,
+  count: number,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  const fieldSet = `${video.schema}:tenant_id,incarnation,video_id`;
+  for (let from = 0; from < count; from += FEED_CONCURRENCY) {
+    const found = await Promise.all(
+      Array.from({ length: Math.min(FEED_CONCURRENCY, count - from) }, (_, i) =>
+        documents.get(address(video, from + i), { fieldSet, signal }),
+      ),
+    );
+    if (
+      found.some(
+        (fields) => fields?.['incarnation'] !== video.incarnation || fields['video_id'] !== video.video,
+      )
+    )
+      return false;
+  }
+  return true;
+}
+
+/** A changed transcript changes what is stored as much as a changed picture. */
+function contentHash(videoSha256: string, sidecar: Sidecar): string {
+  return createHash('sha256').update(`${videoSha256}\n${sidecar.fingerprint}`).digest('hex');
+}
+
+function fieldsOf(
+  video: VideoToIngest,
+  hasDescription: boolean,
+  sidecar: Sidecar,
+  segment: { readonly index: number; readonly start: number; readonly end: number },
+): Record<string, unknown> {
+  const { index, start, end } = segment;
+  return {
+    tenant_id: video.tenant,
+    incarnation: video.incarnation,
+    video_id: video.video,
+    video_title: text(
+      sidecar.title ??
+        video.path
+          .replace(/^.*\//, '')
+          .replace(/\.[^.]*$/, '')
+          .replace(/[_-]+/g, ' '),
+    ),
+    source_url: text(video.path),
+    creation_timestamp: video.timestamp,
+    segment_id: index,
+    start_time: start,
+    end_time: end,
+    audio_transcript: text(sidecar.transcriptAt(start, end)),
+    ...(hasDescription ? { segment_description: text(sidecar.descriptionAt(start, end)) } : {}),
+  };
+}
+
+/** Vespa refuses control characters and non-characters in strings; a name or transcript may hold any. */
+function text(value: string): string {
+  return value.replace(/[\p{Cc}\p{Cs}\p{Cn}]/gu, ' ').slice(0, 100_000);
+}
