@@ -8,7 +8,7 @@ import { type CreateTenantInput, type CreateTenantResult, createTenantInput } fr
 import { OpsError } from '../domain/errors.js';
 import { type OperationId, type TenantId, parseIncarnation, parseOperationId } from '../domain/ids.js';
 import { TASK_QUEUES, phoenixProjectName, tenantSchemaName, workflowIds } from '../domain/naming.js';
-import { MEMORY_SCHEMA, type ProfileName } from '../domain/profiles.js';
+import { type BaseSchema, MEMORY_SCHEMA, type ProfileName } from '../domain/profiles.js';
 import { SEARCH_ATTRIBUTES } from '../domain/searchAttributes.js';
 import { type OperationKind, type TenantState, requireState } from '../domain/states.js';
 import { applyTemplate } from '../domain/templates.js';
@@ -99,14 +99,13 @@ export class CvopsClient {
   async planTenant(request: CreateTenantRequest): Promise<object> {
     await this.refuseExisting(request.tenant);
     const config = applyTemplate(request.template, request.overrides);
-    const bases = [
-      ...new Set([...request.profiles, ...(config.memory_enabled ? [MEMORY_SCHEMA] : [])] as const),
-    ];
+    const bases = new Set<BaseSchema>(request.profiles);
+    if (config.memory_enabled) bases.add(MEMORY_SCHEMA);
     return {
       tenant: request.tenant,
       template: request.template,
       config,
-      schemas: bases.map((base) => tenantSchemaName(base, request.tenant)),
+      schemas: [...bases].map((base) => tenantSchemaName(base, request.tenant)),
       phoenixProject: phoenixProjectName(request.tenant),
     };
   }

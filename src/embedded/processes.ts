@@ -1,0 +1,127 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** Names a process for good: a pid alone is given to a stranger sooner or later. */
+export interface ProcessIdentity {
+  readonly pid: number;
+  readonly started: string;
+}
+
+export function identify(pid: number): ProcessIdentity | undefined {
+  const started = startTime(pid);
+  return started === undefined ? undefined : { pid, started };
+}
+
+export function isRunning({ pid, started }: ProcessIdentity): boolean {
+  return startTime(pid) === started;
+}
+
+/** When a process began, in the system's own terms; undefined when there is none (a zombie counts as none). */
+function startTime(pid: number): string | undefined {
+  try {
+    if (process.platform === 'linux') {
+      const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+      // The name in parentheses may hold spaces and parentheses itself.
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      return fields[0] === 'Z' ? undefined : fields[19];
+    }
+    return (
+      execFileSync('ps', ['-o', 'lstart=', '-p', String(pid)], {
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'ignore'],
+      }).trim() || undefined
+    );
+  } catch {
+    return undefined;
+  }
+}
+
+/** Asks a process (and its group) to end, waits, then ends it. Nothing there is success. */
+export async function endProcess(
+  identity: ProcessIdentity,
+  signal: NodeJS.Signals,
+  graceMs: number,
+): Promise<void> {
+  if (!isRunning(identity)) return;
+  send(identity.pid, signal);
+  const deadline = Date.now() + graceMs;
+  while (isRunning(identity) && Date.now() < deadline) await delay(50);
+  if (!isRunning(identity)) return;
+  send(identity.pid, 'SIGKILL');
+  while (isRunning(identity)) await delay(50);
+}
+
+function send(pid: number, signal: NodeJS.Signals): void {
+  for (const target of [-pid, pid]) {
+    try {
+      process.kill(target, signal);
+      return;
+    } catch {
+      // No group of that number (an old leftover): then the process alone; or gone meanwhile.
+    }
+  }
+}
+
+export interface Command {
+  readonly file: string;
+  readonly args: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  readonly uid?: number;
+  readonly gid?: number;
+}
+
+/** Starts a service in a process group of its own, so that a Ctrl-C meant for us does not end it out of order. */
+export function startProcess(command: Command, logFile: string): ChildProcess {
+  const log = openSync(logFile, 'a');
+  try {
+    return spawn(command.file, command.args, {
+      stdio: ['ignore', log, log],
+      detached: true,
+      env: { ...process.env, ...command.env },
+      ...(command.cwd === undefined ? {} : { cwd: command.cwd }),
+      ...(command.uid === undefined ? {} : { uid: command.uid }),
+      ...(command.gid === undefined ? {} : { gid: command.gid }),
+    });
+  } finally {
+    closeSync(log);
+  }
+}
+
+/** Runs a command to its end, giving each line of its output to `onLine`. @throws Error with the last lines when it fails */
+export async function runCommand(
+  command: Command,
+  onLine: (line: string) => void,
+  signal?: AbortSignal,
+): Promise<void> {
+  const child = spawn(command.file, command.args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...command.env },
+    ...(command.cwd === undefined ? {} : { cwd: command.cwd }),
+    ...(signal === undefined ? {} : { signal }),
+  });
+  const last: string[] = [];
+  for (const stream of [child.stdout, child.stderr]) {
+    let rest = '';
+    stream.setEncoding('utf8').on('data', (chunk: string) => {
+      const lines = (rest + chunk).split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines.filter((l) => l.trim() !== '')) {
+        last.push(line);
+        if (last.length > 15) last.shift();
+        onLine(line);
+      }
+    });
+  }
+  const [code] = (await once(child, 'close')) as [number | null];
+  if (code !== 0) throw new Error(`${command.file} ended with ${code ?? 'a signal'}:\n${last.join('\n')}`);
+}
+
+/** Replaces a small file in one step: a reader, or a crash, sees the old or the new one. */
+export function writeWhole(file: string, text: string): void {
+  const partial = `${file}.${process.pid}.partial`;
+  writeFileSync(partial, text, { mode: 0o600 });
+  renameSync(partial, file);
+}
