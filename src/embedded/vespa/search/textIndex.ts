@@ -1,0 +1,135 @@
+import type { Schema } from '../model.js';
+import type { DocumentStore, FieldValue, StoredDocument } from '../store.js';
+
+/** bm25's usual constants, Vespa's defaults. */
+const K1 = 1.2;
+const B = 0.75;
+
+/** Words as Vespa's tokenizer cuts them, lower-cased and normalised; no stemming. */
+export function tokenize(text: string): string[] {
+  return (
+    text
+      .normalize('NFKC')
+      .toLowerCase()
+      .match(/[\p{L}\p{M}\p{N}]+/gu) ?? []
+  );
+}
+
+export type Attributes = ReadonlyMap<string, FieldValue>;
+
+/** Text indexes and attribute values of one schema, kept up with the store before each query. */
+export class SchemaIndex {
+  private version = -1;
+  private readonly postings = new Map<string, Map<string, Map<string, number>>>();
+  private readonly lengths = new Map<string, Map<string, number>>();
+  private readonly totals = new Map<string, number>();
+  private readonly values = new Map<string, Attributes>();
+
+  constructor(
+    readonly schema: Schema,
+    private readonly store: DocumentStore,
+  ) {}
+
+  refresh(): void {
+    const { name } = this.schema;
+    const now = this.store.version(name);
+    if (now === this.version) return;
+    const changed = this.version < 0 ? undefined : this.store.changesSince(name, this.version);
+    if (changed === undefined) {
+      this.clear();
+      for (const document of this.store.documents(name)) this.add(document);
+    } else {
+      for (const id of changed) {
+        this.remove(id);
+        const document = this.store.get(name, id);
+        if (document) this.add(document);
+      }
+    }
+    this.version = now;
+  }
+
+  get ids(): IterableIterator<string> {
+    return this.values.keys();
+  }
+
+  get size(): number {
+    return this.values.size;
+  }
+
+  /** Everything of a document but its tensors, which are read when ranking asks. */
+  attributes(id: string): Attributes {
+    return this.values.get(id) ?? new Map<string, FieldValue>();
+  }
+
+  has(field: string, word: string, id: string): boolean {
+    return this.postings.get(field)?.get(word)?.has(id) ?? false;
+  }
+
+  /** Sum over the words of idf × saturated frequency. */
+  bm25(field: string, words: readonly string[], id: string): number {
+    const length = this.lengths.get(field)?.get(id);
+    if (length === undefined) return 0;
+    const documents = this.size;
+    const average = (this.totals.get(field) ?? 0) / Math.max(1, this.lengths.get(field)!.size);
+    let score = 0;
+    for (const word of words) {
+      const list = this.postings.get(field)?.get(word);
+      const frequency = list?.get(id) ?? 0;
+      if (frequency === 0) continue;
+      const idf = Math.log(1 + (documents - list!.size + 0.5) / (list!.size + 0.5));
+      score += (idf * frequency * (K1 + 1)) / (frequency + K1 * (1 - B + (B * length) / average));
+    }
+    return score;
+  }
+
+  private add({ id, fields }: StoredDocument): void {
+    const kept = new Map<string, FieldValue>();
+    for (const [name, value] of fields) {
+      const field = this.schema.fields.get(name);
+      if (field === undefined || field.type.kind === 'tensor') continue;
+      kept.set(name, value);
+      if (!field.index) continue;
+      const texts =
+        typeof value === 'string'
+          ? [value]
+          : Array.isArray(value)
+            ? value.filter((v) => typeof v === 'string')
+            : [];
+      this.addText(name, id.text, texts.flatMap(tokenize));
+    }
+    this.values.set(id.text, kept);
+  }
+
+  private addText(field: string, id: string, words: readonly string[]): void {
+    const lists = getOrAdd(this.postings, field, () => new Map<string, Map<string, number>>());
+    for (const word of words) {
+      const list = getOrAdd(lists, word, () => new Map<string, number>());
+      list.set(id, (list.get(id) ?? 0) + 1);
+    }
+    getOrAdd(this.lengths, field, () => new Map<string, number>()).set(id, words.length);
+    this.totals.set(field, (this.totals.get(field) ?? 0) + words.length);
+  }
+
+  private remove(id: string): void {
+    if (!this.values.delete(id)) return;
+    for (const [field, lengths] of this.lengths) {
+      const length = lengths.get(id);
+      if (length === undefined) continue;
+      lengths.delete(id);
+      this.totals.set(field, this.totals.get(field)! - length);
+      for (const [word, list] of this.postings.get(field)!) {
+        if (list.delete(id) && list.size === 0) this.postings.get(field)!.delete(word);
+      }
+    }
+  }
+
+  private clear(): void {
+    for (const map of [this.postings, this.lengths, this.totals, this.values]) map.clear();
+  }
+}
+
+function getOrAdd<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  let value = map.get(key);
+  if (value === undefined) map.set(key, (value = make()));
+  return value;
+}
