@@ -1,0 +1,218 @@
+import { createHash } from 'node:crypto';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import type { ApplicationModel, Schema } from '../model.js';
+import type { DocumentStore, StoredDocument } from '../store.js';
+import { parseDocumentId } from './documentId.js';
+import { DocumentLog, PUT, type Position, REMOVE } from './log.js';
+import { parseJson, printJson } from './losslessJson.js';
+import { type StoredFields, toFieldValues } from './values.js';
+
+/** Writes kept by version for indexes that follow; older ones must read all again. */
+const KEPT_CHANGES = 100_000;
+const CACHE_BYTES = 256 << 20;
+const COMPACT_FROM = 64 << 20;
+
+/** The documents of one schema: a log on disk, an index of positions in memory. */
+class SchemaDocuments {
+  readonly live = new Map<string, Position>();
+  readonly removed = new Map<string, Position>();
+  readonly log: DocumentLog;
+  version = 0;
+  private readonly changes: string[] = [];
+  private liveBytes = 0;
+  private order: readonly string[] | undefined;
+
+  constructor(file: string, fsync: boolean) {
+    this.log = new DocumentLog(file, fsync, (operation, id, at) => this.apply(operation, id, at));
+    this.changes.length = 0;
+  }
+
+  write(operation: number, id: string, body: string, timestamp: number): void {
+    this.apply(operation, id, this.log.append(operation, id, body, timestamp));
+    if (this.log.size > COMPACT_FROM && this.liveBytes < this.log.size / 2) this.compact();
+  }
+
+  changesSince(version: number): readonly string[] | undefined {
+    const count = this.version - version;
+    return count > this.changes.length
+      ? undefined
+      : [...new Set(this.changes.slice(this.changes.length - count))];
+  }
+
+  /** Ids in the order visits go: by hash, as buckets are. Tombstones are in it too. */
+  visitOrder(): readonly string[] {
+    this.order ??= [...this.live.keys(), ...this.removed.keys()]
+      .map((id) => ({ id, hash: bucketHash(id) }))
+      .toSorted((a, b) => (a.hash < b.hash ? -1 : a.hash > b.hash ? 1 : a.id < b.id ? -1 : 1))
+      .map(({ id }) => id);
+    return this.order;
+  }
+
+  private apply(operation: number, id: string, at: Position): void {
+    const before = this.live.get(id);
+    if (before) this.liveBytes -= before.length;
+    if ((before === undefined && !this.removed.has(id)) || this.live.size === 0) this.order = undefined;
+    if (operation === PUT) {
+      this.removed.delete(id);
+      this.live.set(id, at);
+      this.liveBytes += at.length + id.length + 19;
+    } else {
+      this.live.delete(id);
+      this.removed.set(id, at);
+    }
+    this.version++;
+    this.changes.push(id);
+    if (this.changes.length > 2 * KEPT_CHANGES) this.changes.splice(0, KEPT_CHANGES);
+  }
+
+  private compact(): void {
+    const records = [
+      ...[...this.live].map(([id, at]) => ({ operation: PUT, id, at })),
+      ...[...this.removed].map(([id, at]) => ({ operation: REMOVE, id, at })),
+    ];
+    this.liveBytes = 0;
+    this.log.compact(records, (id, at) => {
+      if (this.live.has(id)) {
+        this.live.set(id, at);
+        this.liveBytes += at.length + id.length + 19;
+      } else this.removed.set(id, at);
+    });
+  }
+}
+
+/** Where a document is in the visiting order: 16 hex digits of its id's MD5, as Vespa's buckets come of it. */
+export function bucketHash(id: string): string {
+  return createHash('md5').update(id).digest('hex').slice(0, 16);
+}
+
+/** All documents of an application on disk, one log per schema; a schema that goes takes its documents along. */
+export class DiskStore implements DocumentStore {
+  private readonly schemas = new Map<string, SchemaDocuments>();
+  private readonly cache = new Map<string, { document: StoredDocument; bytes: number }>();
+  private cached = 0;
+  private lastTimestamp = 0;
+  model: ApplicationModel;
+
+  constructor(
+    private readonly folder: string,
+    model: ApplicationModel,
+    private readonly fsync: boolean,
+  ) {
+    mkdirSync(folder, { recursive: true });
+    this.model = model;
+    this.setModel(model);
+  }
+
+  setModel(model: ApplicationModel): void {
+    this.model = model;
+    for (const [name, documents] of this.schemas) {
+      if (model.schemas.has(name)) continue;
+      documents.log.remove();
+      this.schemas.delete(name);
+    }
+    for (const file of readdirSync(this.folder)) {
+      if (!model.schemas.has(file.replace(/\.log$/, '')))
+        rmSync(path.join(this.folder, file), { recursive: true, force: true });
+    }
+    for (const name of model.schemas.keys()) {
+      if (!this.schemas.has(name))
+        this.schemas.set(name, new SchemaDocuments(path.join(this.folder, `${name}.log`), this.fsync));
+    }
+    this.cache.clear();
+    this.cached = 0;
+  }
+
+  put(schema: string, id: string, fields: StoredFields): void {
+    this.of(schema).write(PUT, id, printJson(fields), this.timestamp());
+    this.forget(id);
+  }
+
+  /** @returns whether it was there */
+  remove(schema: string, id: string): boolean {
+    const documents = this.of(schema);
+    if (!documents.live.has(id)) return false;
+    documents.write(REMOVE, id, '', this.timestamp());
+    this.forget(id);
+    return true;
+  }
+
+  read(schema: string, id: string): StoredFields | undefined {
+    const documents = this.of(schema);
+    const at = documents.live.get(id);
+    return at === undefined ? undefined : (parseJson(documents.log.read(at)) as StoredFields);
+  }
+
+  position(schema: string, id: string): { readonly at: Position; readonly removed: boolean } | undefined {
+    const { live, removed } = this.of(schema);
+    const at = live.get(id);
+    if (at) return { at, removed: false };
+    const gone = removed.get(id);
+    return gone && { at: gone, removed: true };
+  }
+
+  visitOrder(schema: string): readonly string[] {
+    return this.of(schema).visitOrder();
+  }
+
+  count(schema: string): number {
+    return this.of(schema).live.size;
+  }
+
+  version(schema: string): number {
+    return this.of(schema).version;
+  }
+
+  changesSince(schema: string, version: number): readonly string[] | undefined {
+    return this.of(schema).changesSince(version);
+  }
+
+  *documents(schema: string): Iterable<StoredDocument> {
+    for (const id of this.of(schema).live.keys()) {
+      const document = this.get(schema, id);
+      if (document) yield document;
+    }
+  }
+
+  get(schema: string, id: string): StoredDocument | undefined {
+    const known = this.cache.get(id);
+    if (known) return known.document;
+    const fields = this.read(schema, id);
+    if (fields === undefined) return undefined;
+    const document = { id: parseDocumentId(id), fields: toFieldValues(this.schemaOf(schema), fields) };
+    const bytes = this.of(schema).live.get(id)!.length * 2 + 500;
+    this.cache.set(id, { document, bytes });
+    this.cached += bytes;
+    for (const [oldest, entry] of this.cache) {
+      if (this.cached <= CACHE_BYTES) break;
+      this.cache.delete(oldest);
+      this.cached -= entry.bytes;
+    }
+    return document;
+  }
+
+  close(): void {
+    for (const { log } of this.schemas.values()) log.close();
+  }
+
+  private of(schema: string): SchemaDocuments {
+    const documents = this.schemas.get(schema);
+    if (documents === undefined) throw new Error(`no schema ${schema}`);
+    return documents;
+  }
+
+  private schemaOf(name: string): Schema {
+    return this.model.schemas.get(name)!;
+  }
+
+  private forget(id: string): void {
+    this.cached -= this.cache.get(id)?.bytes ?? 0;
+    this.cache.delete(id);
+  }
+
+  /** Microseconds, each later than the one before. */
+  private timestamp(): number {
+    this.lastTimestamp = Math.max(this.lastTimestamp + 1, Date.now() * 1000);
+    return this.lastTimestamp;
+  }
+}

@@ -1,0 +1,38 @@
+import type { Schema } from '../model.js';
+import type { TensorFormat } from '../tensors/codec.js';
+import { type StoredFields, writeField } from './values.js';
+
+/** The `fields` of a document as JSON text, those of a field set only. */
+export function writeDocumentFields(
+  schema: Schema,
+  fields: StoredFields,
+  fieldSet: string | undefined,
+  format: TensorFormat,
+): string {
+  const wanted = fieldsOf(schema, fieldSet);
+  const parts: string[] = [];
+  for (const [name, field] of schema.fields) {
+    const value = fields[name];
+    if (value !== undefined && (wanted === undefined || wanted.has(name)))
+      parts.push(`${JSON.stringify(name)}:${writeField(field, value, format)}`);
+  }
+  return `{${parts.join(',')}}`;
+}
+
+/** A field set that names what the schema has not; answered with 400. */
+export class FieldSetError extends Error {}
+
+function fieldsOf(schema: Schema, fieldSet: string | undefined): ReadonlySet<string> | undefined {
+  if (fieldSet === undefined || fieldSet === '[all]' || fieldSet === '[document]') return undefined;
+  if (fieldSet === '[id]' || fieldSet === '[none]') return new Set();
+  const at = fieldSet.indexOf(':');
+  const [type, names] = at < 0 ? [undefined, fieldSet] : [fieldSet.slice(0, at), fieldSet.slice(at + 1)];
+  if (type !== undefined && type !== schema.name) return new Set();
+  if (names === '[all]' || names === '[document]') return undefined;
+  if (names === '[id]' || names === '[none]') return new Set();
+  const list = names.split(',').map((name) => name.trim());
+  const unknown = list.find((name) => !schema.fields.has(name) && !schema.fieldSets.has(name));
+  if (unknown !== undefined)
+    throw new FieldSetError(`No such field set or field '${unknown}' in document type '${schema.name}'`);
+  return new Set(list.flatMap((name) => (schema.fields.has(name) ? [name] : schema.fieldSets.get(name)!)));
+}
