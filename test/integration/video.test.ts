@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { access, chmod, cp, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { PROFILES, type Segmentation } from '../../src/domain/profiles.js';
 import { discoverVideos, resolveVideo } from '../../src/video/discover.js';
 import { runTool } from '../../src/video/ffmpeg.js';
@@ -302,6 +302,61 @@ describe('hostile files', () => {
   });
 });
 
+describe('other containers', () => {
+  const streamed = async (name: string, format: string, source: string) => {
+    const to = ['-c', 'copy', '-f', format, 'pipe:1'];
+    const args = ['-nostdin', '-v', 'error', '-i', `file:${source}`, ...to];
+    const { stdout } = await runTool('ffmpeg', args, { timeoutMs: 30_000, maxOutputBytes: 64 << 20 });
+    const file = path.join(folder, name);
+    await writeFile(file, stdout);
+    return file;
+  };
+
+  it('under the name of an MP4 are read, with their length measured when they do not tell it', async () => {
+    const source = await makeVideo(path.join(folder, 'plain.mp4'), {
+      seconds: 6,
+      colours: ['red', 'lime', 'blue'],
+    });
+    // Written to a pipe, Matroska cannot go back to fill in its duration.
+    const file = await streamed('matroska.mp4', 'matroska', source);
+    const probed = await probeVideo(file);
+    expect(probed.durationSeconds).toBeCloseTo(6, 1);
+    expect((await segmentsOf(file, FRAMES)).map((s) => middle(s))).toEqual([
+      RED,
+      RED,
+      LIME,
+      LIME,
+      BLUE,
+      BLUE,
+    ]);
+    const fragmented = path.join(folder, 'fragmented.mp4');
+    const flags = ['-movflags', '+frag_keyframe+empty_moov'];
+    await ffmpeg(['-i', `file:${source}`, '-c', 'copy', ...flags, `file:${fragmented}`]);
+    expect((await segmentsOf(fragmented, FRAMES)).length).toBe(6);
+  });
+
+  it('may change their picture size on the way', async () => {
+    const parts = await Promise.all(
+      [
+        ['red', 320],
+        ['blue', 160],
+      ].map(async ([colour, width]) => {
+        const mp4 = await makeVideo(path.join(folder, `${colour}.mp4`), {
+          seconds: 3,
+          colours: [colour as string],
+          width: width as number,
+        });
+        return readFile(await streamed(`${colour}.ts.mp4`, 'mpegts', mp4));
+      }),
+    );
+    const file = path.join(folder, 'changing.mp4');
+    await writeFile(file, Buffer.concat(parts));
+    const outcome = await segmentsOf(file, FRAMES).catch((error: unknown) => error);
+    if (Array.isArray(outcome)) expect(outcome.length).toBeGreaterThanOrEqual(3);
+    else expect(outcome).toMatchObject({ name: 'OpsError', type: 'Rejected' });
+  });
+});
+
 describe('tools', () => {
   it('are killed when they take too long or write too much', async () => {
     const endless = ['-v', 'error', '-f', 'lavfi', '-i', 'testsrc2=s=64x64', '-f', 'rawvideo', 'pipe:1'];
@@ -315,5 +370,24 @@ describe('tools', () => {
     );
     expect(Date.now() - began).toBeLessThan(10_000);
     await expect.poll(() => childrenOf(process.pid)).toBe(0);
+  });
+
+  it('that stall are killed with their children', async () => {
+    const stalling = path.join(folder, 'stalling');
+    await writeFile(stalling, '#!/bin/sh\nsleep 4242 & wait\n', { mode: 0o755 });
+    vi.stubEnv('FFMPEG_PATH', stalling);
+    try {
+      const taken = segmentVideo('any.mp4', { durationSeconds: 4, fps: 25, streamIndex: 0 }, FRAMES, {
+        stallMs: 200,
+      });
+      await expect(taken.next()).rejects.toThrow('ffmpeg gave no picture for 200 ms');
+      const sleepers = async () =>
+        (await promisify(execFile)('ps', ['-eo', 'args='])).stdout
+          .split('\n')
+          .filter((l) => l === 'sleep 4242').length;
+      await expect.poll(sleepers).toBe(0);
+    } finally {
+      vi.unstubAllEnvs();
+    }
   });
 });
