@@ -109,7 +109,7 @@ describe('rows', () => {
     }
     const [query] = await encoder.encodeText('moving', SHAPE);
     const [top, bottom] = [moving.slice(0, 32), moving.slice(32)].map((rows) => maxSim([query!], rows));
-    expect(bottom!).toBeGreaterThan(top!);
+    expect(bottom! - top!).toBeGreaterThan(0.1);
   });
 
   it('are refused for pictures that are none', async () => {
