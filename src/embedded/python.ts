@@ -75,7 +75,20 @@ export async function pythonTool(
   return bin;
 }
 
-async function makeVenv(venv: string, log: (line: string) => void): Promise<void> {
+const making = new Map<string, Promise<void>>();
+
+/** Once for all tools: two that begin together would remove each other's. */
+function makeVenv(venv: string, log: (line: string) => void): Promise<void> {
+  let made = making.get(venv);
+  if (made === undefined) {
+    made = createVenv(venv, log);
+    making.set(venv, made);
+    made.catch(() => making.delete(venv));
+  }
+  return made;
+}
+
+async function createVenv(venv: string, log: (line: string) => void): Promise<void> {
   const ready = path.join(venv, 'venv.made');
   if (existsSync(ready)) return;
   await rm(venv, { recursive: true, force: true });
