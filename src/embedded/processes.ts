@@ -38,6 +38,20 @@ function startTime(pid: number): string | undefined {
   }
 }
 
+/** What a process was started with; empty when there is none. */
+export function commandLine(pid: number): string {
+  try {
+    return process.platform === 'linux'
+      ? readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim()
+      : execFileSync('ps', ['-o', 'command=', '-p', String(pid)], {
+          encoding: 'utf8',
+          stdio: ['ignore', 'pipe', 'ignore'],
+        }).trim();
+  } catch {
+    return '';
+  }
+}
+
 /** Asks a process (and its group) to end, waits, then ends it. Nothing there is success. */
 export async function endProcess(
   identity: ProcessIdentity,
@@ -100,6 +114,8 @@ export async function runCommand(
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...command.env },
     ...(command.cwd === undefined ? {} : { cwd: command.cwd }),
+    ...(command.uid === undefined ? {} : { uid: command.uid }),
+    ...(command.gid === undefined ? {} : { gid: command.gid }),
     ...(signal === undefined ? {} : { signal }),
   });
   const last: string[] = [];
