@@ -40,20 +40,20 @@ module.exports = {
     },
     rule(
       'src-knows-no-layer-above',
-      '^src/(vespa|phoenix|memory|video|registry|backup|optimize|access)/',
-      '^(workflows|activities|workers|src/(cli|client|embedded))',
+      '^src/(vespa|phoenix|memory|video|encoders|ingest|search|tenants|registry|backup|optimize|access)/',
+      '^(workflows|activities|workers|src/(cli|client|embedded)/)',
       'an outside system is used by activities, it uses none',
     ),
     rule(
       'activities-know-no-client',
       '^activities',
-      '^(workflows|workers|src/(cli|client|embedded))',
+      '^(workflows|workers|src/(cli|client|embedded)/)',
       'activities are thin: they call src',
     ),
     rule(
       'client-knows-no-cli',
       '^src/client',
-      '^(src/(cli|embedded)|workers|activities)',
+      '^(src/(cli|embedded)/|workers|activities)',
       'the typed client stands alone',
     ),
     rule(

@@ -73,7 +73,10 @@ export async function ingestVideo(
 
   let segments = 0;
   async function* bodies(): AsyncGenerator<FeedItem> {
-    for await (const segment of segmentVideo(file, probed, profile.segmentation, { signal })) {
+    for await (const segment of segmentVideo(file, probed, profile.segmentation, {
+      size: encoder.frameSize,
+      signal,
+    })) {
       const vectors = await encoder.encodeFrames(segment, profile, signal);
       // In powers of two, so that a long video costs a few writes, not one a segment.
       if (segments === 0 || (segments & (segments - 1)) === 0)
@@ -88,13 +91,18 @@ export async function ingestVideo(
       };
     }
   }
-  await feed(documents, bodies(), { concurrency: FEED_CONCURRENCY, ...(signal ? { signal } : {}) });
-  if (segments === 0) throw new OpsError('Rejected', 'no picture could be read');
+  try {
+    await feed(documents, bodies(), { concurrency: FEED_CONCURRENCY, ...(signal ? { signal } : {}) });
+    if (segments === 0) throw new OpsError('Rejected', 'no picture could be read');
+  } catch (error) {
+    // Damage that only shows while decoding: a half-fed video would be found by searches and counted by nobody.
+    if (error instanceof OpsError)
+      await removeAll(documents, video, Math.max(before?.documents ?? 0, segments), signal);
+    throw error;
+  }
 
   // What a longer former version, or a killed run of it, left behind.
-  const stale = Math.max(before?.documents ?? 0, segments);
-  for (let segment = segments; segment < stale; segment++)
-    await documents.remove(address(video, segment), signal);
+  await removeAll(documents, video, before?.documents ?? 0, signal, segments);
   if (!(await allThere(documents, video, segments, signal)))
     throw new Error('documents that were acknowledged are not there');
   await noteStored(pool, key, {
@@ -108,6 +116,16 @@ export async function ingestVideo(
 
 function address(video: VideoToIngest, segment: number): FeedItem['at'] {
   return { namespace: CONTENT_NAMESPACE, schema: video.schema, id: segmentDocumentId(video.video, segment) };
+}
+
+async function removeAll(
+  documents: DocumentClient,
+  video: VideoToIngest,
+  end: number,
+  signal?: AbortSignal,
+  from = 0,
+): Promise<void> {
+  for (let segment = from; segment < end; segment++) await documents.remove(address(video, segment), signal);
 }
 
 /** Reads every document back by its id, and looks that it is of this life of the tenant. */

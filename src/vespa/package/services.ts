@@ -107,3 +107,11 @@ function parts(services: string): { documents: Mapping[]; insertAt: number } {
   }));
   return { documents, insertAt: bodyStart + found[2].length };
 }
+
+/** Id of the content cluster that holds the documents; `*` in a visit would only name it in an error. */
+export function contentClusterOf(services: string): string {
+  return (
+    /<content\b[^>]*?\bid\s*=\s*(["'])([^"']+)\1/.exec(services.replace(/<!--[\s\S]*?-->/g, ''))?.[2] ??
+    CONTENT_CLUSTER
+  );
+}
