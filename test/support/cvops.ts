@@ -1,0 +1,61 @@
+import { spawn } from 'node:child_process';
+import path from 'node:path';
+import { inject } from 'vitest';
+import { projectRoot } from '../../src/projectRoot.js';
+import { loadSettings } from '../../src/settings.js';
+
+export interface CommandResult {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** The settings of the run's shared stack. */
+export function stackSettings() {
+  return loadSettings({ CVOPS_HOME: inject('stack').home, CVOPS_PRINCIPAL: 'tests' });
+}
+
+/** Runs the real command in a process of its own against the run's shared stack. */
+export async function cvops(...args: string[]): Promise<CommandResult> {
+  const child = spawn(process.execPath, [path.join(projectRoot, 'bin', 'cvops.js'), ...args], {
+    env: {
+      PATH: process.env['PATH'],
+      CVOPS_HOME: inject('stack').home,
+      CVOPS_PRINCIPAL: 'tests',
+      NO_COLOR: '1',
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let [stdout, stderr] = ['', ''];
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => (stdout += chunk));
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => (stderr += chunk));
+  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
+  return { code, stdout, stderr };
+}
+
+/** Runs it with `-o json`, wants exit 0 (or the one given), and parses stdout, which must be one JSON document. */
+export async function cvopsJson<T = Record<string, unknown>>(
+  args: readonly string[],
+  exitCode = 0,
+): Promise<T> {
+  const { code, stdout, stderr } = await cvops(...args, '-o', 'json');
+  if (code !== exitCode)
+    throw new Error(`cvops ${args.join(' ')} ended with ${code}, not ${exitCode}:\n${stdout}\n${stderr}`);
+  return JSON.parse(stdout) as T;
+}
+
+/** The error that a command reports with `-o json`: the last line of stderr. */
+export function errorOf({ stderr }: CommandResult): { code: string; message: string; hint?: string } {
+  return (
+    JSON.parse(stderr.trimEnd().split('\n').at(-1)!) as {
+      error: { code: string; message: string; hint?: string };
+    }
+  ).error;
+}
+
+let counter = 0;
+
+/** A tenant id that no other test of this or a former run has. */
+export function freshTenant(what: string): string {
+  return `${what}_${Date.now().toString(36)}${(counter++).toString(36)}`;
+}
