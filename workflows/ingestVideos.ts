@@ -239,12 +239,13 @@ class IngestRun {
     const seconds = Math.max(1, (Date.now() - this.startedAt) / 1000);
     const rate = done / seconds;
     const left = rate > 0 ? `${Math.ceil((this.total - done) / rate)} s` : 'unknown';
+    // A list: the UI sets a table's columns without any space between them.
     setCurrentDetails(
       `**Ingest into \`${this.input.tenant}\`** (${this.input.profile}): ${this.phase}\n\n` +
-        `| videos | stored | unchanged | failed | in work | documents | videos/s | time left |\n` +
-        `|---|---|---|---|---|---|---|---|\n` +
-        `| ${done} of ${this.total} | ${stored} | ${unchanged} | ${failed} | ${this.inFlight.size} of ${this.concurrency} ` +
-        `| ${this.documents} | ${rate.toFixed(2)} | ${this.phase === 'done' ? '0 s' : left} |`,
+        `- **${done} of ${this.total}** videos: ${stored} stored, ${unchanged} unchanged, ${failed} failed\n` +
+        `- **${this.inFlight.size}** in work, ${this.concurrency} at most\n` +
+        `- **${this.documents}** documents\n` +
+        `- **${rate.toFixed(2)}** videos/s, ${this.phase === 'done' ? 'nothing' : left} left`,
     );
     return this.progress();
   }

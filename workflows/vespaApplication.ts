@@ -63,8 +63,7 @@ export async function vespaApplication(state: ApplicationState): Promise<{ deplo
   const describe = (doing: string): void =>
     setCurrentDetails(
       `**Vespa application \`${state.cluster}\`**: ${doing}\n\n` +
-        `| generation | deploys | requests done | waiting |\n|---|---|---|---|\n` +
-        `| ${generation} | ${deploys} | ${requests} | ${waiting.length} |`,
+        `- generation **${generation}**\n- **${deploys}** deploys for **${requests}** requests\n- **${waiting.length}** waiting`,
     );
 
   for (;;) {

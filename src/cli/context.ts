@@ -103,23 +103,13 @@ async function showProgress(
   }
 }
 
-/** The UI's Markdown on one line: a table becomes `head value` pairs, a check list its last item under way. */
+/** The UI's Markdown on one line: its list items, of a check list those under way. */
 export function oneLine(markdown: string): string {
-  const lines = markdown.split('\n').filter((line) => line.trim() !== '');
-  const title = (lines[0] ?? '').replace(/[*`]/g, '');
-  const rows = lines.filter((line) => line.startsWith('|') && !/^\|[-|]+\|$/.test(line)).map(cells);
-  if (rows.length >= 2)
-    return `${title} · ${rows[0]!.map((head, i) => `${head} ${rows[1]![i] ?? ''}`).join(' · ')}`;
-  const items = lines.filter((line) => line.startsWith('- ['));
-  const doing = items.filter((line) => line.startsWith('- [ ]')).map((line) => line.slice(6));
-  return items.length > 0
-    ? `${title} · ${items.length - doing.length} done${doing.length > 0 ? ` · ${doing.join(', ')}` : ''}`
-    : title;
-}
-
-function cells(row: string): string[] {
-  return row
-    .split('|')
-    .slice(1, -1)
-    .map((cell) => cell.trim());
+  const [title = '', ...lines] = markdown
+    .replace(/[*`]/g, '')
+    .split('\n')
+    .filter((line) => line.trim() !== '');
+  const items = lines.filter((line) => line.startsWith('- ')).map((line) => line.slice(2));
+  const shown = items.filter((item) => !item.startsWith('[x]')).map((item) => item.replace(/^\[ \] /, ''));
+  return [title, ...shown].join(' · ');
 }
