@@ -52,29 +52,39 @@ export function commandLine(pid: number): string {
   }
 }
 
-/** Asks a process (and its group) to end, waits, then ends it. Nothing there is success. */
+/**
+ * Asks a process and its group to end, waits, then kills. Nothing there is success.
+ *
+ * @param options `group: false` leaves the others of its group alone
+ */
 export async function endProcess(
   identity: ProcessIdentity,
   signal: NodeJS.Signals,
   graceMs: number,
+  options: { readonly group: boolean } = { group: true },
 ): Promise<void> {
+  const send = (what: NodeJS.Signals) =>
+    options.group ? signalGroup(identity.pid, what) : signalOne(identity.pid, what);
   if (!isRunning(identity)) return;
-  send(identity.pid, signal);
+  send(signal);
   const deadline = Date.now() + graceMs;
-  while (isRunning(identity) && Date.now() < deadline) await delay(50);
+  while (isRunning(identity) && Date.now() < deadline) await delay(30);
   if (!isRunning(identity)) return;
-  send(identity.pid, 'SIGKILL');
-  while (isRunning(identity)) await delay(50);
+  send('SIGKILL');
+  while (isRunning(identity)) await delay(30);
 }
 
-function send(pid: number, signal: NodeJS.Signals): void {
-  for (const target of [-pid, pid]) {
-    try {
-      process.kill(target, signal);
-      return;
-    } catch {
-      // No group of that number (an old leftover): then the process alone; or gone meanwhile.
-    }
+/** Signals a process group that we made, or the process alone when it leads none. Nothing there is success. */
+export function signalGroup(pid: number, signal: NodeJS.Signals): void {
+  if (!signalOne(-pid, signal)) signalOne(pid, signal);
+}
+
+function signalOne(pid: number, signal: NodeJS.Signals): boolean {
+  try {
+    process.kill(pid, signal);
+    return true;
+  } catch {
+    return false; // Gone meanwhile.
   }
 }
 
@@ -82,6 +92,8 @@ export interface Command {
   readonly file: string;
   readonly args: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Inherited variables it must not see; `env` is added after. */
+  readonly without?: (variable: string) => boolean;
   readonly cwd?: string;
   readonly uid?: number;
   readonly gid?: number;
@@ -94,7 +106,7 @@ export function startProcess(command: Command, logFile: string): ChildProcess {
     return spawn(command.file, command.args, {
       stdio: ['ignore', log, log],
       detached: true,
-      env: { ...process.env, ...command.env },
+      env: environment(command),
       ...(command.cwd === undefined ? {} : { cwd: command.cwd }),
       ...(command.uid === undefined ? {} : { uid: command.uid }),
       ...(command.gid === undefined ? {} : { gid: command.gid }),
@@ -102,6 +114,11 @@ export function startProcess(command: Command, logFile: string): ChildProcess {
   } finally {
     closeSync(log);
   }
+}
+
+function environment({ env, without }: Command): NodeJS.ProcessEnv {
+  const inherited = Object.entries(process.env).filter(([name]) => !without?.(name));
+  return { ...Object.fromEntries(inherited), ...env };
 }
 
 /** Runs a command to its end, giving each line of its output to `onLine`. @throws Error with the last lines when it fails */
@@ -112,11 +129,11 @@ export async function runCommand(
 ): Promise<void> {
   const child = spawn(command.file, command.args, {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, ...command.env },
+    env: environment(command),
     ...(command.cwd === undefined ? {} : { cwd: command.cwd }),
     ...(command.uid === undefined ? {} : { uid: command.uid }),
     ...(command.gid === undefined ? {} : { gid: command.gid }),
-    ...(signal === undefined ? {} : { signal }),
+    ...(signal === undefined ? {} : { signal, killSignal: 'SIGKILL' as const }),
   });
   const last: string[] = [];
   for (const stream of [child.stdout, child.stderr]) {

@@ -1,0 +1,33 @@
+import { addressVariables } from '../addresses.js';
+import { built } from './built.js';
+import type { ServiceDefinition } from './definition.js';
+
+/** What a worker prints when it polls (workers/main.ts). */
+export const READY_LINE = 'worker ready';
+
+export function worker(role: 'control' | 'data'): ServiceDefinition {
+  return {
+    name: `worker-${role}`,
+    after: ['postgres', 'temporal', 'phoenix', 'vespa'],
+    ports: [],
+    command: async ({ home, addresses, temporalNamespace }) => ({
+      file: process.execPath,
+      args: [built('workers/main.js'), role],
+      env: {
+        ...addressVariables(addresses),
+        TEMPORAL_NAMESPACE: temporalNamespace,
+        CVOPS_HOME: home,
+        LOG_LEVEL: audibleLevel(process.env['LOG_LEVEL']),
+      },
+    }),
+    healthy: async (_, logText) => logText.includes(READY_LINE),
+    stopSignal: 'SIGTERM',
+    // Its own bounds: 10 s for activities to end, 30 s to be forced (workers/main.ts).
+    stopMs: 35_000,
+  };
+}
+
+/** The ready line is of level info: a quieter worker could not be told from one that hangs. */
+function audibleLevel(level: string | undefined): string {
+  return level === 'debug' || level === 'trace' ? level : 'info';
+}
