@@ -42,9 +42,13 @@ export class ApiServer {
       socket.once('data', (first: Buffer) => {
         socket.pause();
         socket.unshift(first);
-        const target = PREFACE.startsWith(first.toString('latin1', 0, 4)) ? two : one;
-        target.emit('connection', socket);
-        socket.resume();
+        if (first.toString('latin1', 0, PREFACE.length) === PREFACE) {
+          // It takes the socket's handle and what is buffered by itself: a resumed socket would lose the preface.
+          two.emit('connection', socket);
+        } else {
+          one.emit('connection', socket);
+          socket.resume();
+        }
       });
     });
   }
