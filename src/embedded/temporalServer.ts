@@ -1,17 +1,27 @@
 import { Connection } from '@temporalio/client';
 import { msToTs } from '@temporalio/common/lib/time.js';
 import { SEARCH_ATTRIBUTES } from '../domain/searchAttributes.js';
+import { portOpen } from './health.js';
 
 const TIMEOUT_MS = 3000;
 
 /** Asks a Temporal server something and hangs up. @throws Error when it does not answer in 3 s */
 async function ask<T>(address: string, question: (connection: Connection) => Promise<T>): Promise<T> {
+  // gRPC would go on trying a port that refuses until its time is over.
+  const [host, port] = splitAddress(address);
+  if (!(await portOpen(Number(port), host))) throw new Error(`nothing listens on ${address}`);
   const connection = await Connection.connect({ address, connectTimeout: TIMEOUT_MS });
   try {
     return await connection.withDeadline(Date.now() + TIMEOUT_MS, () => question(connection));
   } finally {
     await connection.close();
   }
+}
+
+/** `host:port`, where the host may be an IPv6 address in brackets. */
+function splitAddress(address: string): [host: string, port: string] {
+  const colon = address.lastIndexOf(':');
+  return [address.slice(0, colon).replace(/^\[|\]$/g, ''), address.slice(colon + 1)];
 }
 
 /** The server's version, such as `1.32.0`, once it serves the namespace. */
