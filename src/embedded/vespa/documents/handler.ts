@@ -351,6 +351,14 @@ function readVisit(store: DiskStore, path: DocumentPath, query: URLSearchParams)
       `There is no document type '${path.type}' in cluster '${store.model.contentCluster}', only ${known}`,
     );
   }
+  const bucketSpace = query.get('bucketSpace') ?? 'default';
+  // Named only at the root: elsewhere the document type decides, and nobody reads the parameter.
+  if (path.type === undefined && bucketSpace !== 'default' && bucketSpace !== 'global') {
+    throw new Refusal(
+      400,
+      `Bucket space '${bucketSpace}' is not a known bucket space; expected one of default, global`,
+    );
+  }
   if (query.has('slices') !== query.has('sliceId'))
     throw new Refusal(400, `Must set both 'slices' and 'sliceId', or neither`);
   const slices = number(query, 'slices', 1, 1);
@@ -371,6 +379,8 @@ function readVisit(store: DiskStore, path: DocumentPath, query: URLSearchParams)
     toTimestamp: to === 0 ? Infinity : to,
     includeRemoves: flag(query, 'includeRemoves') === true,
     format: tensorFormat(query),
+    // No document type of ours is global.
+    nothing: path.type === undefined && bucketSpace === 'global',
   };
 }
 

@@ -19,6 +19,8 @@ export interface VisitRequest {
   readonly toTimestamp: number;
   readonly includeRemoves: boolean;
   readonly format: TensorFormat;
+  /** A bucket space that holds no documents. */
+  readonly nothing: boolean;
 }
 
 /** One step of a visit; `token` continues after it, and goes out when the bucket is done. */
@@ -51,6 +53,7 @@ export function visit(
   const after = request.continuation === undefined ? undefined : readToken(request.continuation, request);
   const types = typesOf(store.model, request);
   function* items(): Generator<Visited> {
+    if (request.nothing) return;
     for (const entry of merged(store, types)) {
       const key = `${entry.hash}${entry.id}`;
       if (after !== undefined && key <= after) continue;

@@ -272,7 +272,8 @@ function hitJson(store: DocumentStore, schema: Schema, hit: RankedHit, yql: Yql)
 }
 
 function toJson(value: FieldValue, tensor?: { readonly type: string }): unknown {
-  if (typeof value === 'bigint') return Number(value);
+  // As digits: a 64-bit long is no JavaScript number.
+  if (typeof value === 'bigint') return rawJson(value.toString());
   if (value === null || typeof value !== 'object') return value;
   if (Array.isArray(value)) return (value as FieldValue[]).map((v) => toJson(v));
   if (value instanceof Map)
@@ -285,6 +286,9 @@ function toJson(value: FieldValue, tensor?: { readonly type: string }): unknown 
     ? { ...tensor, values: cells[0]![1] }
     : { ...tensor, blocks: Object.fromEntries(cells) };
 }
+
+/** In Node since 21, in TypeScript's library not yet. */
+const { rawJSON: rawJson } = JSON as unknown as { rawJSON: (text: string) => unknown };
 
 function indexFor(indexes: Map<Schema, SchemaIndex>, store: DocumentStore, schema: Schema): SchemaIndex {
   let index = indexes.get(schema);
