@@ -29,6 +29,8 @@ export default tseslint.config(
         { allowNumber: true, allowBoolean: true },
       ],
       '@typescript-eslint/require-await': 'off',
+      // JSON comes as unknown; what is no scalar has been refused by then.
+      '@typescript-eslint/no-base-to-string': 'off',
       'no-console': 'error',
     },
   },
@@ -62,6 +64,7 @@ export default tseslint.config(
   },
   {
     files: ['scripts/**/*.mjs', 'bin/*.js', '*.cjs', '*.js'],
+    rules: { 'no-unused-vars': ['error', { argsIgnorePattern: '^_' }] },
     languageOptions: {
       globals: {
         process: 'readonly',

@@ -22,6 +22,7 @@ export default defineConfig({
         test: {
           name: 'integration',
           expect,
+          globalSetup: ['test/support/globalStack.ts'],
           include: ['test/integration/**/*.test.ts', 'test/faults/**/*.test.ts', 'test/browser/**/*.test.ts'],
           testTimeout: 300_000,
           hookTimeout: 300_000,

@@ -13,6 +13,9 @@ for (const pair of wanted) {
   const handle = client.workflow.getHandle(pair.slice(at + 1));
   // Timestamps of a plain JSON.stringify would not load back.
   const history = historyToJSON(await handle.fetchHistory());
-  writeFileSync(`${folder}/${pair.slice(0, at)}.json`, `${typeof history === 'string' ? history : JSON.stringify(history, null, 1)}\n`);
+  writeFileSync(
+    `${folder}/${pair.slice(0, at)}.json`,
+    `${typeof history === 'string' ? history : JSON.stringify(history, null, 1)}\n`,
+  );
 }
 await connection.close();

@@ -6,7 +6,11 @@ const agent = new Agent({ keepAlive: true, maxSockets: 1 });
 /** One request as raw as Node sends it: the path goes out byte for byte. */
 export function send(port, { method, path, body, headers = {}, gzip }) {
   let payload =
-    body === undefined ? undefined : Buffer.isBuffer(body) ? body : Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
+    body === undefined
+      ? undefined
+      : Buffer.isBuffer(body)
+        ? body
+        : Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
   const all = { ...(payload ? { 'content-type': 'application/json' } : {}), ...headers };
   if (gzip) {
     payload = gzipSync(payload);
@@ -19,7 +23,11 @@ export function send(port, { method, path, body, headers = {}, gzip }) {
       response.on('data', (chunk) => chunks.push(chunk));
       response.on('error', reject);
       response.on('end', () =>
-        resolve({ status: response.statusCode, headers: response.headers, text: Buffer.concat(chunks).toString() }),
+        resolve({
+          status: response.statusCode,
+          headers: response.headers,
+          text: Buffer.concat(chunks).toString(),
+        }),
       );
     });
     // An answer that never comes is a finding too, not a hang.

@@ -165,14 +165,20 @@ for (const [field, value, query] of [
   ['dense', '[1,null,3]'],
   ['dense', '[1,"NaN","Infinity"]'],
   ['dense', '["-Infinity","inf","nan"]'],
-  ['dense', '{"cells":[{"address":{"x":"0"},"value":1},{"address":{"x":"1"},"value":2},{"address":{"x":"2"},"value":3}]}'],
+  [
+    'dense',
+    '{"cells":[{"address":{"x":"0"},"value":1},{"address":{"x":"1"},"value":2},{"address":{"x":"2"},"value":3}]}',
+  ],
   ['dense', '{"cells":[{"address":{"x":0},"value":1},{"address":{"x":2},"value":3}]}'],
   ['dense', '{"cells":{"0":1,"1":2,"2":3}}'],
   ['dense', '{"cells":[{"address":{"x":"3"},"value":1}]}'],
   ['dense', '{"cells":[{"address":{"z":"0"},"value":1}]}'],
   ['dense', '{"cells":[{"address":{"x":"0"}}]}'],
   ['dense', '{"cells":[{"value":1}]}'],
-  ['dense', '[{"address":{"x":"0"},"value":1},{"address":{"x":"1"},"value":2},{"address":{"x":"2"},"value":3}]'],
+  [
+    'dense',
+    '[{"address":{"x":"0"},"value":1},{"address":{"x":"1"},"value":2},{"address":{"x":"2"},"value":3}]',
+  ],
   ['dense', '{"blocks":{"a":[1,2,3]}}'],
   ['dense', '{"0":1,"1":2,"2":3}'],
   ['grid', '[[1,2],[3,4]]'],
@@ -222,7 +228,10 @@ for (const [field, value, query] of [
   ['mixed', '{"blocks":{"0":[1,2,3,4]}}'],
   ['mixed', '{"blocks":{"0":"3F80400040404080"}}'],
   ['mixed', '{"0":"3F80400040404080"}'],
-  ['mixed', '{"blocks":[{"address":{"patch":"0"},"values":[1,2,3,4]},{"address":{"patch":"1"},"values":"3F80400040404080"}]}'],
+  [
+    'mixed',
+    '{"blocks":[{"address":{"patch":"0"},"values":[1,2,3,4]},{"address":{"patch":"1"},"values":"3F80400040404080"}]}',
+  ],
   ['mixed', '{"blocks":[{"values":[1,2,3,4],"address":{"patch":"0"}}]}'],
   ['mixed', '{"blocks":[{"values":[1,2,3,4]}]}'],
   ['mixed', '{"blocks":[{"address":{"patch":"0"}}]}'],
@@ -250,7 +259,16 @@ for (const [field, value, query] of [
   roundTrip(field, value, query);
 
 group = 'put';
-put('p1', { title: 'one', i: 1, l: 10, f: 1.5, tag: 'a', strings: ['x', 'y'], weights: { a: 1 }, pairs: { k: 'v' } });
+put('p1', {
+  title: 'one',
+  i: 1,
+  l: 10,
+  f: 1.5,
+  tag: 'a',
+  strings: ['x', 'y'],
+  weights: { a: 1 },
+  pairs: { k: 'v' },
+});
 get('p1');
 put('p1', { title: 'two' });
 get('p1');
@@ -258,7 +276,12 @@ put('p2', {});
 get('p2');
 put('p3', { nope: 1 });
 put('p3', { title: 'x', nope: { a: [1] } });
-add('POST', kinds('p4'), { fields: { title: 'x' }, put: 'id:ns:kinds::other', id: 'id:x:y::z', extra: [1, { a: 2 }] });
+add('POST', kinds('p4'), {
+  fields: { title: 'x' },
+  put: 'id:ns:kinds::other',
+  id: 'id:x:y::z',
+  extra: [1, { a: 2 }],
+});
 get('p4');
 add('POST', kinds('p5'), {});
 add('POST', kinds('p5'), { fields: [] });
@@ -301,7 +324,12 @@ add('POST', kinds('p9?timeout=10s&route=default&tracelevel=0'), { fields: {} });
 add('POST', kinds('p9?create=maybe'), { fields: {} });
 add('POST', kinds('p9?tracelevel=x'), { fields: {} });
 add('POST', kinds('p9?unknown=1'), { fields: {} });
-add('POST', kinds('p10'), { fields: { title: 'a'.repeat(100) } }, { headers: { 'content-type': 'text/plain' } });
+add(
+  'POST',
+  kinds('p10'),
+  { fields: { title: 'a'.repeat(100) } },
+  { headers: { 'content-type': 'text/plain' } },
+);
 
 group = 'get';
 get('p1', '?fieldSet=kinds:title');
@@ -442,10 +470,27 @@ add('DELETE', kinds('c1?timeout=x'));
 
 group = 'updates';
 const seed = {
-  title: 'start', i: 10, l: 100, d: 1.5, f: 2.5, b: true, y: 5, strings: ['a', 'b', 'c'], ints: [1, 2, 3],
-  weights: { a: 1, b: 2 }, pairs: { k: 'v', m: 'w' }, counts: { a: 1, b: 2 },
-  dense: [1, 2, 3], sparse: { a: 1, b: 2 }, mixed: { 0: [1, 2, 3, 4], 1: [5, 6, 7, 8] },
-  pairwise: { cells: [{ address: { a: 'x', b: 'y' }, value: 1 }, { address: { a: 'z', b: 'y' }, value: 2 }] },
+  title: 'start',
+  i: 10,
+  l: 100,
+  d: 1.5,
+  f: 2.5,
+  b: true,
+  y: 5,
+  strings: ['a', 'b', 'c'],
+  ints: [1, 2, 3],
+  weights: { a: 1, b: 2 },
+  pairs: { k: 'v', m: 'w' },
+  counts: { a: 1, b: 2 },
+  dense: [1, 2, 3],
+  sparse: { a: 1, b: 2 },
+  mixed: { 0: [1, 2, 3, 4], 1: [5, 6, 7, 8] },
+  pairwise: {
+    cells: [
+      { address: { a: 'x', b: 'y' }, value: 1 },
+      { address: { a: 'z', b: 'y' }, value: 2 },
+    ],
+  },
 };
 let u = 0;
 const updated = (fields, query = '') => {
@@ -528,7 +573,16 @@ for (const fields of [
   { dense: { modify: { operation: 'replace' } } },
   { dense: { add: { cells: [{ address: { x: '1' }, value: 9 }] } } },
   { dense: { remove: { addresses: [{ x: '1' }] } } },
-  { sparse: { add: { cells: [{ address: { k: 'c' }, value: 3 }, { address: { k: 'a' }, value: 8 }] } } },
+  {
+    sparse: {
+      add: {
+        cells: [
+          { address: { k: 'c' }, value: 3 },
+          { address: { k: 'a' }, value: 8 },
+        ],
+      },
+    },
+  },
   { sparse: { add: { cells: { c: 3 } } } },
   { sparse: { add: { cells: [] } } },
   { sparse: { remove: { addresses: [{ k: 'a' }] } } },
@@ -545,7 +599,11 @@ for (const fields of [
   { mixed: { remove: { addresses: [{ patch: '0', v: '1' }] } } },
   { mixed: { modify: { operation: 'replace', cells: [{ address: { patch: '0', v: '3' }, value: -1 }] } } },
   { mixed: { modify: { operation: 'multiply', blocks: { 1: [2, 2, 2, 2] } } } },
-  { mixed: { modify: { operation: 'replace', create: true, cells: [{ address: { patch: '9', v: '3' }, value: -1 }] } } },
+  {
+    mixed: {
+      modify: { operation: 'replace', create: true, cells: [{ address: { patch: '9', v: '3' }, value: -1 }] },
+    },
+  },
   { pairwise: { remove: { addresses: [{ b: 'y' }] } } },
   { pairwise: { remove: { addresses: [{ a: 'x', b: 'y' }] } } },
   { title: { modify: { operation: 'replace', cells: {} } } },
@@ -561,17 +619,22 @@ update('u-absent', { title: { assign: 'x' } });
 get('u-absent');
 update('u-absent', { title: { assign: 'x' }, i: { increment: 2 } }, '?create=true');
 get('u-absent');
-add('PUT', kinds('u-created'), { create: true, fields: { strings: { add: ['x'] }, weights: { add: { a: 1 } }, sparse: { add: { cells: { a: 1 } } } } });
+add('PUT', kinds('u-created'), {
+  create: true,
+  fields: { strings: { add: ['x'] }, weights: { add: { a: 1 } }, sparse: { add: { cells: { a: 1 } } } },
+});
 get('u-created');
 add('PUT', kinds('u1?dryRun=true'), 'x');
 
 group = 'visits';
 // The in-memory store behind the real handler never ends a visit that meets some of the odd documents above, so visits
 // begin from an empty store, and from documents of their own.
-for (const path of new Set(list.filter((r) => r.method !== 'GET').map((r) => r.path.split('?')[0]))) add('DELETE', path);
+for (const path of new Set(list.filter((r) => r.method !== 'GET').map((r) => r.path.split('?')[0])))
+  add('DELETE', path);
 put('plain', { title: 'plain', tag: 'none', i: 5, strings: ['a', 'b'], l: '9007199254740993', b: true });
 put('tensors', { tag: 'none', dense: [1, 2, 3], mixed: { 0: [1, 2, 3, 4] }, sparse: { a: 1 } });
-for (let i = 0; i < 30; i++) add('POST', `/document/v1/v/other/docid/d${i}`, { fields: { title: `t${i % 3}`, year: 1990 + i } });
+for (let i = 0; i < 30; i++)
+  add('POST', `/document/v1/v/other/docid/d${i}`, { fields: { title: `t${i % 3}`, year: 1990 + i } });
 for (let i = 0; i < 5; i++) add('POST', `/document/v1/v/other/number/7/n${i}`, { fields: { year: i } });
 for (let i = 0; i < 5; i++) add('POST', `/document/v1/v/other/group/g/m${i}`, { fields: { year: 100 + i } });
 add('POST', '/document/v1/w/other/docid/w1', { fields: { title: 'elsewhere' } });
@@ -639,18 +702,88 @@ visit('ns/kinds/docid/', 'stream=true&format.tensors=hex&selection=kinds.tag%3D%
 
 group = 'selections';
 for (const text of [
-  'true', 'false', 'other', 'kinds', 'nope', 'other and true', 'other or kinds', 'not other',
-  'other.year == 1995', 'other.year != 1995', 'other.year < 1995', 'other.year <= 1995', 'other.year > 2015', 'other.year >= 2015',
-  'other.year == 1995 or other.year == 1996', 'other.year > 1992 and other.year < 1995', 'not other.year > 3',
-  'other.year = 1995', 'other.year = "199*"', 'other.year =~ "^199"', 'other.title == "t1"', "other.title == 't1'", 'other.title = "t*"',
-  'other.title = "?1"', 'other.title =~ "t[12]"', 'other.title =~ "1"', 'other.title != "t1"', 'other.title == null', 'other.title != null', 'other.title',
-  'not other.title', 'other.year + 1 == 1996', 'other.year % 2 == 0', 'other.year * 2 > 4030', 'other.year - 1990 < 2', 'other.year / 2 == 1000',
-  '(other.year == 1995)', '((other.year == 1995) or (other.year == 2000)) and other.title == "t2"', 'other.year == 1995 or other.year == 2000 and other.title == "nope"',
-  'id == "id:v:other::d3"', 'id = "id:v:other::d1*"', 'id =~ "d[12]$"', 'id.namespace == "v"', 'id.type == "other"', 'id.user == 7', 'id.group == "g"',
-  'id.specific == "d3"', 'id.scheme == "id"', 'other.title.lowercase() == "t1"', 'other.title.uppercase() == "T1"', 'other.year.abs() == 1995', 'kinds.i == 5',
-  'kinds.strings == "a"', 'kinds.strings[0] == "a"', 'kinds.pairs{k} == "v"', 'kinds.weights{a} == 1', 'kinds.weights == "a"', 'kinds.dense == 1', 'kinds.b == true', 'kinds.l > 9007199254740992',
-  'other.nope == 1', 'other.year ==', 'other.year == == 1', '(other.year == 1', 'year == 1995', '"abc"', '1', '0', '1 == 1', '1 < 2', 'null', 'other.year == "1995"',
-  'other.year < "x"', "other.title == 't\\'1'", '', 'OTHER', 'other AND NOT other.year > 1990', 'other.year == 0x7CB', 'other.year == 1995.0', 'now() > 1', 'id.order() == 1', 'id.bucket == 1',
+  'true',
+  'false',
+  'other',
+  'kinds',
+  'nope',
+  'other and true',
+  'other or kinds',
+  'not other',
+  'other.year == 1995',
+  'other.year != 1995',
+  'other.year < 1995',
+  'other.year <= 1995',
+  'other.year > 2015',
+  'other.year >= 2015',
+  'other.year == 1995 or other.year == 1996',
+  'other.year > 1992 and other.year < 1995',
+  'not other.year > 3',
+  'other.year = 1995',
+  'other.year = "199*"',
+  'other.year =~ "^199"',
+  'other.title == "t1"',
+  "other.title == 't1'",
+  'other.title = "t*"',
+  'other.title = "?1"',
+  'other.title =~ "t[12]"',
+  'other.title =~ "1"',
+  'other.title != "t1"',
+  'other.title == null',
+  'other.title != null',
+  'other.title',
+  'not other.title',
+  'other.year + 1 == 1996',
+  'other.year % 2 == 0',
+  'other.year * 2 > 4030',
+  'other.year - 1990 < 2',
+  'other.year / 2 == 1000',
+  '(other.year == 1995)',
+  '((other.year == 1995) or (other.year == 2000)) and other.title == "t2"',
+  'other.year == 1995 or other.year == 2000 and other.title == "nope"',
+  'id == "id:v:other::d3"',
+  'id = "id:v:other::d1*"',
+  'id =~ "d[12]$"',
+  'id.namespace == "v"',
+  'id.type == "other"',
+  'id.user == 7',
+  'id.group == "g"',
+  'id.specific == "d3"',
+  'id.scheme == "id"',
+  'other.title.lowercase() == "t1"',
+  'other.title.uppercase() == "T1"',
+  'other.year.abs() == 1995',
+  'kinds.i == 5',
+  'kinds.strings == "a"',
+  'kinds.strings[0] == "a"',
+  'kinds.pairs{k} == "v"',
+  'kinds.weights{a} == 1',
+  'kinds.weights == "a"',
+  'kinds.dense == 1',
+  'kinds.b == true',
+  'kinds.l > 9007199254740992',
+  'other.nope == 1',
+  'other.year ==',
+  'other.year == == 1',
+  '(other.year == 1',
+  'year == 1995',
+  '"abc"',
+  '1',
+  '0',
+  '1 == 1',
+  '1 < 2',
+  'null',
+  'other.year == "1995"',
+  'other.year < "x"',
+  "other.title == 't\\'1'",
+  '',
+  'OTHER',
+  'other AND NOT other.year > 1990',
+  'other.year == 0x7CB',
+  'other.year == 1995.0',
+  'now() > 1',
+  'id.order() == 1',
+  'id.bucket == 1',
 ]) {
   visit('', `cluster=store&wantedDocumentCount=10000&${sel(text)}`);
 }
@@ -668,7 +801,9 @@ add('DELETE', `${mass}?cluster=store&${sel('nope nope')}`);
 add('DELETE', `${mass}?cluster=store&${sel('true')}&timeChunk=x`);
 add('DELETE', `${mass}?cluster=store&${sel('other.year == 1995')}`);
 add('GET', '/document/v1/v/other/docid/d5');
-add('PUT', `${mass}?cluster=store&${sel('other.title == "t1"')}`, { fields: { title: { assign: 'changed' } } });
+add('PUT', `${mass}?cluster=store&${sel('other.title == "t1"')}`, {
+  fields: { title: { assign: 'changed' } },
+});
 add('PUT', `${mass}?cluster=store&${sel('true')}`, { fields: { nope: { assign: 1 } } });
 add('PUT', `${mass}?cluster=store`, { fields: {} });
 add('PUT', `${mass}?${sel('true')}`, { fields: {} });

@@ -25,7 +25,7 @@ if (!existsSync(path.join(checker, 'run.sh'))) {
 let realPort, port, configPort;
 const scratch = mkdtempSync(path.join(tmpdir(), 'check-vespa-'));
 const children = [];
-let exitCode = 1;
+let exitCode;
 try {
   exitCode = await main();
 } finally {
@@ -41,7 +41,16 @@ async function main() {
   start('bash', [path.join(checker, 'run.sh'), 'serve', app, String(realPort)]);
   start(process.execPath, [
     path.join(root, 'dist/src/embedded/vespa/main.js'),
-    ...['--port', String(port), '--config-port', String(configPort), '--data-dir', path.join(scratch, 'data'), '--convergence-ms', '0'],
+    ...[
+      '--port',
+      String(port),
+      '--config-port',
+      String(configPort),
+      '--data-dir',
+      path.join(scratch, 'data'),
+      '--convergence-ms',
+      '0',
+    ],
   ]);
   await answers(configPort, '/state/v1/health');
   await deploy(configPort, path.join(import.meta.dirname, 'app'));
@@ -63,13 +72,17 @@ async function main() {
     else unexplained.push({ request, real, ours });
   }
   for (const { request, real, ours } of unexplained) {
-    console.log(`DIFFERENT [${request.group}] ${request.method} ${request.path.slice(0, 160)} ${bodyText(request)}`);
+    console.log(
+      `DIFFERENT [${request.group}] ${request.method} ${request.path.slice(0, 160)} ${bodyText(request)}`,
+    );
     console.log(`  real ${real.status} ${show(real.body)}`);
     console.log(`  ours ${ours.status} ${show(ours.body)}`);
   }
   console.log(`${requests.length} requests: ${same} answered alike`);
   for (const [why, count] of explained) console.log(`  ${count} × explained: ${why}`);
-  console.log(`${same + [...explained.values()].reduce((a, b) => a + b, 0)} passed, ${unexplained.length} failed`);
+  console.log(
+    `${same + [...explained.values()].reduce((a, b) => a + b, 0)} passed, ${unexplained.length} failed`,
+  );
   return unexplained.length === 0 ? 0 : 1;
 }
 
@@ -82,9 +95,15 @@ async function outcome(port, request) {
     for (let page = parsed, turns = 0; page.continuation && turns < request.next; turns++) {
       const joiner = request.path.includes('?') ? '&' : '?';
       const path = `${request.path}${joiner}continuation=${encodeURIComponent(page.continuation)}`;
-      const answer = await send(port, { ...request, path }).catch((error) => ({ headers: {}, text: JSON.stringify({ broken: error.code, at: documents.length }) }));
+      const answer = await send(port, { ...request, path }).catch((error) => ({
+        headers: {},
+        text: JSON.stringify({ broken: error.code, at: documents.length }),
+      }));
       page = parse(answer);
-      if (page.broken) console.log(`broken off on ${port === realPort ? 'real' : 'ours'} after ${documents.length}: ${page.broken}`);
+      if (page.broken)
+        console.log(
+          `broken off on ${port === realPort ? 'real' : 'ours'} after ${documents.length}: ${page.broken}`,
+        );
       documents.push(...(page.documents ?? []));
       if (!page.continuation) parsed = { ...parsed, continuation: undefined };
     }
@@ -96,10 +115,17 @@ async function outcome(port, request) {
 function parse(answer) {
   const type = answer.headers['content-type'] ?? '';
   if (type.startsWith('application/jsonl')) {
-    return { lines: answer.text.split('\n').filter(Boolean).map((line) => JSON.parse(line)) };
+    return {
+      lines: answer.text
+        .split('\n')
+        .filter(Boolean)
+        .map((line) => JSON.parse(line)),
+    };
   }
   try {
-    return JSON.parse(answer.text, (_, value, context) => (typeof value === 'number' ? context.source : value));
+    return JSON.parse(answer.text, (_, value, context) =>
+      typeof value === 'number' ? context.source : value,
+    );
   } catch {
     return { text: answer.text.length === 0 ? '' : 'not JSON' };
   }
@@ -130,11 +156,17 @@ function show(body) {
 
 function bodyText({ body, quiet }) {
   if (quiet || body === undefined) return '';
-  return Buffer.isBuffer(body) ? '(bytes)' : (typeof body === 'string' ? body : JSON.stringify(body)).slice(0, 200);
+  return Buffer.isBuffer(body)
+    ? '(bytes)'
+    : (typeof body === 'string' ? body : JSON.stringify(body)).slice(0, 200);
 }
 
 function start(command, args) {
-  const child = spawn(command, args, { stdio: ['ignore', 'ignore', verbose ? 'inherit' : 'ignore'], detached: true, cwd: scratch });
+  const child = spawn(command, args, {
+    stdio: ['ignore', 'ignore', verbose ? 'inherit' : 'ignore'],
+    detached: true,
+    cwd: scratch,
+  });
   children.push(child);
 }
 
@@ -152,7 +184,9 @@ async function answers(port, at) {
 
 async function deploy(port, folder) {
   const files = readdirSync(folder, { recursive: true }).filter((name) => /\.(xml|sd)$/.test(name));
-  const zip = Buffer.from(zipSync(Object.fromEntries(files.map((name) => [name, readFileSync(path.join(folder, name))]))));
+  const zip = Buffer.from(
+    zipSync(Object.fromEntries(files.map((name) => [name, readFileSync(path.join(folder, name))]))),
+  );
   const answer = await send(port, {
     method: 'POST',
     path: '/application/v2/tenant/default/prepareandactivate',

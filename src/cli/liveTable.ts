@@ -20,6 +20,11 @@ export class LiveTable {
     if (below) this.show(below);
   }
 
+  /** Takes the block away; what is said from now on just follows. */
+  clear(): void {
+    this.erase();
+  }
+
   private erase(): void {
     if (!this.shown) return;
     const width = this.terminal.columns || 80;

@@ -79,14 +79,22 @@ async function upInForeground(home: string, options: UpOptions): Promise<void> {
   const live = options.output === 'table' && process.stdout.isTTY ? new LiveTable(process.stdout) : undefined;
   const log = live ? (line: string) => live.say(line) : note;
   const stop = stopOnSignals(log);
-  const timer = live && setInterval(() => void refresh(live, home).catch(() => undefined), LIVE_MS);
+  const refresh = async () => {
+    const services = await stackStatus(home);
+    if (!stop.aborted) live?.show(statusTable(services));
+  };
+  const timer = live && setInterval(() => void refresh().catch(() => undefined), LIVE_MS);
+  stop.addEventListener('abort', () => {
+    clearInterval(timer);
+    live?.clear();
+  });
   let up = false;
   try {
     await supervise(
       { home, portOffset: options.portOffset, ports: options.port, log },
       async () => {
         up = true;
-        if (live) await refresh(live, home);
+        if (live) await refresh();
         else showStatus(options, await stackStatus(home));
         log('all up; Ctrl-C ends it');
       },
@@ -118,8 +126,8 @@ function stopOnSignals(log: (line: string) => void): AbortSignal {
   const stop = new AbortController();
   const interrupt = () => {
     if (stop.signal.aborted) process.exit(EXIT.detached);
-    log('stopping …');
     stop.abort();
+    log('stopping …');
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, interrupt);
   // The terminal may be gone: that must not end this process before its services.
@@ -149,10 +157,6 @@ async function confirmWipe(home: string): Promise<void> {
 
 function showStatus(options: CommonOptions, services: readonly ServiceStatus[]): void {
   answer(options.output, { services }, () => statusTable(services));
-}
-
-async function refresh(live: LiveTable, home: string): Promise<void> {
-  live.show(statusTable(await stackStatus(home)));
 }
 
 const COLOURS: Readonly<Record<ServiceState, (text: string) => string>> = {

@@ -23,7 +23,7 @@ export class OperationQueue {
         try {
           resolve(operation());
         } catch (error) {
-          reject(error as Error);
+          reject(error instanceof Error ? error : new Error(String(error)));
         }
       });
       this.drain();

@@ -73,7 +73,7 @@ function arithmetic(
   if (current === undefined) return undefined;
   const amount = Number(value);
   if (Number.isNaN(amount))
-    throw new ValueError(`Error in '${field.name}': '${String(value as string)}' is not a number`);
+    throw new ValueError(`Error in '${field.name}': '${String(value)}' is not a number`);
   if (
     typeof current === 'bigint' ||
     (field.type.kind === 'long' && Number.isInteger(amount) && operation !== 'divide')

@@ -86,7 +86,7 @@ type Scalar = Exclude<FieldType, { kind: 'tensor' | 'array' | 'weightedset' | 'm
 
 function readScalar(kind: Scalar, value: unknown): Stored {
   if (typeof value === 'object') throw new ValueError(`Expected a value, got ${kindOf(value)}`);
-  const text = String(value as string | number | bigint | boolean);
+  const text = String(value);
   switch (kind) {
     case 'string':
     case 'uri': {

@@ -93,7 +93,7 @@ function send(response: AnyResponse, answer: ApiResponse): void {
     return;
   }
   body.on('error', () => response.destroy());
-  body.pipe(response as unknown as NodeJS.WritableStream);
+  body.pipe(response);
   response.on('close', () => body.destroy());
 }
 

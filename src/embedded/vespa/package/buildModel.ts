@@ -64,10 +64,14 @@ export function readServices(text: string): Services {
   const documents = (content?.['documents'] as (Xml | string)[] | undefined)?.[0];
   const list = typeof documents === 'object' ? ((documents['document'] as Xml[] | undefined) ?? []) : [];
   return {
-    containerCluster: String(container?.['@id'] ?? 'default'),
-    contentCluster: String(content?.['@id'] ?? 'content'),
+    containerCluster: attribute(container?.['@id'], 'default'),
+    contentCluster: attribute(content?.['@id'], 'content'),
     types: list.map((document) => String(document['@type'])),
   };
+}
+
+function attribute(value: unknown, fallback: string): string {
+  return typeof value === 'string' ? value : fallback;
 }
 
 function readSchemas(files: PackageFiles): Map<string, Schema> {

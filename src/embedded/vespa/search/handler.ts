@@ -200,7 +200,7 @@ function readYql(parameters: Parameters): Yql {
   try {
     return parseYql(text, (name) => {
       const value = parameters.get(name);
-      return value === undefined ? undefined : String(value as string | number);
+      return value === undefined ? undefined : String(value);
     });
   } catch (error) {
     if (error instanceof YqlError) throw badParameter(`Could not create query from YQL: ${error.message}`);

@@ -58,13 +58,13 @@ export function buildMatcher(
       case 'matches': {
         const pattern = new RegExp(node.pattern, 'i');
         return (id) =>
-          values(index, requireField(index.schema, node.field), id).some((v) => pattern.test(String(v)));
+          values(index, requireField(index.schema, node.field), id).some((v) => pattern.test(textOf(v)));
       }
       case 'in': {
-        const wanted = new Set(node.values.map((v) => String(v).toLowerCase()));
+        const wanted = new Set(node.values.map((v) => textOf(v).toLowerCase()));
         return (id) =>
           values(index, requireField(index.schema, node.field), id).some((v) =>
-            wanted.has(String(v).toLowerCase()),
+            wanted.has(textOf(v).toLowerCase()),
           );
       }
       case 'compare':
@@ -106,18 +106,18 @@ function contains(
       if (node.prefix)
         return (id: string) =>
           values(index, field, id).some((v) =>
-            tokenize(String(v)).some((word) => word.startsWith(query[0] ?? '')),
+            tokenize(textOf(v)).some((word) => word.startsWith(query[0] ?? '')),
           );
       return (id: string) =>
         query.length > 0 &&
         query.every((word) => index.has(name, word, id)) &&
-        (query.length === 1 || values(index, field, id).some((v) => phrase(String(v), query)));
+        (query.length === 1 || values(index, field, id).some((v) => phrase(textOf(v), query)));
     }
     // An attribute is matched whole, without regard to case.
     const wanted = node.words.join(' ').toLowerCase();
     return (id: string) =>
       values(index, field, id).some((v) =>
-        node.prefix ? String(v).toLowerCase().startsWith(wanted) : String(v).toLowerCase() === wanted,
+        node.prefix ? textOf(v).toLowerCase().startsWith(wanted) : textOf(v).toLowerCase() === wanted,
       );
   });
   return (id) => tests.some((test) => test(id));
@@ -166,4 +166,9 @@ function requireField(schema: Schema, name: string) {
   const field = schema.fields.get(name);
   if (field === undefined) throw new MatchError(`Field '${name}' does not exist.`);
   return field;
+}
+
+/** Strings and numbers as text; structures, which no term matches, as nothing. */
+function textOf(value: FieldValue): string {
+  return typeof value === 'object' ? '' : String(value);
 }

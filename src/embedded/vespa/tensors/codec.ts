@@ -122,8 +122,7 @@ function number(value: unknown): number {
   if (typeof value === 'bigint') return Number(value);
   if (value === null) return NaN;
   const parsed = typeof value === 'string' ? Number(value) : NaN;
-  if (Number.isNaN(parsed) && value !== 'NaN')
-    throw new TensorError(`'${String(value as string)}' is not a number`);
+  if (Number.isNaN(parsed) && value !== 'NaN') throw new TensorError(`'${String(value)}' is not a number`);
   return parsed;
 }
 
