@@ -47,7 +47,8 @@ export async function findTemporalProgram(
   log(`no temporal on PATH; trying the Temporal SDK’s download (${DOWNLOAD_MS / 1000} s at most) …`);
   const limit = AbortSignal.timeout(DOWNLOAD_MS);
   try {
-    const script = path.join(import.meta.dirname, 'downloadTemporal.js');
+    // Beside this file and, like it, compiled or not.
+    const script = path.join(import.meta.dirname, `downloadTemporal${path.extname(import.meta.filename)}`);
     await runCommand(
       { file: process.execPath, args: [script, downloads] },
       () => undefined,
