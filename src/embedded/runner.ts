@@ -17,6 +17,8 @@ import type { ServiceDefinition, StackContext } from './services/index.js';
 
 /** How long a service may take to answer; Phoenix migrates its database at the first start. */
 const START_MS = 180_000;
+/** An external server is expected to be there. */
+const EXTERNAL_MS = 10_000;
 const POLL_MS = 150;
 /** A first start that fails is tried again: a server killed just now may hold its memory or port for a moment. */
 const FIRST_ATTEMPTS = 3;
@@ -62,7 +64,7 @@ export class ServiceRunner {
     const began = Date.now();
     if (this.context.external.has(name)) {
       this.state = 'external';
-      await this.waitHealthy(Date.now() + 15_000);
+      await this.waitHealthy(Date.now() + EXTERNAL_MS);
       await this.service.afterStart?.(this.context);
       this.context.log(`${name}: external, answers`);
       return;
