@@ -5,7 +5,7 @@ import type { ApplicationModel, Schema } from '../model.js';
 import type { DocumentStore, StoredDocument } from '../store.js';
 import { parseDocumentId } from './documentId.js';
 import { DocumentLog, PUT, type Position, REMOVE } from './log.js';
-import { parseJson, printJson } from './losslessJson.js';
+import { parseStored, printJson } from './losslessJson.js';
 import { type StoredFields, toFieldValues } from './values.js';
 
 /** Writes kept by version for indexes that follow; older ones must read all again. */
@@ -140,7 +140,7 @@ export class DiskStore implements DocumentStore {
   read(schema: string, id: string): StoredFields | undefined {
     const documents = this.of(schema);
     const at = documents.live.get(id);
-    return at === undefined ? undefined : (parseJson(documents.log.read(at)) as StoredFields);
+    return at === undefined ? undefined : (parseStored(documents.log.read(at)) as StoredFields);
   }
 
   position(schema: string, id: string): { readonly at: Position; readonly removed: boolean } | undefined {

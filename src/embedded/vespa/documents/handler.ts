@@ -7,7 +7,7 @@ import type { DocumentId } from '../store.js';
 import { TENSOR_FORMATS, type TensorFormat } from '../tensors/codec.js';
 import type { DiskStore } from './diskStore.js';
 import { parseJson } from './losslessJson.js';
-import { type DocumentPath, PathError, parseDocumentPath } from './path.js';
+import { type DocumentPath, JettyRefusal, PathError, parseDocumentPath } from './path.js';
 import { OperationQueue, Overloaded } from './queue.js';
 import { applyUpdate } from './update.js';
 import { type Stored, ValueError, readField, toFieldValues } from './values.js';
@@ -42,7 +42,7 @@ export function createDocumentHandler(store: () => DiskStore | undefined): ApiHa
       if (documents === undefined) return { status: 503 };
       return await route(documents, queue, request, path);
     } catch (error) {
-      return refuse(request.path, error);
+      return refuse(path?.raw ?? request.path, error);
     }
   };
 }
@@ -55,7 +55,13 @@ function refuse(rawPath: string, error: unknown): ApiResponse {
       ...(error.id === undefined ? {} : { id: error.id }),
       ...(error.text === undefined ? {} : { message: error.text }),
     });
-  if (error instanceof PathError) return json(error.status, { pathId, message: error.message });
+  if (error instanceof PathError) return json(error.status, { pathId: error.pathId, message: error.message });
+  if (error instanceof JettyRefusal)
+    return {
+      status: 400,
+      headers: { 'content-type': 'text/html;charset=iso-8859-1' },
+      body: '<html><body><h2>HTTP ERROR 400</h2></body></html>',
+    };
   if (error instanceof Overloaded) return json(429, { pathId, message: error.message });
   if (error instanceof BodyTooLarge)
     return json(413, {
@@ -118,7 +124,7 @@ function getDocument(
   const schema = store.model.schemas.get(id.type);
   const fields = schema && store.read(id.type, id.text);
   if (schema === undefined || fields === undefined) return json(404, { pathId: path.raw, id: id.text });
-  const text = writeDocumentFields(schema, fields, query.get('fieldSet') ?? undefined, format);
+  const text = writeDocumentFields(schema, fields, fieldSetOf(store, query), format);
   return jsonText(
     200,
     `{"pathId":${JSON.stringify(path.raw)},"id":${JSON.stringify(id.text)},"fields":${text}}`,
@@ -137,16 +143,21 @@ function writeDocument(
   const schema = store.model.schemas.get(id.type);
   const refusal = (status: number, message: string) =>
     new Refusal(status, message, status === 412 ? id.text : undefined);
+  // Nothing to remove of a type that is not there is success as well.
+  if (schema === undefined && method === 'DELETE') return json(200, { pathId: path.raw, id: id.text });
   if (schema === undefined) throw refusal(400, `Document type ${id.type} does not exist`);
   const condition =
     query.get('condition') ?? (typeof parsed['condition'] === 'string' ? parsed['condition'] : undefined);
   const create = flag(query, 'create') ?? parsed['create'] === true;
   const current = store.read(id.type, id.text);
+  if (method !== 'DELETE' && parsed['fields'] === undefined) {
+    throw refusal(400, 'document is missing the required "fields" field');
+  }
   if (
     method !== 'DELETE' &&
-    (parsed['fields'] === undefined || parsed['fields'] === null || typeof parsed['fields'] !== 'object')
+    (typeof parsed['fields'] !== 'object' || parsed['fields'] === null || Array.isArray(parsed['fields']))
   ) {
-    throw refusal(400, 'document is missing the required "fields" field');
+    throw refusal(400, `expected start of JSON object, but got ${tokenOf(parsed['fields'])}`);
   }
   const fields = (parsed['fields'] ?? {}) as Record<string, unknown>;
   const next = method === 'POST' ? readFields(schema, id, fields) : undefined;
@@ -236,8 +247,7 @@ function visitAnswer(
   }
   const visitRequest = readVisit(store, path, query);
   const streamed = flag(query, 'stream') === true;
-  const accept = request.headers['accept'] ?? '';
-  if (streamed && /application\/jsonl/.test(accept)) return jsonLines(store, visitRequest);
+  if (streamed && prefersJsonLines(request.headers['accept'])) return jsonLines(store, visitRequest);
   // Hex is for the lines and for gets; the JSON visit has its own way of writing tensors.
   const { items } = visit(store, {
     ...visitRequest,
@@ -293,6 +303,26 @@ function jsonLines(store: DiskStore, request: VisitRequest): ApiResponse {
   };
 }
 
+/** Lines when they are named and nothing is liked better. */
+function prefersJsonLines(accept: string | undefined): boolean {
+  const wishes = (accept ?? '')
+    .split(',')
+    .filter((part) => part.trim() !== '')
+    .map((part) => {
+      const [type, ...parameters] = part.split(';').map((p) => p.trim());
+      if (!/^[\w*.+-]+\/[\w*.+-]+$/.test(type ?? '')) {
+        throw new Refusal(
+          400,
+          'The request contained an unparseable HTTP Accept header. See: https://docs.vespa.ai/en/reference/api/document-v1.html#accept',
+        );
+      }
+      const quality = parameters.find((p) => p.startsWith('q='));
+      return { type, quality: quality === undefined ? 1 : Number(quality.slice(2)) };
+    });
+  const best = (type: string) => Math.max(0, ...wishes.filter((w) => w.type === type).map((w) => w.quality));
+  return best('application/jsonl') > 0 && best('application/jsonl') >= best('application/json');
+}
+
 /** Delete, update or copy by selection, at most `timeChunk` seconds a request. */
 async function massOperation(
   store: DiskStore,
@@ -303,7 +333,9 @@ async function massOperation(
   for (const name of ['concurrency', 'fieldSet', 'route', 'wantedDocumentCount']) {
     if (query.has(name)) throw new Refusal(400, `May not specify '${name}' at '${path.raw}'`);
   }
-  for (const name of ['cluster', 'selection']) {
+  if (request.method === 'POST' && !query.has('destinationCluster'))
+    throw new Refusal(400, `Must specify 'destinationCluster' at '${path.raw}'`);
+  for (const name of ['selection', 'cluster']) {
     if (!query.has(name)) throw new Refusal(400, `Must specify '${name}' at '${path.raw}'`);
   }
   if (request.method === 'POST')
@@ -360,18 +392,19 @@ function readVisit(store: DiskStore, path: DocumentPath, query: URLSearchParams)
     );
   }
   if (query.has('slices') !== query.has('sliceId'))
-    throw new Refusal(400, `Must set both 'slices' and 'sliceId', or neither`);
+    throw new Refusal(400, "None or both of 'slices' and 'sliceId' must be set");
+  number(query, 'concurrency', 1, 1);
+  if (query.has('timeout')) seconds(query.get('timeout')!);
   const slices = number(query, 'slices', 1, 1);
   const sliceId = number(query, 'sliceId', 0, 0);
-  if (sliceId >= slices)
-    throw new Refusal(400, `sliceId must be smaller than slices, but was ${sliceId} and ${slices}`);
+  if (sliceId >= slices) throw new Refusal(400, `sliceId must be in [0, ${slices}), but was ${sliceId}`);
   const [from, to] = [number(query, 'fromTimestamp', 0, 0), number(query, 'toTimestamp', 0, 0)];
   if (to !== 0 && to < from)
     throw new Refusal(400, 'toTimestamp must be greater than, or equal to, fromTimestamp');
   return {
     path,
     selection: query.get('selection') ?? '',
-    fieldSet: query.get('fieldSet') ?? undefined,
+    fieldSet: fieldSetOf(store, query),
     slices,
     sliceId,
     continuation: query.get('continuation') ?? undefined,
@@ -384,6 +417,14 @@ function readVisit(store: DiskStore, path: DocumentPath, query: URLSearchParams)
   };
 }
 
+function fieldSetOf(store: DiskStore, query: URLSearchParams): string | undefined {
+  const fieldSet = query.get('fieldSet') ?? undefined;
+  const type = fieldSet?.includes(':') ? fieldSet.slice(0, fieldSet.indexOf(':')) : undefined;
+  if (type !== undefined && !store.model.schemas.has(type))
+    throw new FieldSetError(`Unknown document type ${type}`);
+  return fieldSet;
+}
+
 function checkCluster(store: DiskStore, query: URLSearchParams): void {
   const cluster = query.get('cluster');
   const known = store.model.contentCluster;
@@ -391,15 +432,10 @@ function checkCluster(store: DiskStore, query: URLSearchParams): void {
   throw new Refusal(400, `Your Vespa deployment has no content cluster '${cluster}', only '${known}'`);
 }
 
+/** The last one counts; what is no format is as if nothing were said. */
 function tensorFormat(query: URLSearchParams): TensorFormat {
-  const given = query.get('format.tensors') ?? 'short';
-  const format = TENSOR_FORMATS.find((f) => f === given);
-  if (format === undefined)
-    throw new Refusal(
-      400,
-      `Value '${given}' for tensor formatting option is not supported, must be one of ${TENSOR_FORMATS.join(', ')}`,
-    );
-  return format;
+  const given = query.getAll('format.tensors').at(-1);
+  return TENSOR_FORMATS.find((format) => format === given) ?? 'short';
 }
 
 function flag(query: URLSearchParams, name: string): boolean | undefined {
@@ -414,13 +450,14 @@ function number(query: URLSearchParams, name: string, fallback: number, least: n
   if (text === null) return fallback;
   if (!/^-?\d+$/.test(text)) throw new Refusal(400, `Failed parsing '${text}': For input string: "${text}"`);
   if (Number(text) < least)
-    throw new Refusal(400, `${name} must be ${least === 0 ? 'non-negative' : 'positive'}, but was ${text}`);
+    throw new Refusal(400, `${name} must be ${least === 0 ? 'non-negative' : 'positive'}`);
   return Number(text);
 }
 
 function seconds(text: string): number {
   const match = /^(\d+(?:\.\d+)?)\s*(ms|ks|s|m|h)?$/.exec(text);
-  if (match === null) throw new Refusal(400, `Failed parsing '${text}': For input string: "${text}"`);
+  if (match === null)
+    throw new Refusal(400, `Failed parsing '${text}': Error parsing '${text}': Invalid number '${text}'`);
   return Number(match[1]) * { ms: 0.001, s: 1, ks: 1000, m: 60, h: 3600 }[match[2] ?? 's']!;
 }
 

@@ -1,7 +1,17 @@
 import type { Field, FieldType, Schema } from '../model.js';
 import type { TensorHex } from '../tensors/codec.js';
 import { decode } from '../tensors/codec.js';
-import { type Stored, type StoredFields, ValueError, isEmpty, readField, readValue } from './values.js';
+import { TensorError } from '../tensors/codec.js';
+import {
+  type Stored,
+  type StoredFields,
+  UncaughtError,
+  ValueError,
+  isUnset,
+  javaTypeName,
+  readAssigned,
+  readValue,
+} from './values.js';
 
 type Operations = Readonly<Record<string, unknown>>;
 
@@ -27,14 +37,27 @@ export function applyUpdate(
     if (operations === null || typeof operations !== 'object' || Array.isArray(operations))
       throw new ValueError(`Error in '${path}': Expected an object of operations`);
     for (const [operation, value] of Object.entries(operations as Operations)) {
-      const changed = rest
-        ? atPath(field, next[field.name], rest, operation, value)
-        : one(field, next[field.name], operation, value);
-      if (changed === undefined || isEmpty(changed)) delete next[field.name];
+      const changed = named(path, () =>
+        rest
+          ? atPath(field, next[field.name], rest, operation, value)
+          : one(field, next[field.name], operation, value),
+      );
+      if (changed === undefined || isUnset(field.type, changed)) delete next[field.name];
       else next[field.name] = changed;
     }
   }
   return next;
+}
+
+/** Says which field a value error was in. */
+function named<T>(path: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    const plain =
+      error instanceof TensorError || (error instanceof ValueError && !error.message.startsWith('Error in '));
+    throw plain ? new ValueError(`Error in '${path}': ${(error as Error).message}`) : error;
+  }
 }
 
 function one(
@@ -45,7 +68,7 @@ function one(
 ): Stored | undefined {
   switch (operation) {
     case 'assign':
-      return readField(field, value);
+      return readAssigned(field.type, value);
     case 'increment':
     case 'decrement':
     case 'multiply':
@@ -70,10 +93,11 @@ function arithmetic(
   operation: string,
   value: unknown,
 ): Stored | undefined {
-  if (current === undefined) return undefined;
+  if (!['int', 'long', 'byte', 'float', 'double'].includes(field.type.kind))
+    throw new UncaughtError(`Expected numeric type, got ${javaTypeName(field.type)}.`);
   const amount = Number(value);
-  if (Number.isNaN(amount))
-    throw new ValueError(`Error in '${field.name}': '${String(value)}' is not a number`);
+  if (Number.isNaN(amount)) throw new ValueError(`For input string: "${String(value)}"`);
+  if (current === undefined) return undefined;
   if (
     typeof current === 'bigint' ||
     (field.type.kind === 'long' && Number.isInteger(amount) && operation !== 'divide')
@@ -101,19 +125,45 @@ function arithmetic(
         : operation === 'multiply'
           ? x * amount
           : x / amount;
-  return field.type.kind === 'int' || field.type.kind === 'byte' ? Math.trunc(result) : result;
+  if (field.type.kind === 'int') return result | 0;
+  if (field.type.kind === 'byte') return (result << 24) >> 24;
+  return field.type.kind === 'float' ? Math.fround(result) : result;
 }
 
 function add(type: FieldType, current: Stored | undefined, value: unknown): Stored {
+  if (type.kind === 'map')
+    throw new UncaughtError(
+      'Trying to add or remove from a field of a type the reader does not know how to handle: com.yahoo.document.datatypes.MapFieldValue',
+    );
+  if (value === null || typeof value !== 'object')
+    throw new UncaughtError(
+      `Expected start of composite, got VALUE_${typeof value === 'string' ? 'STRING' : 'NUMBER_INT'}`,
+    );
   const more = readValue(type, value);
   if (type.kind === 'array') return [...((current ?? []) as Stored[]), ...(more as Stored[])];
-  if (type.kind === 'tensor' || type.kind === 'map' || type.kind === 'weightedset')
+  if (type.kind === 'weightedset')
     return { ...(current as object | undefined), ...(more as Record<string, Stored>) };
-  throw new ValueError(`Cannot add to a field of type ${type.kind}`);
+  if (type.kind !== 'tensor') throw new ValueError(`Cannot add to a field of type ${type.kind}`);
+  requireSparse(type, 'An add');
+  if (Object.keys(more as object).length === 0)
+    throw new ValueError('Add update does not contain tensor cells');
+  return { ...(current as object | undefined), ...(more as Record<string, Stored>) };
+}
+
+function requireSparse(type: Extract<FieldType, { kind: 'tensor' }>, what: string): void {
+  if (type.tensor.dimensions.some((d) => d.size === undefined)) return;
+  throw new ValueError(
+    `${what} update can only be applied to tensors with at least one sparse dimension. The field has unsupported tensor type '${javaTypeName(type)}'`,
+  );
 }
 
 function remove(type: FieldType, current: Stored | undefined, value: unknown): Stored | undefined {
+  if (type.kind === 'tensor') requireSparse(type, 'A remove');
   if (current === undefined) return undefined;
+  if (type.kind === 'array') {
+    const gone = (readValue(type, value) as Stored[]).map((item) => JSON.stringify(item));
+    return (current as Stored[]).filter((item) => !gone.includes(JSON.stringify(item)));
+  }
   const gone = keysToRemove(type, value);
   return Object.fromEntries(
     Object.entries(current as Record<string, Stored>).filter(([key]) => !gone.has(key)),
@@ -121,6 +171,7 @@ function remove(type: FieldType, current: Stored | undefined, value: unknown): S
 }
 
 function keysToRemove(type: FieldType, value: unknown): Set<string> {
+  if (Array.isArray(value)) return new Set(value.map(String));
   if (type.kind === 'tensor') {
     const mapped = type.tensor.dimensions.filter((d) => d.size === undefined).map((d) => d.name);
     const addresses = (value as { addresses?: Record<string, string>[] }).addresses ?? [];

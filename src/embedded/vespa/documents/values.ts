@@ -6,10 +6,11 @@ import {
   TensorError,
   readTensor,
   shortestFloat,
+  tensorTypeText,
   toValue,
   writeTensor,
 } from '../tensors/codec.js';
-import { printJson } from './losslessJson.js';
+import { NumberText, printJson } from './losslessJson.js';
 
 /** A document that does not fit its schema; the message goes into the 400. */
 export class ValueError extends Error {}
@@ -26,10 +27,8 @@ const LONG_MAX = 2n ** 63n - 1n;
 
 /** Reads one field's JSON; undefined for what counts as unset (null, "", [], {}). @throws ValueError */
 export function readField(field: Field, value: unknown): Stored | undefined {
-  if (value === null) return undefined;
   try {
-    const stored = readValue(field.type, value);
-    return isEmpty(stored) ? undefined : stored;
+    return readAssigned(field.type, value);
   } catch (error) {
     if (error instanceof ValueError || error instanceof TensorError) {
       throw new ValueError(
@@ -40,28 +39,47 @@ export function readField(field: Field, value: unknown): Stored | undefined {
   }
 }
 
-export function isEmpty(value: Stored): boolean {
+/** The same without the field's name, as updates word it. */
+export function readAssigned(type: FieldType, value: unknown): Stored | undefined {
+  if (value === null) return undefined;
+  const stored = readValue(type, value);
+  return isUnset(type, stored) ? undefined : stored;
+}
+
+/** An empty tensor and empty raw data are values; an empty string, array or map is none. */
+export function isUnset(type: FieldType, value: Stored): boolean {
+  if (type.kind === 'tensor' || type.kind === 'raw') return false;
   if (typeof value === 'string' || Array.isArray(value)) return value.length === 0;
   return typeof value === 'object' && Object.keys(value).length === 0;
 }
+
+/** A server's exception that no handler made a 400 of. */
+export class UncaughtError extends Error {}
 
 export function readValue(type: FieldType, value: unknown): Stored {
   switch (type.kind) {
     case 'tensor':
       return readTensor(value, type.tensor);
     case 'array': {
-      const items = Array.isArray(value) ? (value as unknown[]) : undefined;
-      if (items === undefined) throw new ValueError(`Expected an array, got ${kindOf(value)}`);
-      return items.map((item) => readValue(type.element, item));
+      if (!isStructure(value)) throw notApplicable(value, 'Array');
+      if (!Array.isArray(value)) throw new ValueError('Expected start of array, got START_OBJECT');
+      const items = value as unknown[];
+      if (items.includes(null)) throw new ValueError('Illegal null value for array entry');
+      return items
+        .map((item) => readValue(type.element, item))
+        .filter((item) => !(Array.isArray(item) && item.length === 0));
     }
     case 'weightedset':
     case 'map': {
-      const elementType: FieldType = type.kind === 'map' ? type.value : { kind: 'int' };
-      const keyType = type.kind === 'map' ? type.key : type.element;
+      if (!isStructure(value))
+        throw notApplicable(value, type.kind === 'map' ? 'MapFieldValue' : 'WeightedSet');
+      const element: FieldType = type.kind === 'map' ? type.value : { kind: 'int' };
+      const key = type.kind === 'map' ? type.key : type.element;
       return Object.fromEntries(
-        entries(type.kind, value).map(([key, item]) => [
-          String(readValue(keyType, key) as string),
-          readValue(elementType, item),
+        entries(type.kind, value).map(([name, item]) => [
+          String(readValue(key, name)),
+          // A null in a map of strings is the text of a null, as the real one stores it.
+          item === null && element.kind === 'string' ? 'null' : readValue(element, item),
         ]),
       );
     }
@@ -70,23 +88,51 @@ export function readValue(type: FieldType, value: unknown): Stored {
   }
 }
 
-function entries(kind: 'map' | 'weightedset', value: unknown): [string, unknown][] {
+function isStructure(value: unknown): value is object {
+  return value !== null && typeof value === 'object' && !(value instanceof NumberText);
+}
+
+function notApplicable(value: unknown, what: string): ValueError {
+  const type = typeof value === 'string' ? 'String' : typeof value === 'boolean' ? 'Boolean' : 'String';
+  return new ValueError(
+    `Class class java.lang.${type} not applicable to an class com.yahoo.document.datatypes.${what} instance.`,
+  );
+}
+
+function entries(kind: 'map' | 'weightedset', value: object): [string, unknown][] {
   if (Array.isArray(value) && kind === 'map') {
-    return (value as { key: unknown; value: unknown }[]).map((entry) => [
-      String(entry.key as string),
-      entry.value,
-    ]);
+    return (value as { key?: unknown; value?: unknown }[]).map((entry) => {
+      if (entry.key === undefined || entry.value === undefined)
+        throw new UncaughtError('Missing key or value for map entry.');
+      return [String(entry.key), entry.value];
+    });
   }
-  if (value === null || typeof value !== 'object' || Array.isArray(value))
-    throw new ValueError(`Expected an object, got ${kindOf(value)}`);
+  if (Array.isArray(value)) throw new ValueError('Expected start of JSON object, got START_ARRAY');
   return Object.entries(value);
 }
 
 type Scalar = Exclude<FieldType, { kind: 'tensor' | 'array' | 'weightedset' | 'map' }>['kind'];
 
+const JAVA_VALUE: Readonly<Record<Scalar, string>> = {
+  string: 'StringFieldValue',
+  uri: 'UriFieldValue',
+  int: 'IntegerFieldValue',
+  long: 'LongFieldValue',
+  double: 'DoubleFieldValue',
+  float: 'FloatFieldValue',
+  bool: 'BoolFieldValue',
+  byte: 'ByteFieldValue',
+  raw: 'Raw',
+};
+
 function readScalar(kind: Scalar, value: unknown): Stored {
-  if (typeof value === 'object') throw new ValueError(`Expected a value, got ${kindOf(value)}`);
+  if (isStructure(value)) {
+    throw new ValueError(
+      `Expected a com.yahoo.document.datatypes.${JAVA_VALUE[kind]} but got an ${Array.isArray(value) ? 'array' : 'object'}`,
+    );
+  }
   const text = String(value);
+  const invalid = () => new ValueError(`For input string: "${text}"`);
   switch (kind) {
     case 'string':
     case 'uri': {
@@ -98,31 +144,40 @@ function readScalar(kind: Scalar, value: unknown): Stored {
       return text;
     }
     case 'bool':
-      if (text === 'true' || text === 'false') return text === 'true';
-      if (text === '1' || text === '0') return text === '1';
-      throw new ValueError(`For input string: "${text}"`);
-    case 'int':
+      // Java's Boolean.parseBoolean: whatever is not "true" is false.
+      return text.toLowerCase() === 'true';
     case 'byte':
-      return Number(whole(text, kind === 'int' ? INT_MIN : -128n, kind === 'int' ? INT_MAX : 127n));
+      if (/^[+-]?\d+$/.test(text) && (BigInt(text) < -128n || BigInt(text) > 127n))
+        throw new ValueError(`Value out of range. Value:"${text}" Radix:10`);
+      return Number(whole(text, -128n, 127n));
+    case 'int':
+      return Number(whole(text, INT_MIN, INT_MAX));
     case 'long': {
       const long = whole(text, LONG_MIN, LONG_MAX);
       return Number.isSafeInteger(Number(long)) ? Number(long) : long;
     }
     case 'float':
     case 'double': {
-      const number = Number(text);
-      if (text.trim() === '' || (Number.isNaN(number) && text !== 'NaN'))
-        throw new ValueError(`For input string: "${text}"`);
+      // Java takes a type's suffix, and surrounding space.
+      const plain = text.trim().replace(/(?<=[\d.])[fFdD]$/, '');
+      const number = Number(plain);
+      if (plain === '') throw new ValueError('empty String');
+      if (Number.isNaN(number) && plain !== 'NaN') throw invalid();
       return kind === 'float' ? Math.fround(number) : number;
     }
-    case 'raw':
-      return text;
+    case 'raw': {
+      const digits = text.replace(/[^A-Za-z0-9+/]/g, '');
+      if (digits.length % 4 === 1) throw new ValueError('Last unit does not have enough valid bits');
+      return Buffer.from(digits, 'base64').toString('base64');
+    }
   }
 }
 
+/** Decimal, or hexadecimal with `0x`, as Java's `decode`. */
 function whole(text: string, low: bigint, high: bigint): bigint {
-  if (!/^[+-]?\d+$/.test(text)) throw new ValueError(`For input string: "${text}"`);
-  const value = BigInt(text.replace(/^\+/, ''));
+  const match = /^([+-]?)(0[xX][0-9a-fA-F]+|\d+)$/.exec(text);
+  if (match === null) throw new ValueError(`For input string: "${text}"`);
+  const value = (match[1] === '-' ? -1n : 1n) * BigInt(match[2]!);
   if (value < low || value > high) throw new ValueError(`For input string: "${text}"`);
   return value;
 }
@@ -130,27 +185,24 @@ function whole(text: string, low: bigint, high: bigint): bigint {
 /** Vespa's text: no control characters but tab, newline, return; no surrogates alone, no non-characters. */
 function legal(code: number): boolean {
   if (code < 0x20) return code === 9 || code === 10 || code === 13;
-  if (code < 0x7f) return true;
-  if (code < 0xa0) return code !== 0x7f ? true : true;
   if (code >= 0xd800 && code <= 0xdfff) return false;
   if (code >= 0xfdd0 && code <= 0xfdef) return false;
   return (code & 0xfffe) !== 0xfffe;
 }
 
-function kindOf(value: unknown): string {
-  return Array.isArray(value)
-    ? 'START_ARRAY'
-    : value === null
-      ? 'null'
-      : typeof value === 'object'
-        ? 'START_OBJECT'
-        : typeof value;
-}
-
-function javaTypeName(type: FieldType): string {
-  return type.kind === 'array' || type.kind === 'weightedset'
-    ? `${type.kind}<${javaTypeName(type.element)}>`
-    : type.kind;
+export function javaTypeName(type: FieldType): string {
+  switch (type.kind) {
+    case 'array':
+      return `Array<${javaTypeName(type.element)}>`;
+    case 'weightedset':
+      return `WeightedSet<${javaTypeName(type.element)}>`;
+    case 'map':
+      return `Map<${javaTypeName(type.key)},${javaTypeName(type.value)}>`;
+    case 'tensor':
+      return tensorTypeText(type.tensor);
+    default:
+      return type.kind;
+  }
 }
 
 /** JSON text of a stored field. */
@@ -172,14 +224,26 @@ function writeValue(type: FieldType, value: Stored, format: TensorFormat): strin
         .join(',')}}`;
     case 'double':
     case 'float': {
-      const number = value as number;
-      if (!Number.isFinite(number)) return 'null';
-      const text = type.kind === 'float' ? shortestFloat(number) : String(number);
-      return /^-?\d+$/.test(text) ? `${Object.is(number, -0) ? '-0' : text}.0` : text;
+      const number = Number(value);
+      return Number.isFinite(number)
+        ? javaNumber(type.kind === 'float' ? shortestFloat(number) : String(number), number)
+        : `"${number}"`;
     }
     default:
       return printJson(value);
   }
+}
+
+/** Digits as Java prints a floating-point number: plain from 1E-3 to 1E7, else with an `E`. */
+function javaNumber(shortest: string, number: number): string {
+  if (number === 0) return Object.is(number, -0) ? '-0.0' : '0.0';
+  // Java 17 prints the smallest double and float with two digits.
+  if (Math.abs(number) === Number.MIN_VALUE) return `${number < 0 ? '-' : ''}4.9E-324`;
+  if (Math.abs(number) === 2 ** -149) return `${number < 0 ? '-' : ''}1.4E-45`;
+  const magnitude = Math.abs(number);
+  const [digits = '', exponent = '0'] = Number(shortest).toExponential().split('e');
+  if (magnitude >= 1e-3 && magnitude < 1e7) return shortest.includes('.') ? shortest : `${shortest}.0`;
+  return `${digits.includes('.') ? digits : `${digits}.0`}E${Number(exponent)}`;
 }
 
 /** A stored document as search and selections read it. */

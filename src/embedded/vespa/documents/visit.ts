@@ -150,7 +150,7 @@ function readToken(token: string, request: VisitRequest): string {
   try {
     read = JSON.parse(Buffer.from(token, 'base64url').toString('utf8')) as typeof read;
   } catch {
-    throw new VisitError(`Failed parsing continuation '${token.slice(0, 40)}'`);
+    throw new VisitError(`Failed parsing '${token}': BufferUnderflowException`);
   }
   if (typeof read.key !== 'string' || read.of !== scopeOf(request))
     throw new VisitError('The continuation belongs to another visit');

@@ -26,13 +26,18 @@ function fieldsOf(schema: Schema, fieldSet: string | undefined): ReadonlySet<str
   if (fieldSet === undefined || fieldSet === '[all]' || fieldSet === '[document]') return undefined;
   if (fieldSet === '[id]' || fieldSet === '[none]') return new Set();
   const at = fieldSet.indexOf(':');
-  const [type, names] = at < 0 ? [undefined, fieldSet] : [fieldSet.slice(0, at), fieldSet.slice(at + 1)];
-  if (type !== undefined && type !== schema.name) return new Set();
+  if (at < 0) {
+    throw new FieldSetError(
+      'The field set list must consist of a document type, then a colon (:), then a comma-separated list of field names',
+    );
+  }
+  const [type, names] = [fieldSet.slice(0, at), fieldSet.slice(at + 1)];
+  // Another type's fields: this one's documents come as bare ids.
+  if (type !== schema.name) return new Set();
   if (names === '[all]' || names === '[document]') return undefined;
   if (names === '[id]' || names === '[none]') return new Set();
   const list = names.split(',').map((name) => name.trim());
   const unknown = list.find((name) => !schema.fields.has(name) && !schema.fieldSets.has(name));
-  if (unknown !== undefined)
-    throw new FieldSetError(`No such field set or field '${unknown}' in document type '${schema.name}'`);
+  if (unknown !== undefined) throw new FieldSetError(`No such field ${unknown}`);
   return new Set(list.flatMap((name) => (schema.fields.has(name) ? [name] : schema.fieldSets.get(name)!)));
 }

@@ -28,36 +28,66 @@ export function shapeOf(type: TensorType): Shape {
 /** Any JSON form in: dense arrays, `values`, hex, mapped objects, `cells`, `blocks` by object or by address. */
 export function readTensor(value: unknown, type: TensorType): TensorHex {
   const shape = shapeOf(type);
-  if (value === null || typeof value !== 'object') {
-    if (typeof value === 'string' && shape.mapped.length === 0) return { '': cellsHex(value, shape) };
-    throw new TensorError('Expected a tensor object');
+  const text = tensorTypeText(type);
+  if (typeof value === 'string') {
+    if (value === '' || shape.mapped.length > 0)
+      throw new TensorError(`Bad string input for tensor with type ${text}`);
+    return { '': cellsHex(value, shape, text) };
   }
+  if (value === null || typeof value !== 'object') throw new TensorError('Expected a tensor object');
   if (Array.isArray(value)) {
-    if (shape.mapped.length === 0) return { '': cellsHex(value, shape) };
-    return readEntries(value, shape);
+    if (shape.mapped.length === 0 && !isAddressed(value)) return { '': cellsHex(value, shape, text) };
+    return readEntries(value, shape, text);
   }
   const object = value as Record<string, unknown>;
-  if ('values' in object && shape.mapped.length === 0) return { '': cellsHex(object['values'], shape) };
+  if ('values' in object && shape.mapped.length === 0) return { '': cellsHex(object['values'], shape, text) };
+  if (object['blocks'] !== undefined && shape.mapped.length === 0) {
+    throw new TensorError(
+      "The 'blocks' field can only be used with mixed tensors with bound dimensions. Use 'cells' or 'values' instead",
+    );
+  }
   const inner = object['blocks'] ?? object['cells'];
   if (inner !== undefined && typeof inner === 'object') {
-    if (Array.isArray(inner)) return readEntries(inner, shape);
-    return readObject(inner as Record<string, unknown>, shape);
+    return Array.isArray(inner)
+      ? readEntries(inner, shape, text)
+      : readObject(inner as Record<string, unknown>, shape, text);
   }
-  const plain = Object.entries(object).filter(([key]) => key !== 'type');
-  return readObject(Object.fromEntries(plain), shape);
+  return readObject(
+    Object.fromEntries(Object.entries(object).filter(([key]) => key !== 'type')),
+    shape,
+    text,
+  );
 }
 
-function readObject(object: Record<string, unknown>, shape: Shape): TensorHex {
+function isAddressed(list: readonly unknown[]): boolean {
+  const [first] = list;
+  return first !== null && typeof first === 'object' && !Array.isArray(first) && 'address' in first;
+}
+
+function readObject(object: Record<string, unknown>, shape: Shape, text: string): TensorHex {
+  const labels = Object.entries(object);
+  if (shape.mapped.length === 0 && shape.indexed.length === 1) {
+    // Cells of a dense vector by their index; those that are not named are 0.
+    const cells = new Float64Array(shape.size);
+    for (const [label, cell] of labels)
+      cells[indexOf({ [shape.indexed[0]!.name]: label }, shape, text)] = number(cell);
+    return { '': encode(cells, shape.cell) };
+  }
   if (shape.mapped.length !== 1) {
-    if (Object.keys(object).length === 0) return {};
+    if (labels.length === 0)
+      return shape.mapped.length === 0 ? { '': encode(new Float64Array(shape.size), shape.cell) } : {};
     throw new TensorError(
       `Expected an array of cells for a tensor with ${shape.mapped.length} mapped dimensions`,
     );
   }
   const blocks: Record<string, string> = {};
-  for (const [label, cells] of Object.entries(object)) {
+  for (const [label, cells] of labels) {
+    if (shape.indexed.length === 0) {
+      blocks[label] = encode([number(cells)], shape.cell);
+      continue;
+    }
     try {
-      blocks[label] = cellsHex(cells, shape);
+      blocks[label] = cellsHex(cells, shape, text);
     } catch (error) {
       throw new TensorError(`At {${shape.mapped[0]}:${label}}: ${(error as Error).message}`);
     }
@@ -65,53 +95,76 @@ function readObject(object: Record<string, unknown>, shape: Shape): TensorHex {
   return blocks;
 }
 
-function readEntries(list: readonly unknown[], shape: Shape): TensorHex {
+function readEntries(list: readonly unknown[], shape: Shape, text: string): TensorHex {
   const blocks = new Map<string, Float64Array>();
   const whole: Record<string, string> = {};
   for (const entry of list) {
+    if (entry === null || typeof entry !== 'object' || Array.isArray(entry))
+      throw new TensorError('Expected start of JSON object');
     const { address, value, values } = entry as {
       address?: Record<string, string | number>;
-      value?: number;
+      value?: unknown;
       values?: unknown;
     };
-    if (address === undefined) throw new TensorError('Expected an address in a tensor cell');
+    if (address === undefined)
+      throw new TensorError("Expected an object in a tensor 'cells' array to contain an 'address' field");
+    if (value === undefined && values === undefined)
+      throw new TensorError("Expected an object in a tensor 'cells' array to contain a 'value' field");
+    const unknown = Object.keys(address).find(
+      (d) => !shape.mapped.includes(d) && !shape.indexed.some((i) => i.name === d),
+    );
+    if (unknown !== undefined) throw new TensorError(`${text} does not contain dimension '${unknown}'`);
     const label = shape.mapped.map((d) => {
-      if (address[d] === undefined)
-        throw new TensorError(`Missing a label for dimension '${d}' in ${JSON.stringify(address)}`);
+      if (address[d] === undefined) throw new TensorError(`Missing a label for dimension '${d}' for ${text}`);
       return String(address[d]);
     });
     const key = label.join('\0');
     if (values !== undefined) {
-      whole[key] = cellsHex(values, shape);
+      whole[key] = cellsHex(values, shape, text);
       continue;
     }
     let block = blocks.get(key);
     if (block === undefined) blocks.set(key, (block = new Float64Array(shape.size)));
-    let at = 0;
-    for (const d of shape.indexed) {
-      const index = Number(address[d.name]);
-      if (!(index >= 0 && index < d.size))
-        throw new TensorError(
-          `Index ${String(address[d.name])} out of bounds for dimension '${d.name}' of size ${d.size}`,
-        );
-      at = at * d.size + index;
-    }
-    block[at] = number(value);
+    block[indexOf(address, shape, text)] = number(value);
   }
   for (const [key, block] of blocks) whole[key] = encode(block, shape.cell);
   return whole;
 }
 
-function cellsHex(value: unknown, shape: Shape): string {
+function indexOf(address: Readonly<Record<string, string | number>>, shape: Shape, text: string): number {
+  let at = 0;
+  for (const d of shape.indexed) {
+    const index = Number(address[d.name]);
+    if (!(Number.isInteger(index) && index >= 0 && index < d.size)) {
+      throw new TensorError(
+        `cell address (${shape.indexed.map((i) => address[i.name]).join(',')}) is not within the bounds of ${text}`,
+      );
+    }
+    at = at * d.size + index;
+  }
+  return at;
+}
+
+/** A vector must have its type's size: a short one would be found by what it does not hold. */
+function cellsHex(value: unknown, shape: Shape, text: string): string {
   if (typeof value === 'string') {
+    if (value === '') throw new TensorError("The 'values' string does not contain any values");
     const digits = BYTES[shape.cell] * 2;
     if (/^[0-9a-fA-F]*$/.test(value) && value.length === shape.size * digits) return value;
-    if (/^[0-9a-fA-F]*$/.test(value) && value.length % digits === 0) {
-      throw new TensorError(`Expected ${shape.size} values, but got ${value.length / digits}`);
-    }
-    throw new TensorError(`Bad hex string for ${shape.size} cells of type ${shape.cell}`);
+    const bad = /[^0-9a-fA-F]/.exec(value);
+    if (bad) throw new TensorError(`Invalid digit '${bad[0]}' at index ${bad.index} in input ${value}`);
+    // Hex of another cell type, told by its length, as the real one takes it.
+    const other = (['int8', 'bfloat16', 'float', 'double'] as const).find(
+      (cell) => value.length === shape.size * BYTES[cell] * 2,
+    );
+    if (other !== undefined && BYTES[other] <= 8 && shape.cell !== 'int8')
+      return encode(decode(value, other), shape.cell);
+    throw new TensorError(
+      `Unexpected hex length: Expected ${shape.size * digits} hex digits for ${text} but got ${value.length}`,
+    );
   }
   const numbers = Array.isArray(value) ? (value as unknown[]).flat(Infinity).map(number) : [number(value)];
+  if (numbers.length === 0) throw new TensorError("The 'values' array does not contain any values");
   if (numbers.length !== shape.size)
     throw new TensorError(`Expected ${shape.size} values, but got ${numbers.length}`);
   return encode(numbers, shape.cell);
@@ -119,10 +172,11 @@ function cellsHex(value: unknown, shape: Shape): string {
 
 function number(value: unknown): number {
   if (typeof value === 'number') return value;
-  if (typeof value === 'bigint') return Number(value);
-  if (value === null) return NaN;
-  const parsed = typeof value === 'string' ? Number(value) : NaN;
-  if (Number.isNaN(parsed) && value !== 'NaN') throw new TensorError(`'${String(value)}' is not a number`);
+  const text = String(value);
+  const named = /^[+-]?(nan|inf|infinity)$/i.exec(text);
+  if (named) return /nan/i.test(text) ? NaN : text.startsWith('-') ? -Infinity : Infinity;
+  const parsed = text.trim() === '' || typeof value === 'boolean' ? NaN : Number(text);
+  if (Number.isNaN(parsed)) throw new TensorError(`Expected a number but got '${text}'`);
   return parsed;
 }
 
