@@ -76,7 +76,7 @@ export async function vespaApplication(state: ApplicationState): Promise<{ deplo
 
     // Every update that waited for one of these has read it: the timer above was an activation of its own.
     settled.clear();
-    const batch = waiting.splice(0, MAX_BATCH);
+    const batch = takeBatch(waiting);
     deploying = batch;
     describe(`deploys ${batch.length} request(s) of ${tenantsOf(batch)}`);
     const result = await deployBatch(state.cluster, batch);
@@ -99,6 +99,23 @@ export async function vespaApplication(state: ApplicationState): Promise<{ deplo
   }
 }
 versioned('AUTO_UPGRADE', vespaApplication);
+
+/**
+ * The next requests in order, up to the first that would put back what an earlier one takes out, or the other way: one
+ * package cannot do both, and a schema that only stayed would show its old documents to the new owner of the name.
+ */
+function takeBatch(waiting: SchemaChangeRequest[]): SchemaChangeRequest[] {
+  const tenants = new Map<string, 'add' | 'remove'>();
+  let end = 0;
+  for (const { tenant, add, remove } of waiting.slice(0, MAX_BATCH)) {
+    const verb = remove.length > 0 ? 'remove' : 'add';
+    const before = tenants.get(tenant);
+    if ((add.length > 0 && remove.length > 0 && end > 0) || (before !== undefined && before !== verb)) break;
+    tenants.set(tenant, verb);
+    end++;
+  }
+  return waiting.splice(0, Math.max(1, end));
+}
 
 interface BatchResult {
   readonly outcomes: readonly SchemaChangeOutcome[];

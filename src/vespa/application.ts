@@ -59,6 +59,10 @@ export async function deployRequests(
   requests: readonly PackageRequest[],
   options: DeployOptions = {},
 ): Promise<DeployResult> {
+  const names = requests.flatMap((request) => request.remove);
+  const both = requests.flatMap((request) => request.put).find(({ name }) => names.includes(name));
+  // One deploy cannot do both, and leaving the schema in would show its old documents to whoever puts it.
+  if (both) throw new OpsError('Conflict', `a batch that puts and removes ${both.name} must be two deploys`);
   const deployer = new Deployer(server, options);
   const refused = new Map<string, string>();
   let accepted = requests;
@@ -114,7 +118,7 @@ class Deployer {
         await this.apply(session, edit);
         this.options.onStep?.('prepare');
         await this.server.prepare(session);
-        await this.guard(session, requests);
+        await this.guard(session, before, requests);
         this.options.onStep?.('activate');
         return this.activated(await this.server.activate(session));
       } catch (error) {
@@ -161,8 +165,11 @@ class Deployer {
   }
 
   private async tryPrepare(requests: readonly PackageRequest[]): Promise<string | undefined> {
-    if ((await this.server.activeGeneration()) === undefined) return undefined;
     try {
+      if ((await this.server.activeGeneration()) === undefined) {
+        await this.server.prepare(await this.server.createSession(firstPackage(requests, randomUUID())));
+        return undefined;
+      }
       const session = await this.server.createSessionFromActive();
       const edit = await this.plan(session, requests);
       if (edit === undefined) return undefined;
@@ -176,15 +183,8 @@ class Deployer {
   }
 
   private async first(requests: readonly PackageRequest[], revision: string): Promise<number> {
-    const put = requests.flatMap((request) => request.put);
-    const files = new Map<string, Buffer>([
-      [SERVICES, Buffer.from(initialServices(put.map(({ name }) => name)))],
-      ['hosts.xml', Buffer.from(INITIAL_HOSTS)],
-      [MARKER, marker(revision)],
-      ...put.map(({ name, sd }) => [sdFile(name), Buffer.from(sd)] as const),
-    ]);
     this.options.onStep?.('first deploy');
-    return this.server.prepareAndActivate(files);
+    return this.server.prepareAndActivate(firstPackage(requests, revision));
   }
 
   /** The edit of a fresh session; undefined when the package already is as asked. */
@@ -234,14 +234,17 @@ class Deployer {
 
   /**
    * The last look before activation: what the active package has and the session has not must be exactly what was asked
-   * to go. Read back from the server, not computed from what we meant to write.
+   * to go. Read back from the server, not computed from what we meant to write. Files and mappings are each compared by
+   * themselves: a mapping that goes takes the documents along, whether or not its file stays.
    */
-  private async guard(session: string, requests: readonly PackageRequest[]): Promise<void> {
+  private async guard(session: string, base: number, requests: readonly PackageRequest[]): Promise<void> {
     const [before, after] = await Promise.all([this.schemasIn(undefined), this.schemasIn(session)]);
-    const removed = [...before].filter((name) => !after.has(name));
+    // Somebody else's deploy came between: what it added is not what we would remove.
+    if ((await this.server.activeGeneration()) !== base) throw new StaleCopy('another session became active');
+    const removed = [...before.files.difference(after.files), ...before.mapped.difference(after.mapped)];
     const planned = new Set(requests.flatMap((request) => request.remove));
-    const unplanned = removed.filter((name) => !planned.has(name));
-    const kept = [...planned].filter((name) => after.has(name));
+    const unplanned = [...new Set(removed)].filter((name) => !planned.has(name));
+    const kept = [...planned].filter((name) => after.files.has(name) || after.mapped.has(name));
     if (unplanned.length === 0 && kept.length === 0) return;
     throw new OpsError(
       'VerificationFailed',
@@ -252,19 +255,19 @@ class Deployer {
     );
   }
 
-  /** Names by file and by mapping: losing either loses the documents or their schema. */
-  private async schemasIn(session: string | undefined): Promise<Set<string>> {
+  private async schemasIn(session: string | undefined): Promise<{ files: Set<string>; mapped: Set<string> }> {
     const [files, services] = await Promise.all([
       this.server.listFiles(session),
       this.server.readFile(SERVICES, session),
     ]);
-    const byFile = files
-      .filter((path) => /^schemas\/[^/]+\.sd$/.test(path))
-      .map((path) => path.slice('schemas/'.length, -'.sd'.length));
-    return new Set([
-      ...byFile.map((name) => name),
-      ...(services === undefined ? [] : mappedSchemas(services.toString('utf8'))),
-    ]);
+    return {
+      files: new Set(
+        files
+          .filter((path) => /^schemas\/[^/]+\.sd$/.test(path))
+          .map((path) => path.slice('schemas/'.length, -'.sd'.length)),
+      ),
+      mapped: new Set(services === undefined ? [] : mappedSchemas(services.toString('utf8'))),
+    };
   }
 
   /** After an unknown outcome: the generation if our revision is the active one. */
@@ -290,9 +293,22 @@ class Deployer {
   }
 }
 
+/** The whole package of an application that does not exist yet. */
+function firstPackage(requests: readonly PackageRequest[], revision: string): Map<string, Buffer> {
+  const put = requests.flatMap((request) => request.put);
+  return new Map<string, Buffer>([
+    [SERVICES, Buffer.from(initialServices(put.map(({ name }) => name)))],
+    ['hosts.xml', Buffer.from(INITIAL_HOSTS)],
+    [MARKER, marker(revision)],
+    ...put.map(({ name, sd }) => [sdFile(name), Buffer.from(sd)] as const),
+  ]);
+}
+
 class StaleCopy extends Error {}
 
 export function sdFile(name: string): string {
+  if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name))
+    throw new OpsError('InvalidInput', `not a schema name: ${JSON.stringify(name)}`);
   return `schemas/${name}.sd`;
 }
 

@@ -80,6 +80,12 @@ export class ConfigServer {
     return (jsonOf(answer) as { 'session-id': string })['session-id'];
   }
 
+  /** A session of a whole package: to try one when there is nothing active to begin from. */
+  async createSession(files: ReadonlyMap<string, Buffer>): Promise<string> {
+    const answer = await this.write('POST', `${TENANT}/session`, zip(files), 'application/zip');
+    return (jsonOf(answer) as { 'session-id': string })['session-id'];
+  }
+
   async putFile(session: string, path: string, body: Buffer): Promise<void> {
     await this.write('PUT', `${this.content(session)}${path}`, body, 'application/octet-stream');
   }
@@ -104,11 +110,10 @@ export class ConfigServer {
 
   /** Uploads a whole package: only for the first deploy, when there is nothing to begin a session from. */
   async prepareAndActivate(files: ReadonlyMap<string, Buffer>): Promise<number> {
-    const zip = zipSync(Object.fromEntries(files), { mtime: new Date('1980-01-01T00:00:00') });
     const answer = await this.write(
       'POST',
       `${TENANT}/prepareandactivate?timeout=${DEPLOY_TIMEOUT}`,
-      Buffer.from(zip),
+      zip(files),
       'application/zip',
     );
     const result = jsonOf(answer) as { 'session-id': string; activated?: boolean; message: string };
@@ -161,4 +166,9 @@ export class ConfigServer {
     const code = (jsonOf(answer) as { 'error-code'?: string } | undefined)?.['error-code'] ?? 'UNKNOWN';
     return new DeployError(answer.status, code, messageOf(answer));
   }
+}
+
+/** One time for all files: equal packages are equal archives. */
+function zip(files: ReadonlyMap<string, Buffer>): Buffer {
+  return Buffer.from(zipSync(Object.fromEntries(files), { mtime: new Date('1980-01-01T00:00:00') }));
 }

@@ -25,20 +25,27 @@ export async function feed(
   const inFlight = new Map<string, Promise<void>>();
   const failures: unknown[] = [];
   let stored = 0;
-  for await (const { at, body } of source) {
-    if (failures.length > 0) break;
-    const key = `${at.namespace}/${at.schema}/${at.id}`;
-    while (inFlight.size >= options.concurrency || inFlight.has(key)) {
-      await (inFlight.get(key) ?? Promise.race(inFlight.values()));
+  try {
+    for await (const { at, body } of source) {
+      if (failures.length > 0) break;
+      const key = `${at.namespace}/${at.schema}/${at.id}`;
+      while (inFlight.size >= options.concurrency || inFlight.has(key)) {
+        await (inFlight.get(key) ?? Promise.race(inFlight.values()));
+      }
+      const put = client
+        .put(at, body, options.signal)
+        .then(() => {
+          stored++;
+          options.onStored?.(stored);
+        })
+        .catch((error: unknown) => void failures.push(error))
+        .finally(() => inFlight.delete(key));
+      inFlight.set(key, put);
     }
-    const put = client
-      .put(at, body, options.signal)
-      .then(() => options.onStored?.(++stored))
-      .catch((error: unknown) => void failures.push(error))
-      .finally(() => inFlight.delete(key));
-    inFlight.set(key, put);
+  } finally {
+    // Also when the source fails: a put that still runs must not land after somebody has cleaned up.
+    await Promise.all(inFlight.values());
   }
-  await Promise.all(inFlight.values());
   if (failures.length > 0) throw failures[0];
   return stored;
 }

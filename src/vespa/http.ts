@@ -4,8 +4,8 @@ import { Agent, type Dispatcher, request } from 'undici';
 const agent = new Agent({
   connections: 32,
   keepAliveTimeout: 30_000,
-  headersTimeout: 200_000,
-  bodyTimeout: 200_000,
+  headersTimeout: 380_000,
+  bodyTimeout: 380_000,
 });
 
 export interface HttpAnswer {

@@ -1,3 +1,5 @@
+import { OpsError } from '../../domain/errors.js';
+
 /** Marks our own line, so that the next deploy takes out that one and nobody else's. */
 const MARK = 'cogniverse-ops: this deploy only';
 const OURS = new RegExp(`[ \\t]*<allow [^>]*comment="${MARK}"[^>]*>schema-removal</allow>\\n?`, 'g');
@@ -12,8 +14,11 @@ const EMPTY = /^<validation-overrides>\s*<\/validation-overrides>\s*$/;
 export function withRemovalAllowed(overrides: string | undefined, now: Date): string {
   const until = new Date(now.getTime() + 24 * 3600 * 1000).toISOString().slice(0, 10);
   const line = `  <allow until="${until}" comment="${MARK}">schema-removal</allow>\n`;
-  const base = withoutRemovalAllowed(overrides) ?? '<validation-overrides>\n</validation-overrides>\n';
+  const rest = withoutRemovalAllowed(overrides) ?? '<validation-overrides>\n</validation-overrides>\n';
+  const base = rest.replace(/<validation-overrides\s*\/>/, '<validation-overrides>\n</validation-overrides>');
   const end = base.lastIndexOf('</validation-overrides>');
+  if (end < 0)
+    throw new OpsError('Rejected', 'validation-overrides.xml has no <validation-overrides> to add to');
   return base.slice(0, end) + line + base.slice(end);
 }
 

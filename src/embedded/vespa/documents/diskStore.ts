@@ -20,7 +20,8 @@ class SchemaDocuments {
   readonly log: DocumentLog;
   version = 0;
   private readonly changes: string[] = [];
-  private liveBytes = 0;
+  /** Of the last record of each id, removes included. */
+  private neededBytes = 0;
   private order: readonly string[] | undefined;
 
   constructor(file: string, fsync: boolean) {
@@ -30,7 +31,7 @@ class SchemaDocuments {
 
   write(operation: number, id: string, body: string, timestamp: number): void {
     this.apply(operation, id, this.log.append(operation, id, body, timestamp));
-    if (this.log.size > COMPACT_FROM && this.liveBytes < this.log.size / 2) this.compact();
+    if (this.log.size > COMPACT_FROM && this.neededBytes < this.log.size / 2) this.compact();
   }
 
   changesSince(version: number): readonly string[] | undefined {
@@ -50,13 +51,13 @@ class SchemaDocuments {
   }
 
   private apply(operation: number, id: string, at: Position): void {
-    const before = this.live.get(id);
-    if (before) this.liveBytes -= before.length;
-    if ((before === undefined && !this.removed.has(id)) || this.live.size === 0) this.order = undefined;
+    const before = this.live.get(id) ?? this.removed.get(id);
+    if (before) this.neededBytes -= recordSize(id, before);
+    else this.order = undefined;
+    this.neededBytes += recordSize(id, at);
     if (operation === PUT) {
       this.removed.delete(id);
       this.live.set(id, at);
-      this.liveBytes += at.length + id.length + 19;
     } else {
       this.live.delete(id);
       this.removed.set(id, at);
@@ -71,14 +72,13 @@ class SchemaDocuments {
       ...[...this.live].map(([id, at]) => ({ operation: PUT, id, at })),
       ...[...this.removed].map(([id, at]) => ({ operation: REMOVE, id, at })),
     ];
-    this.liveBytes = 0;
-    this.log.compact(records, (id, at) => {
-      if (this.live.has(id)) {
-        this.live.set(id, at);
-        this.liveBytes += at.length + id.length + 19;
-      } else this.removed.set(id, at);
-    });
+    this.log.compact(records, (id, at) => (this.live.has(id) ? this.live : this.removed).set(id, at));
   }
+}
+
+/** About what a record takes in the log; ids are nearly always ASCII. */
+function recordSize(id: string, at: Position): number {
+  return at.length + id.length + 19;
 }
 
 /** Where a document is in the visiting order: 16 hex digits of its id's MD5, as Vespa's buckets come of it. */

@@ -58,7 +58,9 @@ export class DocumentLog {
     idBytes.copy(record, HEADER);
     bodyBytes.copy(record, HEADER + idBytes.length);
     record.writeUInt32BE(crc32(record.subarray(4)), 0);
-    writeSync(this.fd, record, 0, record.length, this.end);
+    // A nearly full disk takes a part and says so only by the count.
+    for (let at = 0; at < record.length;)
+      at += writeSync(this.fd, record, at, record.length - at, this.end + at);
     if (this.fsync) fsyncSync(this.fd);
     const offset = this.end + HEADER + idBytes.length;
     this.end += record.length;
@@ -109,7 +111,13 @@ export class DocumentLog {
       if (at + total > size) break;
       const rest = Buffer.allocUnsafe(idLength + bodyLength);
       readSync(this.fd, rest, 0, rest.length, at + HEADER);
-      if (crc32(rest, crc32(header.subarray(4))) !== header.readUInt32BE(0)) break;
+      if (crc32(rest, crc32(header.subarray(4))) !== header.readUInt32BE(0)) {
+        if (at + total === size) break;
+        // Records follow: cutting here would throw them away.
+        throw new Error(
+          `${this.file} is damaged at byte ${at}; restore it, or remove it to begin without its documents`,
+        );
+      }
       onRecord(header.readUInt8(10), rest.toString('utf8', 0, idLength), {
         offset: at + HEADER + idLength,
         length: bodyLength,

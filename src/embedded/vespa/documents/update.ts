@@ -56,7 +56,7 @@ function named<T>(path: string, work: () => T): T {
   } catch (error) {
     const plain =
       error instanceof TensorError || (error instanceof ValueError && !error.message.startsWith('Error in '));
-    throw plain ? new ValueError(`Error in '${path}': ${(error as Error).message}`) : error;
+    throw plain ? new ValueError(`Error in '${path}': ${error.message}`) : error;
   }
 }
 

@@ -30,7 +30,10 @@ export class ApiServer {
 
   constructor(private readonly handler: ApiHandler) {
     const listener = (request: AnyRequest, response: AnyResponse) => void this.serve(request, response);
-    const one = http.createServer({ keepAliveTimeout: 180_000, requestTimeout: 0 }, listener);
+    const one = http.createServer(
+      { keepAliveTimeout: 180_000, requestTimeout: 0, maxHeaderSize: 64 * 1024 },
+      listener,
+    );
     const two = http2.createServer(
       { settings: { maxConcurrentStreams: 512, initialWindowSize: 1 << 20 } },
       listener,
@@ -109,11 +112,19 @@ function toApiRequest(request: AnyRequest): ApiRequest {
     host: headers['host'] ?? headers[':authority'] ?? 'localhost',
     body: async (limit = Infinity) => {
       const raw = await readAll(request, limit);
-      return headers['content-encoding'] === 'gzip'
-        ? gunzipSync(raw, limit === Infinity ? {} : { maxOutputLength: limit })
-        : raw;
+      return headers['content-encoding'] === 'gzip' ? inflate(raw, limit) : raw;
     },
   };
+}
+
+function inflate(raw: Buffer, limit: number): Buffer {
+  try {
+    return gunzipSync(raw, limit === Infinity ? {} : { maxOutputLength: limit });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE')
+      throw new BodyTooLarge(limit + 1, limit);
+    throw error;
+  }
 }
 
 async function readAll(stream: Readable, limit: number): Promise<Buffer> {

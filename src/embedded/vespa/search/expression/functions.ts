@@ -68,7 +68,7 @@ export function hamming(a: number, b: number): number {
   return BITS[(a ^ b) & 0xff]!;
 }
 
-/** `~=`: a difference below 2^-24, relative when the numbers are large, as Vespa compares. */
+/** `~=`: a difference below a millionth, of the number itself once it is above 1. */
 function approximatelyEqual(a: number, b: number): number {
   if (Math.abs(a) < 1 || Math.abs(b) < 1) return Number(Math.abs(a - b) < 1e-6);
   return Number(Math.abs(a - b) / Math.abs(b) < 1e-6);
