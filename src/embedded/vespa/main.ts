@@ -5,6 +5,7 @@ import type { ApiHandler } from './api.js';
 import { DiskStore } from './documents/diskStore.js';
 import { withFaults } from './documents/faults.js';
 import { createDocumentHandler } from './documents/handler.js';
+import { normalizePath } from './documents/path.js';
 import { ApiServer } from './http/server.js';
 import { ConfigServer, VERSION } from './package/config-server.js';
 import { createSearchHandler } from './search/handler.js';
@@ -71,8 +72,9 @@ async function main(): Promise<void> {
 /** Everything on the container's port. Before the first deploy the real port is closed; this one says what it waits for. */
 function containerHandler(config: ConfigServer, documents: ApiHandler, search: ApiHandler): ApiHandler {
   return async (request) => {
-    const { path: at, host } = request;
-    if (at.startsWith('/document/')) return documents(request);
+    const { host } = request;
+    const at = normalizePath(request.path);
+    if (at.startsWith('/document/v1')) return documents(request);
     if (at === '/search/' || at === '/search') return search(request);
     if (at === '/' || at === '')
       return json({
@@ -92,7 +94,12 @@ function containerHandler(config: ConfigServer, documents: ApiHandler, search: A
         handlers: HANDLERS,
       });
     }
-    return config.handle(request);
+    if (at.startsWith('/state/') || at === '/status.html') return config.handle(request);
+    return {
+      status: 404,
+      headers: { 'content-type': 'text/html;charset=iso-8859-1' },
+      body: '<html><body><h2>HTTP ERROR 404 Not Found</h2></body></html>',
+    };
   };
 }
 

@@ -66,7 +66,7 @@ function refuse(rawPath: string, error: unknown): ApiResponse {
   if (error instanceof BodyTooLarge)
     return json(413, {
       pathId,
-      message: `${error.message} See https://docs.vespa.ai/en/reference/document-v1-api-reference.html#request-size-limit`,
+      message: `${error.message} See https://docs.vespa.ai/en/writing/document-v1-api-guide.html#request-size-limit`,
     });
   if (
     error instanceof VisitError ||
@@ -101,6 +101,8 @@ async function route(
     if (value === '') throw new Refusal(400, `Expected non-empty value for request property '${key}'`);
   }
   checkCluster(store, query);
+  if (query.has('timeout')) seconds(query.get('timeout')!);
+  number(query, 'tracelevel', 0, 0);
   if (path.id === undefined) {
     if (method === 'GET') return visitAnswer(store, request, path, query);
     return massOperation(store, request, path, query);
@@ -165,7 +167,8 @@ function writeDocument(
 
   if (condition !== undefined && !(current === undefined && create)) {
     const met =
-      current !== undefined && conditionTest(condition)({ id, fields: () => toFieldValues(schema, current) });
+      current !== undefined &&
+      conditionTest(condition, schema, id)({ id, fields: () => toFieldValues(schema, current) });
     if (!met)
       throw refusal(
         412,
@@ -180,11 +183,19 @@ function writeDocument(
   return json(200, { pathId: path.raw, id: id.text });
 }
 
-function conditionTest(condition: string): ReturnType<typeof parseSelection> {
+function conditionTest(condition: string, schema: Schema, id: DocumentId): ReturnType<typeof parseSelection> {
+  const refused = (message: string) => new Refusal(400, message, id.text);
+  for (const [, type, field] of condition
+    .replace(/"[^"]*"|'[^']*'/g, '')
+    .matchAll(/\b([A-Za-z_]\w*)\.([A-Za-z_]\w*)/g)) {
+    if (type === schema.name && !schema.fields.has(field!))
+      throw refused(`Field '${field}' not found in document type '${schema.name}'`);
+  }
   try {
     return parseSelection(condition);
   } catch (error) {
-    throw new Refusal(500, `Failed to parse test and set condition: ${(error as Error).message}`);
+    if (error instanceof SelectionError) throw refused(`Exception parsing document selector '${condition}'`);
+    throw error;
   }
 }
 
@@ -330,7 +341,7 @@ async function massOperation(
   path: DocumentPath,
   query: URLSearchParams,
 ): Promise<ApiResponse> {
-  for (const name of ['concurrency', 'fieldSet', 'route', 'wantedDocumentCount']) {
+  for (const name of ['dryRun', 'concurrency', 'fieldSet', 'route', 'wantedDocumentCount']) {
     if (query.has(name)) throw new Refusal(400, `May not specify '${name}' at '${path.raw}'`);
   }
   if (request.method === 'POST' && !query.has('destinationCluster'))
@@ -347,6 +358,8 @@ async function massOperation(
           unknown
         >)
       : undefined;
+  if (update && path.type !== undefined && store.model.schemas.has(path.type))
+    applyUpdate(store.model.schemas.get(path.type)!, {}, update);
   const until = Date.now() + seconds(query.get('timeChunk') ?? '60') * 1000;
   const { items } = visit(store, { ...readVisit(store, path, query), fieldSet: '[id]' });
   let count = 0;
@@ -394,7 +407,7 @@ function readVisit(store: DiskStore, path: DocumentPath, query: URLSearchParams)
   if (query.has('slices') !== query.has('sliceId'))
     throw new Refusal(400, "None or both of 'slices' and 'sliceId' must be set");
   number(query, 'concurrency', 1, 1);
-  if (query.has('timeout')) seconds(query.get('timeout')!);
+  if (query.get('slices') === '0') throw new Refusal(400, 'slices must be positive, but was 0');
   const slices = number(query, 'slices', 1, 1);
   const sliceId = number(query, 'sliceId', 0, 0);
   if (sliceId >= slices) throw new Refusal(400, `sliceId must be in [0, ${slices}), but was ${sliceId}`);
@@ -432,9 +445,10 @@ function checkCluster(store: DiskStore, query: URLSearchParams): void {
   throw new Refusal(400, `Your Vespa deployment has no content cluster '${cluster}', only '${known}'`);
 }
 
-/** The last one counts; what is no format is as if nothing were said. */
+/** What is no format, or two of them, is as if nothing were said. */
 function tensorFormat(query: URLSearchParams): TensorFormat {
-  const given = query.getAll('format.tensors').at(-1);
+  const all = query.getAll('format.tensors');
+  const given = all.length === 1 ? all[0] : undefined;
   return TENSOR_FORMATS.find((format) => format === given) ?? 'short';
 }
 

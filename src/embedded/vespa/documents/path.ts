@@ -97,7 +97,7 @@ function checkedId(parts: Parameters<typeof documentId>[0], bad: (message: strin
       : [];
   const illegal = pairs.find((pair) => pair !== '' && !/^[gn]=/.test(pair));
   if (illegal !== undefined) throw bad(`Illegal key-value pair '${illegal}'`);
-  const control = [...id.text].find((c) => c < ' ');
+  const control = [...id.text].find((c) => c < ' ' && !'\t\n\r'.includes(c));
   if (control !== undefined)
     throw bad(
       `Unparseable id '${id.text}': Contains illegal code point 0x${control.charCodeAt(0).toString(16).toUpperCase()}`,

@@ -5,6 +5,7 @@ import { TensorError } from '../tensors/codec.js';
 import {
   type Stored,
   type StoredFields,
+  PlainError,
   UncaughtError,
   ValueError,
   isUnset,
@@ -35,7 +36,9 @@ export function applyUpdate(
         `Error in '${path}': No field named '${name ?? path}' in document type '${schema.name}'`,
       );
     if (operations === null || typeof operations !== 'object' || Array.isArray(operations))
-      throw new ValueError(`Error in '${path}': Expected an object of operations`);
+      throw new PlainError(
+        `Expected start of JSON object, got ${Array.isArray(operations) ? 'START_ARRAY' : operations === null ? 'VALUE_NULL' : typeof operations === 'string' ? 'VALUE_STRING' : 'VALUE_NUMBER_INT'}`,
+      );
     for (const [operation, value] of Object.entries(operations as Operations)) {
       const changed = named(path, () =>
         rest
@@ -55,7 +58,10 @@ function named<T>(path: string, work: () => T): T {
     return work();
   } catch (error) {
     const plain =
-      error instanceof TensorError || (error instanceof ValueError && !error.message.startsWith('Error in '));
+      error instanceof TensorError ||
+      (error instanceof ValueError &&
+        !(error instanceof PlainError) &&
+        !error.message.startsWith('Error in '));
     throw plain ? new ValueError(`Error in '${path}': ${error.message}`) : error;
   }
 }

@@ -53,6 +53,9 @@ export function isUnset(type: FieldType, value: Stored): boolean {
   return typeof value === 'object' && Object.keys(value).length === 0;
 }
 
+/** Found before the field was looked at: worded without its name. */
+export class PlainError extends ValueError {}
+
 /** A server's exception that no handler made a 400 of. */
 export class UncaughtError extends Error {}
 
@@ -173,12 +176,11 @@ function readScalar(kind: Scalar, value: unknown): Stored {
   }
 }
 
-/** Decimal, or hexadecimal with `0x`, as Java's `decode`. */
 function whole(text: string, low: bigint, high: bigint): bigint {
-  const match = /^([+-]?)(0[xX][0-9a-fA-F]+|\d+)$/.exec(text);
-  if (match === null) throw new ValueError(`For input string: "${text}"`);
-  const value = (match[1] === '-' ? -1n : 1n) * BigInt(match[2]!);
-  if (value < low || value > high) throw new ValueError(`For input string: "${text}"`);
+  const invalid = () => new ValueError(`For input string: "${text}"`);
+  if (!/^[+-]?\d+$/.test(text)) throw invalid();
+  const value = BigInt(text.replace(/^\+/, ''));
+  if (value < low || value > high) throw invalid();
   return value;
 }
 

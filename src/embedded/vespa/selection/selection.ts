@@ -10,11 +10,35 @@ export interface Selectable {
 }
 
 type Operand = string | number | bigint | boolean | null | undefined;
-type Test = (document: Selectable) => boolean;
+/** Undefined: neither, as when another type's field is compared; `not` leaves it so, and it selects nothing. */
+type Verdict = boolean | undefined;
+type Test = (document: Selectable) => Verdict;
+
+/** A field's value as operands: of an array and a set any element may match. */
+function valueAt(
+  value: FieldValue | undefined,
+  at: string | undefined,
+  transform: (value: Operand) => Operand,
+): Operand {
+  if (value === undefined) return null;
+  if (Array.isArray(value)) {
+    const items = value as readonly FieldValue[];
+    if (at !== undefined) return valueAt(items[Number(at)], undefined, transform);
+    return items.map((item) => valueAt(item, undefined, transform)) as unknown as Operand;
+  }
+  if (value instanceof Map) {
+    const map = value as ReadonlyMap<string, FieldValue>;
+    return at === undefined
+      ? ([...map.keys()] as unknown as Operand)
+      : valueAt(map.get(at), undefined, transform);
+  }
+  return typeof value === 'object' ? null : transform(value);
+}
 
 /** Parses the document selection language: types, ids, fields, comparisons, arithmetic, and, or, not. */
-export function parseSelection(text: string): Test {
-  return new Parser(text).parse();
+export function parseSelection(text: string): (document: Selectable) => boolean {
+  const test = new Parser(text).parse();
+  return (document) => test(document) === true;
 }
 
 class Parser {
@@ -24,7 +48,7 @@ class Parser {
   constructor(private readonly text: string) {
     this.tokens =
       text.match(
-        /"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|-?\d+\.?\d*(?:[eE][+-]?\d+)?|0x[0-9a-fA-F]+|==|=~|!=|<=|>=|[A-Za-z_][A-Za-z0-9_]*|\S/g,
+        /"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|0x[0-9a-fA-F]+|-?\d+\.?\d*(?:[eE][+-]?\d+)?|==|=~|!=|<=|>=|[A-Za-z_][A-Za-z0-9_]*|\S/g,
       ) ?? [];
   }
 
@@ -39,7 +63,7 @@ class Parser {
     let left = this.and();
     while (this.word('or')) {
       const [a, b] = [left, this.and()];
-      left = (d) => a(d) || b(d);
+      left = (d) => either(a(d), b(d));
     }
     return left;
   }
@@ -48,7 +72,7 @@ class Parser {
     let left = this.not();
     while (this.word('and')) {
       const [a, b] = [left, this.not()];
-      left = (d) => a(d) && b(d);
+      left = (d) => both(a(d), b(d));
     }
     return left;
   }
@@ -56,7 +80,10 @@ class Parser {
   private not(): Test {
     if (this.word('not')) {
       const inner = this.not();
-      return (d) => !inner(d);
+      return (d) => {
+        const verdict = inner(d);
+        return verdict === undefined ? undefined : !verdict;
+      };
     }
     if (this.tokens[this.at] === '(') {
       const start = this.at++;
@@ -89,10 +116,12 @@ class Parser {
       const right = this.sum();
       return (d) => compare(op, left(d), right(d));
     }
-    // A document type alone.
-    const name = this.tokens[start];
-    if (this.at === start + 1 && name !== undefined && /^[A-Za-z_]\w*$/.test(name) && name !== 'id')
+    // A document type alone; a number is true unless it is 0, a text always, a field where it is set.
+    const name = this.tokens[start]!;
+    if (this.at === start + 1 && /^[A-Za-z_]\w*$/.test(name) && name !== 'id' && name !== 'null') {
       return (d) => d.id.type === name;
+    }
+    if (this.at > start) return (d) => truth(left(d));
     return this.fail();
   }
 
@@ -131,10 +160,15 @@ class Parser {
       return () => value;
     }
     if (/^0x/.test(token) || /^-?\d/.test(token)) {
-      const value = /^-?\d+$/.test(token) ? BigInt(token) : Number(token);
+      const value = /^-?\d+$|^0x/.test(token) ? BigInt(token) : Number(token);
       return () => value;
     }
     if (token === 'null') return () => null;
+    if (token === 'true' || token === 'false') return () => token === 'true';
+    if (token === 'now' && this.tokens[this.at] === '(' && this.tokens[this.at + 1] === ')') {
+      this.at += 2;
+      return () => Math.floor(Date.now() / 1000);
+    }
     if (token === 'id') return this.idPart();
     if (/^[A-Za-z_]\w*$/.test(token)) return this.field(token);
     this.at--;
@@ -158,6 +192,8 @@ class Parser {
         return (d) => d.id.group;
       case 'scheme':
         return () => 'id';
+      case 'bucket':
+        return () => null;
       default:
         this.at--;
         return this.fail();
@@ -169,6 +205,7 @@ class Parser {
     this.at++;
     const name = this.tokens[this.at++];
     if (name === undefined || !/^[A-Za-z_]\w*$/.test(name)) return this.fail();
+    const at = this.subscript();
     let transform = (value: Operand): Operand => value;
     while (this.tokens[this.at] === '.' && this.tokens[this.at + 2] === '(') {
       const how = this.tokens[this.at + 1];
@@ -181,9 +218,18 @@ class Parser {
     return (d) => {
       if (d.id.type !== type) return undefined;
       const value = d.fields().get(name);
-      if (value === undefined) return null;
-      return typeof value === 'object' ? JSON.stringify(value) : transform(value);
+      return valueAt(value, at, transform);
     };
+  }
+
+  /** `[0]` or `{key}` behind a field. */
+  private subscript(): string | undefined {
+    const open = this.tokens[this.at];
+    if (open !== '[' && open !== '{') return undefined;
+    const key = this.tokens[this.at + 1];
+    if (key === undefined || this.tokens[this.at + 2] !== (open === '[' ? ']' : '}')) return this.fail();
+    this.at += 3;
+    return key.replace(/^["']|["']$/g, '');
   }
 
   private word(word: string): boolean {
@@ -199,26 +245,38 @@ class Parser {
   }
 }
 
-/** `undefined` (another type's field) matches nothing; `null` equals null only. */
-function compare(op: string, left: Operand, right: Operand): boolean {
-  if (left === undefined || right === undefined) return false;
-  if (left === null || right === null)
-    return op === '!=' ? left !== right : (op === '=' || op === '==') && left === right;
+function truth(value: Operand): boolean {
+  return value !== null && value !== undefined && value !== false && value !== 0 && value !== 0n;
+}
+
+function either(a: Verdict, b: Verdict): Verdict {
+  return a === true || b === true ? true : a === undefined || b === undefined ? undefined : false;
+}
+
+function both(a: Verdict, b: Verdict): Verdict {
+  return a === false || b === false ? false : a === undefined || b === undefined ? undefined : true;
+}
+
+/** What is not there is unequal to everything but null, and neither smaller nor larger. */
+function compare(op: string, left: Operand, right: Operand): Verdict {
+  if (Array.isArray(left))
+    return (left as readonly Operand[]).some((item) => compare(op, item, right) === true);
+  if (left === undefined || right === undefined) return op === '!=' ? true : undefined;
+  if (left === null || right === null) {
+    if (op === '!=') return left !== right;
+    return op === '=' || op === '==' ? left === right : undefined;
+  }
   if (op === '=~') return new RegExp(String(right)).test(String(left));
   if (op === '=' && typeof right === 'string' && /[*?]/.test(right)) return glob(right).test(String(left));
-  const [a, b] =
-    typeof left === 'string' || typeof right === 'string'
-      ? [String(left), String(right)]
-      : [Number(left), Number(right)];
+  const texts = typeof left === 'string' || typeof right === 'string';
+  // A number and a text have no order.
+  if (texts && typeof left !== typeof right && /[<>]/.test(op)) return false;
+  const [a, b] = texts ? [String(left), String(right)] : [Number(left), Number(right)];
   switch (op) {
     case '=':
     case '==':
       // Longs beyond 2^53 must not be equal because their doubles are.
-      return typeof left === 'bigint' || typeof right === 'bigint'
-        ? String(left) === String(right) ||
-            (a === b && Number.isSafeInteger(a)) ||
-            (a === b && !Number.isInteger(a))
-        : a === b;
+      return a === b && (typeof left !== 'bigint' || typeof right !== 'bigint' || left === right);
     case '!=':
       return a !== b;
     case '<':

@@ -41,7 +41,7 @@ export function readTensor(value: unknown, type: TensorType): TensorHex {
   }
   const object = value as Record<string, unknown>;
   if ('values' in object && shape.mapped.length === 0) return { '': cellsHex(object['values'], shape, text) };
-  if (object['blocks'] !== undefined && shape.mapped.length === 0) {
+  if (object['blocks'] !== undefined && (shape.mapped.length === 0 || shape.indexed.length === 0)) {
     throw new TensorError(
       "The 'blocks' field can only be used with mixed tensors with bound dimensions. Use 'cells' or 'values' instead",
     );
@@ -89,7 +89,10 @@ function readObject(object: Record<string, unknown>, shape: Shape, text: string)
     try {
       blocks[label] = cellsHex(cells, shape, text);
     } catch (error) {
-      throw new TensorError(`At {${shape.mapped[0]}:${label}}: ${(error as Error).message}`);
+      const { message } = error as Error;
+      throw new TensorError(
+        /^Expected \d+ values/.test(message) ? `At {${shape.mapped[0]}:${label}}: ${message}` : message,
+      );
     }
   }
   return blocks;
@@ -245,6 +248,9 @@ export function writeTensor(stored: TensorHex, type: TensorType, format: TensorF
   const wrap = (key: string, body: string) =>
     typed ? `{"type":${JSON.stringify(tensorTypeText(type))},"${key}":${body}}` : body;
   if (format.startsWith('long')) return wrap('cells', `[${longCells(stored, shape).join(',')}]`);
+  // A tensor without dimensions is written as an array of its one cell.
+  if (type.dimensions.length === 0 && stored[''] !== undefined)
+    return wrap('values', `[${cellText(decode(stored[''], shape.cell)[0]!, shape.cell)}]`);
   const cellsText = (block: string) =>
     hex && shape.indexed.length > 0
       ? `"${block}"`
