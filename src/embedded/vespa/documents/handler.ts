@@ -150,7 +150,21 @@ function writeDocument(
   if (schema === undefined) throw refusal(400, `Document type ${id.type} does not exist`);
   const condition =
     query.get('condition') ?? (typeof parsed['condition'] === 'string' ? parsed['condition'] : undefined);
-  const create = flag(query, 'create') ?? parsed['create'] === true;
+  if (
+    parsed['condition'] !== undefined &&
+    parsed['condition'] !== null &&
+    typeof parsed['condition'] !== 'string'
+  ) {
+    throw refusal(400, `expected string value for condition, got ${tokenOf(parsed['condition'])}`);
+  }
+  if (parsed['create'] !== undefined && typeof parsed['create'] !== 'boolean') {
+    throw refusal(
+      400,
+      `failed parsing document: Current token (${tokenOf(parsed['create'])}) not of boolean type`,
+    );
+  }
+  // In the query, what is not "true" is false.
+  const create = query.has('create') ? query.get('create') === 'true' : parsed['create'] === true;
   const current = store.read(id.type, id.text);
   if (method !== 'DELETE' && parsed['fields'] === undefined) {
     throw refusal(400, 'document is missing the required "fields" field');
@@ -177,6 +191,9 @@ function writeDocument(
   }
   if (method === 'POST') store.put(id.type, id.text, next!);
   else if (method === 'DELETE') store.remove(id.type, id.text);
+  else if (method === 'PUT' && current === undefined && create && changesTensor(schema, fields)) {
+    throw refusal(400, 'No existing tensor to apply update to');
+  }
   // An update of what is not there is success, and does nothing.
   else if (current !== undefined || create)
     store.put(id.type, id.text, applyUpdate(schema, current ?? {}, fields));
@@ -197,6 +214,14 @@ function conditionTest(condition: string, schema: Schema, id: DocumentId): Retur
     if (error instanceof SelectionError) throw refused(`Exception parsing document selector '${condition}'`);
     throw error;
   }
+}
+
+/** A new document has no tensor to add to, take from or modify. */
+function changesTensor(schema: Schema, fields: Record<string, unknown>): boolean {
+  return Object.entries(fields).some(
+    ([name, operations]) =>
+      schema.fields.get(name)?.type.kind === 'tensor' && !Object.hasOwn(operations as object, 'assign'),
+  );
 }
 
 /** An update is checked whole before the document is looked at, so that a bad one is refused for an absent one too. */
@@ -346,6 +371,13 @@ async function massOperation(
   }
   if (request.method === 'POST' && !query.has('destinationCluster'))
     throw new Refusal(400, `Must specify 'destinationCluster' at '${path.raw}'`);
+  const destination = query.get('destinationCluster');
+  if (destination !== null && destination !== store.model.contentCluster) {
+    throw new Refusal(
+      400,
+      `Your Vespa deployment has no content cluster '${destination}', only '${store.model.contentCluster}'`,
+    );
+  }
   for (const name of ['selection', 'cluster']) {
     if (!query.has(name)) throw new Refusal(400, `Must specify '${name}' at '${path.raw}'`);
   }

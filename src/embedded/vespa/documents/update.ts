@@ -33,7 +33,7 @@ export function applyUpdate(
     const field = name === undefined ? undefined : schema.fields.get(name);
     if (field === undefined)
       throw new ValueError(
-        `Error in '${path}': No field named '${name ?? path}' in document type '${schema.name}'`,
+        `Error in '${path}': ${rest ? `Field '${name ?? path}' not found` : `No field named '${name ?? path}'`} in document type '${schema.name}'`,
       );
     if (operations === null || typeof operations !== 'object' || Array.isArray(operations))
       throw new PlainError(
@@ -81,9 +81,9 @@ function one(
     case 'divide':
       return arithmetic(field, current, operation, value);
     case 'add':
-      return add(field.type, current, value);
+      return add(field, current, value);
     case 'remove':
-      return remove(field.type, current, value);
+      return remove(field, current, value);
     case 'modify':
       return modify(field, current, value);
     case 'match':
@@ -99,16 +99,14 @@ function arithmetic(
   operation: string,
   value: unknown,
 ): Stored | undefined {
-  if (!['int', 'long', 'byte', 'float', 'double'].includes(field.type.kind))
+  const { kind } = field.type;
+  if (!['int', 'long', 'byte', 'float', 'double'].includes(kind))
     throw new UncaughtError(`Expected numeric type, got ${javaTypeName(field.type)}.`);
   const amount = Number(value);
   if (Number.isNaN(amount)) throw new ValueError(`For input string: "${String(value)}"`);
-  if (current === undefined) return undefined;
-  if (
-    typeof current === 'bigint' ||
-    (field.type.kind === 'long' && Number.isInteger(amount) && operation !== 'divide')
-  ) {
-    const [x, y] = [BigInt(current as number), BigInt(Math.trunc(amount))];
+  const before = current ?? 0;
+  if (typeof before === 'bigint' || (kind === 'long' && Number.isInteger(amount) && operation !== 'divide')) {
+    const [x, y] = [BigInt(before as number), BigInt(Math.trunc(amount))];
     const result =
       operation === 'increment'
         ? x + y
@@ -122,7 +120,7 @@ function arithmetic(
     const long = BigInt.asIntN(64, result);
     return Number.isSafeInteger(Number(long)) ? Number(long) : long;
   }
-  const x = current as number;
+  const x = before as number;
   const result =
     operation === 'increment'
       ? x + amount
@@ -131,97 +129,180 @@ function arithmetic(
         : operation === 'multiply'
           ? x * amount
           : x / amount;
-  if (field.type.kind === 'int') return result | 0;
-  if (field.type.kind === 'byte') return (result << 24) >> 24;
-  return field.type.kind === 'float' ? Math.fround(result) : result;
+  // Java's cast from double: to the nearest bound, NaN to 0.
+  if (kind === 'int')
+    return Number.isNaN(result) ? 0 : Math.trunc(Math.min(2 ** 31 - 1, Math.max(-(2 ** 31), result)));
+  if (kind === 'byte') return (result << 24) >> 24;
+  return kind === 'float' ? Math.fround(result) : result;
 }
 
-function add(type: FieldType, current: Stored | undefined, value: unknown): Stored {
-  if (type.kind === 'map')
+function add(field: Field, current: Stored | undefined, value: unknown): Stored {
+  const { type } = field;
+  if (type.kind === 'map') {
     throw new UncaughtError(
       'Trying to add or remove from a field of a type the reader does not know how to handle: com.yahoo.document.datatypes.MapFieldValue',
     );
-  if (value === null || typeof value !== 'object')
+  }
+  if (value === null || typeof value !== 'object') {
     throw new UncaughtError(
       `Expected start of composite, got VALUE_${typeof value === 'string' ? 'STRING' : 'NUMBER_INT'}`,
     );
+  }
+  if (type.kind === 'weightedset' && Array.isArray(value))
+    throw new ValueError(`For input string: "${String(value[0])}"`);
   const more = readValue(type, value);
   if (type.kind === 'array') return [...((current ?? []) as Stored[]), ...(more as Stored[])];
   if (type.kind === 'weightedset')
     return { ...(current as object | undefined), ...(more as Record<string, Stored>) };
   if (type.kind !== 'tensor') throw new ValueError(`Cannot add to a field of type ${type.kind}`);
-  requireSparse(type, 'An add');
+  requireSparse(field, type, 'An add');
   if (Object.keys(more as object).length === 0)
-    throw new ValueError('Add update does not contain tensor cells');
+    throw new ValueError(`Add update for field '${field.name}' does not contain tensor cells`);
   return { ...(current as object | undefined), ...(more as Record<string, Stored>) };
 }
 
-function requireSparse(type: Extract<FieldType, { kind: 'tensor' }>, what: string): void {
+type TensorFieldType = Extract<FieldType, { kind: 'tensor' }>;
+
+function requireSparse(field: Field, type: TensorFieldType, what: string): void {
   if (type.tensor.dimensions.some((d) => d.size === undefined)) return;
   throw new ValueError(
-    `${what} update can only be applied to tensors with at least one sparse dimension. The field has unsupported tensor type '${javaTypeName(type)}'`,
+    `${what} update can only be applied to tensors with at least one sparse dimension. Field '${field.name}' has unsupported tensor type '${javaTypeName(type)}'`,
   );
 }
 
-function remove(type: FieldType, current: Stored | undefined, value: unknown): Stored | undefined {
-  if (type.kind === 'tensor') requireSparse(type, 'A remove');
+function remove(field: Field, current: Stored | undefined, value: unknown): Stored | undefined {
+  const { type } = field;
+  const gone = type.kind === 'tensor' ? addressKeys(field, type, value) : keysOf(value);
   if (current === undefined) return undefined;
   if (type.kind === 'array') {
-    const gone = (readValue(type, value) as Stored[]).map((item) => JSON.stringify(item));
-    return (current as Stored[]).filter((item) => !gone.includes(JSON.stringify(item)));
+    const items = (readValue(type, value) as Stored[]).map((item) => JSON.stringify(item));
+    return (current as Stored[]).filter((item) => !items.includes(JSON.stringify(item)));
   }
-  const gone = keysToRemove(type, value);
-  return Object.fromEntries(
-    Object.entries(current as Record<string, Stored>).filter(([key]) => !gone.has(key)),
-  );
+  return Object.fromEntries(Object.entries(current as Record<string, Stored>).filter(([key]) => !gone(key)));
 }
 
-function keysToRemove(type: FieldType, value: unknown): Set<string> {
-  if (Array.isArray(value)) return new Set(value.map(String));
-  if (type.kind === 'tensor') {
-    const mapped = type.tensor.dimensions.filter((d) => d.size === undefined).map((d) => d.name);
-    const addresses = (value as { addresses?: Record<string, string>[] }).addresses ?? [];
-    return new Set(addresses.map((address) => mapped.map((d) => String(address[d])).join('\0')));
-  }
-  return new Set(Object.keys(value as object));
+function keysOf(value: unknown): (key: string) => boolean {
+  const keys = new Set(Array.isArray(value) ? value.map(String) : Object.keys(value ?? {}));
+  return (key) => keys.has(key);
 }
 
-/** `{"operation": "replace|add|multiply", "cells"|"blocks": …}` on the cells of a tensor that are there. */
+/** Each address names all mapped dimensions of the cell or block that goes. */
+function addressKeys(field: Field, type: TensorFieldType, value: unknown): (key: string) => boolean {
+  requireSparse(field, type, 'A remove');
+  const mapped = type.tensor.dimensions.filter((d) => d.size === undefined).map((d) => d.name);
+  const addresses = (value as { addresses?: Record<string, string>[] }).addresses ?? [];
+  if (addresses.length === 0)
+    throw new ValueError(`Remove update for field '${field.name}' does not contain tensor addresses`);
+  for (const name of addresses.flatMap((address) => Object.keys(address))) {
+    const dimension = type.tensor.dimensions.find((d) => d.name === name);
+    if (dimension === undefined)
+      throw new ValueError(`${javaTypeName(type)} does not contain dimension '${name}'`);
+    if (dimension.size !== undefined)
+      throw new ValueError(`Indexed dimension address '${name}' should not be specified in remove update`);
+  }
+  const keys = new Set(addresses.map((address) => mapped.map((d) => String(address[d])).join('\0')));
+  return (key) => keys.has(key);
+}
+
+const MODIFY: Readonly<
+  Record<string, { readonly apply: (x: number, y: number) => number; readonly missing: number }>
+> = {
+  replace: { apply: (_, y) => y, missing: 0 },
+  add: { apply: (x, y) => x + y, missing: 0 },
+  multiply: { apply: (x, y) => x * y, missing: 1 },
+};
+
+/** `{"operation": "replace|add|multiply", "create"?, "cells"|"blocks": …}` on cells that are there, or are made by `create`. */
 function modify(field: Field, current: Stored | undefined, value: unknown): Stored | undefined {
-  if (field.type.kind !== 'tensor') throw new ValueError(`Error in '${field.name}': modify is for tensors`);
-  if (current === undefined) return undefined;
-  const { operation, ...cells } = value as {
-    operation: string;
-    cells?: { address: Record<string, string>; value: number }[];
-  };
-  const stored = { ...(current as TensorHex) };
-  const { tensor } = field.type;
-  const mapped = tensor.dimensions.filter((d) => d.size === undefined).map((d) => d.name);
-  const indexed = tensor.dimensions.filter((d) => d.size !== undefined);
-  const list = Array.isArray(cells.cells)
-    ? cells.cells
-    : Object.entries((cells.cells ?? {}) as Record<string, number>).map(([label, x]) => ({
-        address: { [mapped[0] ?? '']: label },
-        value: x,
-      }));
-  for (const { address, value: x } of list) {
-    const key = mapped.map((d) => String(address[d])).join('\0');
-    const block = stored[key];
-    if (block === undefined) continue;
-    const numbers = Array.from(decode(block, tensor.cell));
-    const at = indexed.reduce((position, d) => position * d.size! + Number(address[d.name] ?? 0), 0);
-    numbers[at] = operation === 'add' ? numbers[at]! + x : operation === 'multiply' ? numbers[at]! * x : x;
-    const one = readValue(
-      { kind: 'tensor', tensor: { cell: tensor.cell, dimensions: indexed } },
-      indexed.length === 0 ? { values: numbers[0] } : { values: numbers },
-    ) as TensorHex;
-    stored[key] = one['']!;
+  const { type } = field;
+  if (type.kind !== 'tensor') {
+    throw new ValueError(
+      `A modify update can only be applied to tensor fields. Field '${field.name}' is of type '${javaTypeName(type)}'`,
+    );
   }
-  return stored;
+  const { operation, create, cells, blocks } = value as {
+    operation?: string;
+    create?: unknown;
+    cells?: unknown;
+    blocks?: unknown;
+  };
+  const where = `field '${field.name}'`;
+  if (operation === undefined)
+    throw new ValueError(`Modify update for ${where} does not contain an operation`);
+  const how = MODIFY[operation];
+  if (how === undefined)
+    throw new ValueError(`Unknown operation '${operation}' in modify update for ${where}`);
+  if (create !== undefined && typeof create !== 'boolean')
+    throw new ValueError(`Unknown value '${String(create)}' for 'create' in modify update for ${where}`);
+  const changes = modifiedCells(type, cells ?? blocks);
+  if (changes.length === 0) throw new ValueError(`Modify update for ${where} does not contain tensor cells`);
+  if (current === undefined) return undefined;
+  const { tensor } = type;
+  const size = tensor.dimensions.reduce((product, d) => product * (d.size ?? 1), 1);
+  const made = new Map<string, number[]>();
+  const stored = current as TensorHex;
+  for (const { key, at, operand } of changes) {
+    let block = made.get(key);
+    if (block === undefined) {
+      const there = stored[key];
+      if (there === undefined && create !== true) continue;
+      block =
+        there === undefined ? Array<number>(size).fill(how.missing) : Array.from(decode(there, tensor.cell));
+      // A block that is made holds the operation's neutral value only where it is told to.
+      if (there === undefined && size > 1) block.fill(0);
+      made.set(key, block);
+    }
+    block[at] = how.apply(block[at]!, operand);
+  }
+  const dense = { cell: tensor.cell, dimensions: tensor.dimensions.filter((d) => d.size !== undefined) };
+  const next: Record<string, string> = { ...stored };
+  for (const [key, block] of made)
+    next[key] = (readValue({ kind: 'tensor', tensor: dense }, { values: block }) as TensorHex)['']!;
+  return next;
+}
+
+interface ModifiedCell {
+  readonly key: string;
+  readonly at: number;
+  readonly operand: number;
+}
+
+function modifiedCells(type: TensorFieldType, given: unknown): ModifiedCell[] {
+  const mapped = type.tensor.dimensions.filter((d) => d.size === undefined).map((d) => d.name);
+  const indexed = type.tensor.dimensions.filter((d) => d.size !== undefined);
+  if (Array.isArray(given)) {
+    return (given as { address: Record<string, string>; value: unknown }[]).map(({ address, value }) => {
+      const at = indexed.reduce((position, d) => {
+        const index = Number(address[d.name]);
+        if (!(index >= 0 && index < d.size!))
+          throw new ValueError(
+            `Dimension '${d.name}' has label '${address[d.name]}' but type is ${javaTypeName(type)}`,
+          );
+        return position * d.size! + index;
+      }, 0);
+      return { key: mapped.map((d) => String(address[d])).join('\0'), at, operand: Number(value) };
+    });
+  }
+  return Object.entries((given ?? {}) as Record<string, unknown>).flatMap(([label, value]) => {
+    // Of a dense vector the label is an index; of a mixed tensor the value is a whole block.
+    if (mapped.length === 0) return [{ key: '', at: Number(label), operand: Number(value) }];
+    if (!Array.isArray(value)) return [{ key: label, at: 0, operand: Number(value) }];
+    return value.map((operand, at) => ({ key: label, at, operand: Number(operand) }));
+  });
 }
 
 function match(field: Field, current: Stored | undefined, value: unknown): Stored | undefined {
   const { element, ...operations } = value as { element: string | number } & Operations;
+  if (field.type.kind !== 'array' && field.type.kind !== 'weightedset')
+    throw new UncaughtError(`Field type ${javaTypeName(field.type)} not supported.`);
+  if (field.type.kind === 'array') {
+    const { length } = (current ?? []) as readonly Stored[];
+    if (Number(element) >= length && current !== undefined)
+      throw new UncaughtError(`Index ${element} out of bounds for length ${length}`);
+  } else if (current === undefined || !Object.hasOwn(current as object, String(element))) {
+    // What is not in the set is not put into it by a change of its weight.
+    return current;
+  }
   let next = current;
   const path = field.type.kind === 'array' ? `[${element}]` : `{${element}}`;
   for (const [operation, operand] of Object.entries(operations))
@@ -236,14 +317,18 @@ function atPath(
   operation: string,
   value: unknown,
 ): Stored | undefined {
-  const index = /^\[(\d+)\]$/.exec(path)?.[1];
+  const index = /^\[(.*)\]$/s.exec(path)?.[1];
   const key = /^\{(.*)\}$/s.exec(path)?.[1]?.replace(/^"(.*)"$/s, '$1');
   const { type } = field;
   if (index !== undefined && type.kind === 'array') {
+    if (!/^\d+$/.test(index)) throw new ValueError(`For input string: "${index}"`);
     const list = [...((current ?? []) as Stored[])];
     // An index beyond the end is ignored, as the real one does without a word.
     if (Number(index) >= list.length) return current;
-    const changed = one({ ...field, type: type.element }, list[Number(index)], operation, value);
+    const changed =
+      operation === 'remove'
+        ? undefined
+        : one({ ...field, type: type.element }, list[Number(index)], operation, value);
     if (changed !== undefined) list[Number(index)] = changed;
     else list.splice(Number(index), 1);
     return list;
@@ -252,14 +337,7 @@ function atPath(
     const map = { ...(current as Record<string, Stored> | undefined) };
     const element: FieldType = type.kind === 'map' ? type.value : { kind: 'int' };
     const changed =
-      operation === 'remove'
-        ? undefined
-        : one(
-            { ...field, type: element },
-            map[key] ?? (operation === 'assign' ? undefined : 0),
-            operation,
-            value,
-          );
+      operation === 'remove' ? undefined : one({ ...field, type: element }, map[key], operation, value);
     if (changed === undefined) delete map[key];
     else map[key] = changed;
     return map;

@@ -37,19 +37,23 @@ export function readTensor(value: unknown, type: TensorType): TensorHex {
   if (value === null || typeof value !== 'object') throw new TensorError('Expected a tensor object');
   if (Array.isArray(value)) {
     if (shape.mapped.length === 0 && !isAddressed(value)) return { '': cellsHex(value, shape, text) };
-    return readEntries(value, shape, text);
+    return readEntries(value, shape, text, false);
   }
   const object = value as Record<string, unknown>;
   if ('values' in object && shape.mapped.length === 0) return { '': cellsHex(object['values'], shape, text) };
-  if (object['blocks'] !== undefined && (shape.mapped.length === 0 || shape.indexed.length === 0)) {
+  if (
+    object['blocks'] !== null &&
+    typeof object['blocks'] === 'object' &&
+    (shape.mapped.length === 0 || shape.indexed.length === 0)
+  ) {
     throw new TensorError(
       "The 'blocks' field can only be used with mixed tensors with bound dimensions. Use 'cells' or 'values' instead",
     );
   }
   const inner = object['blocks'] ?? object['cells'];
-  if (inner !== undefined && typeof inner === 'object') {
+  if (inner !== undefined && inner !== null && typeof inner === 'object') {
     return Array.isArray(inner)
-      ? readEntries(inner, shape, text)
+      ? readEntries(inner, shape, text, object['blocks'] !== undefined)
       : readObject(inner as Record<string, unknown>, shape, text);
   }
   return readObject(
@@ -98,7 +102,7 @@ function readObject(object: Record<string, unknown>, shape: Shape, text: string)
   return blocks;
 }
 
-function readEntries(list: readonly unknown[], shape: Shape, text: string): TensorHex {
+function readEntries(list: readonly unknown[], shape: Shape, text: string, inBlocks: boolean): TensorHex {
   const blocks = new Map<string, Float64Array>();
   const whole: Record<string, string> = {};
   for (const entry of list) {
@@ -123,6 +127,9 @@ function readEntries(list: readonly unknown[], shape: Shape, text: string): Tens
     });
     const key = label.join('\0');
     if (values !== undefined) {
+      const unlabelled = shape.indexed.find((d) => address[d.name] === undefined);
+      if (!inBlocks && unlabelled)
+        throw new TensorError(`Missing a label for dimension '${unlabelled.name}' for ${text}`);
       whole[key] = cellsHex(values, shape, text);
       continue;
     }
