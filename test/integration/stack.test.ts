@@ -62,10 +62,12 @@ describe('cvops up, status, down', () => {
     }
   });
 
-  test('up: every service runs, with its address and version, and one log file each', async () => {
-    const { code, stdout, stderr } = await home.run(['up', '--detach', '-o', 'json', ...offset]);
-    expect(stderr).toContain('all up');
-    expect(code).toBe(0);
+  test('up, twice at the same moment: one stack, every service with its address, version and log file', async () => {
+    const up = () => home.run(['up', '--detach', '-o', 'json', ...offset]);
+    const [first, second] = await Promise.all([up(), up()]);
+    expect([first.code, second.code]).toEqual([0, 0]);
+    expect(statesOf(services(second.stdout))).toEqual(all('running'));
+    const { stdout, stderr } = first;
     const list = services(stdout);
     expect(statesOf(list)).toEqual(all('running'));
     for (const { address } of list) expect(new URL(address).hostname).toBe('127.0.0.1');
@@ -77,7 +79,9 @@ describe('cvops up, status, down', () => {
       vespa: expect.stringContaining('emulator'),
       'vespa-config': expect.stringContaining('emulator'),
     });
-    expect(stdout + stderr).not.toContain(new URL(settings().databaseUrl).password);
+    expect(stdout + stderr + second.stdout + second.stderr).not.toContain(
+      new URL(settings().databaseUrl).password,
+    );
     for (const name of ['postgres', 'temporal', 'phoenix', 'vespa', 'worker-control', 'worker-data'])
       expect(existsSync(path.join(home.home, 'logs', `${name}.log`))).toBe(true);
   });
