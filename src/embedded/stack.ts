@@ -1,5 +1,6 @@
 import { rmSync } from 'node:fs';
 import { chmod, mkdir } from 'node:fs/promises';
+import os from 'node:os';
 import path from 'node:path';
 import { OpsError } from '../domain/errors.js';
 import { type StackAddresses, stackFile } from '../settings.js';
@@ -28,6 +29,7 @@ export interface StackOptions {
 
 /** A service left behind has nobody to finish its work for. */
 const LEFTOVER_MS = 5000;
+const ENDING_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /**
  * Starts the embedded stack in this process: every service when what it needs is up, and again whenever one ends by
@@ -101,6 +103,7 @@ export class Stack {
   async start(): Promise<void> {
     const { home } = this.context;
     process.once('exit', this.endAll);
+    for (const signal of ENDING_SIGNALS) process.on(signal, this.onSignal);
     try {
       await endLeftovers(home, this.context.log);
       for (const { service } of this.runners.values()) {
@@ -184,6 +187,7 @@ export class Stack {
     }
     await Promise.all(ended.values());
     process.off('exit', this.endAll);
+    for (const signal of ENDING_SIGNALS) process.off(signal, this.onSignal);
     rmSync(recordsFile(this.home), { force: true });
     rmSync(stackFile(this.home), { force: true });
     releaseHome(this.home);
@@ -201,6 +205,13 @@ export class Stack {
     writeWhole(recordsFile(this.home), JSON.stringify(this.records));
   }
 
+  /** Where the program itself handles no such signal, the system would end it and leave the services behind. */
+  private readonly onSignal = (signal: NodeJS.Signals): void => {
+    if (process.listenerCount(signal) > 1) return;
+    this.context.log(`${signal}: stopping …`);
+    void this.stop().finally(() => process.exit(128 + os.constants.signals[signal]));
+  };
+
   /** A process that exits without `stop` leaves no services behind; after SIGKILL the next start ends them. */
   private readonly endAll = (): void => {
     for (const runner of [...this.runners.values()].toReversed()) runner.endNow();
@@ -216,6 +227,7 @@ export async function endLeftovers(home: string, log: (line: string) => void): P
     log(`ending ${name}, left behind by a stack that was killed`);
     await endProcess(left.identity, stopSignal, LEFTOVER_MS);
   }
+  rmSync(recordsFile(home), { force: true });
 }
 
 function stoppedEarly(): OpsError {

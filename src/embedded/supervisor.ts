@@ -79,8 +79,15 @@ export async function startDetached(
   const ended = new Promise<void>((resolve) =>
     child.once('exit', () => resolve()).once('error', () => resolve()),
   );
-  await waitReady(home, ended, log, from);
   child.unref();
+  try {
+    await waitReady(home, ended, log, from);
+  } catch (error) {
+    // Another command began at the same moment and was the first: what it starts is what was asked for.
+    const other = error instanceof OpsError && error.type === 'Conflict' && supervisorOf(home);
+    if (!other) throw error;
+    await waitReady(home, undefined, log);
+  }
 }
 
 async function repair(home: string, pid: number, log: (line: string) => void): Promise<void> {

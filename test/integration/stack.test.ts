@@ -1,12 +1,16 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import path from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { Connection } from '@temporalio/client';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { isRunning } from '../../src/embedded/processes.js';
+import { identify, isRunning } from '../../src/embedded/processes.js';
 import { readRecords, supervisorOf } from '../../src/embedded/records.js';
 import { type Stack, startStack } from '../../src/embedded/stack.js';
 import type { ServiceStatus } from '../../src/embedded/status.js';
+import { projectRoot } from '../../src/projectRoot.js';
 import { loadSettings } from '../../src/settings.js';
 import { startTestPostgres } from '../support/postgres.js';
 import { PrivateHome } from '../support/stack.js';
@@ -62,10 +66,12 @@ describe('cvops up, status, down', () => {
     }
   });
 
-  test('up: every service runs, with its address and version, and one log file each', async () => {
-    const { code, stdout, stderr } = await home.run(['up', '--detach', '-o', 'json', ...offset]);
-    expect(stderr).toContain('all up');
-    expect(code).toBe(0);
+  test('up, twice at the same moment: one stack, every service with its address, version and log file', async () => {
+    const up = () => home.run(['up', '--detach', '-o', 'json', ...offset]);
+    const [first, second] = await Promise.all([up(), up()]);
+    expect([first.code, second.code]).toEqual([0, 0]);
+    expect(statesOf(services(second.stdout))).toEqual(all('running'));
+    const { stdout, stderr } = first;
     const list = services(stdout);
     expect(statesOf(list)).toEqual(all('running'));
     for (const { address } of list) expect(new URL(address).hostname).toBe('127.0.0.1');
@@ -77,7 +83,9 @@ describe('cvops up, status, down', () => {
       vespa: expect.stringContaining('emulator'),
       'vespa-config': expect.stringContaining('emulator'),
     });
-    expect(stdout + stderr).not.toContain(new URL(settings().databaseUrl).password);
+    expect(stdout + stderr + second.stdout + second.stderr).not.toContain(
+      new URL(settings().databaseUrl).password,
+    );
     for (const name of ['postgres', 'temporal', 'phoenix', 'vespa', 'worker-control', 'worker-data'])
       expect(existsSync(path.join(home.home, 'logs', `${name}.log`))).toBe(true);
   });
@@ -245,6 +253,29 @@ describe('startStack', () => {
     await stack.stop();
     await stack.stop();
     await expect(fetch(stack.addresses.vespaConfigUrl)).rejects.toThrow();
+  });
+
+  test.each([
+    ['a signal it does not handle', 130, `process.kill(process.pid, 'SIGINT')`],
+    ['process.exit', 3, 'process.exit(3)'],
+    ['an error nobody catches', 1, `throw new Error('bug')`],
+  ])('in a program that ends by %s leaves no service behind', async (_, exitCode, ending) => {
+    const module = pathToFileURL(path.join(projectRoot, 'dist', 'src', 'embedded', 'stack.js')).href;
+    const script = `
+      const { startStack } = await import(${JSON.stringify(module)});
+      const options = ${JSON.stringify({ home: own.home, portOffset: own.portOffset, services: ['vespa'], env: {} })};
+      const stack = await startStack(options);
+      console.log(stack.pid('vespa'));
+      setTimeout(() => { ${ending} }, 10);
+      setInterval(() => {}, 1000);`;
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    const [pid] = (await once(child.stdout, 'data')) as [Buffer];
+    const service = identify(Number(pid.toString()))!;
+    const [code] = (await once(child, 'exit')) as [number];
+    expect(code).toBe(exitCode);
+    await expect.poll(() => isRunning(service)).toBe(false);
   });
 
   test('uses an external Postgres: checked and migrated, not started', async () => {
