@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { Client } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { type BundleOptions, DefaultLogger, Runtime, Worker, bundleWorkflowCode } from '@temporalio/worker';
 import type { ApplicationActivities, IngestActivities, TenantActivities } from '../../activities/types.js';
