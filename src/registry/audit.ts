@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { OperationId, TenantId } from '../domain/ids.js';
 import type { Pool, Queryable } from './database.js';
+import { storableJson, storableText } from './storable.js';
 
 /** Serializes writers of the chain; released with their transaction. */
 const LOCK = 7_301_115;
@@ -43,37 +44,82 @@ export async function appendAudit(tx: Queryable, entry: AuditEntry): Promise<voi
   const row = {
     seq: (rows[0]?.seq ?? 0) + 1,
     at: new Date(),
-    principal: entry.principal,
-    verb: entry.verb,
+    principal: storableText(entry.principal),
+    verb: storableText(entry.verb),
     tenant: entry.tenant,
     operation: entry.operation ?? null,
-    outcome: entry.outcome,
-    reason: entry.reason,
-    detail: entry.detail ?? {},
+    outcome: storableText(entry.outcome),
+    reason: storableText(entry.reason),
+    // As the database will give it back, so that the hash is of what is stored.
+    detail: storableJson(entry.detail ?? {}),
   };
-  await tx.query('insert into audit_log values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)', [
-    ...Object.values({ ...row, detail: JSON.stringify(row.detail) }),
-    previous,
-    hashOf(row, previous),
-  ]);
+  await tx.query(
+    `insert into audit_log (seq, at, principal, verb, tenant, operation, outcome, reason, detail, previous, hash)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+    [
+      row.seq,
+      row.at,
+      row.principal,
+      row.verb,
+      row.tenant,
+      row.operation,
+      row.outcome,
+      row.reason,
+      JSON.stringify(row.detail),
+      previous,
+      hashOf(row, previous),
+    ],
+  );
 }
 
-/** @returns how many rows were checked, and the first `seq` whose hash or link is wrong */
-export async function verifyAudit(pool: Pool): Promise<{ rows: number; brokenAt?: number }> {
-  let previous = GENESIS;
+export interface AuditVerdict {
+  /** Checked, the broken one included. */
+  readonly rows: number;
+  /**
+   * Hash of the last good row. Rows cut off at the end leave a whole chain: only a head that was noted elsewhere
+   * before tells of it.
+   */
+  readonly head: string;
+  /** The first `seq` that was changed, put in, or follows a row that was taken out. */
+  readonly brokenAt?: number;
+}
+
+/** Reads the whole chain, in pages, and computes every hash again. */
+export async function verifyAudit(pool: Pool): Promise<AuditVerdict> {
+  let head = GENESIS;
   let count = 0;
   for (;;) {
-    const { rows } = await pool.query<Row>('select * from audit_log where seq > $1 order by seq limit 1000', [
-      count,
-    ]);
-    if (rows.length === 0) return { rows: count };
+    const { rows } = await pool.query<Row>(
+      `select seq, at, principal, verb, tenant, operation, outcome, reason, detail, previous, hash
+       from audit_log where seq > $1 order by seq limit 1000`,
+      [count],
+    );
+    if (rows.length === 0) return { rows: count, head };
     for (const row of rows) {
       count++;
-      if (row.seq !== count || row.previous !== previous || row.hash !== hashOf(row, previous))
-        return { rows: count, brokenAt: row.seq };
-      previous = row.hash;
+      if (row.seq !== count || row.previous !== head || row.hash !== hashOf(row, head))
+        return { rows: count, head, brokenAt: row.seq };
+      head = row.hash;
     }
   }
+}
+
+export interface AuditRow extends Omit<Row, 'previous' | 'hash' | 'at'> {
+  readonly at: string;
+}
+
+/** Newest first; `before` is the last `seq` of the page before. */
+export async function listAudit(
+  db: Queryable,
+  options: { readonly tenant?: TenantId | undefined; readonly before?: number; readonly limit: number },
+): Promise<AuditRow[]> {
+  const { rows } = await db.query<AuditRow>(
+    `select seq, to_json(at)#>>'{}' as at, principal, verb, tenant, operation, outcome, reason, detail
+     from audit_log where ($1::text is null or tenant = $1) and ($2::bigint is null or seq < $2)
+     order by seq desc limit $3`,
+    [options.tenant ?? null, options.before ?? null, options.limit],
+  );
+  return rows;
 }
 
 function hashOf(row: Omit<Row, 'previous' | 'hash'>, previous: string): string {
@@ -93,9 +139,12 @@ function hashOf(row: Omit<Row, 'previous' | 'hash'>, previous: string): string {
   return createHash('sha256').update(text).digest('hex');
 }
 
-/** jsonb keeps no key order: sorted keys give the same text before and after. */
+/**
+ * jsonb keeps no key order: sorted keys give the same text before and after. An object becomes a list of pairs and a
+ * list an object of one key, so that neither can stand for the other under one hash.
+ */
 function canonical(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(canonical);
+  if (Array.isArray(value)) return { list: value.map(canonical) };
   if (value === null || typeof value !== 'object') return value;
   return Object.entries(value)
     .toSorted(([a], [b]) => (a < b ? -1 : 1))

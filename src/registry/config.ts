@@ -1,6 +1,7 @@
 import { OpsError } from '../domain/errors.js';
 import type { Incarnation } from '../domain/ids.js';
-import { type Queryable, uniqueViolation } from './database.js';
+import type { Queryable } from './database.js';
+import { storableJson, storableText } from './storable.js';
 
 export interface ConfigCoordinates {
   readonly incarnation: Incarnation;
@@ -25,7 +26,8 @@ export interface ConfigVersion {
 const COLUMNS = `scope, service, key, version, value, author, reason, to_json(created_at)#>>'{}' as "createdAt"`;
 
 /**
- * Appends a version by compare-and-set: it becomes `expected + 1`, or nothing is written.
+ * Appends a version by compare-and-set: it becomes `expected + 1`, or nothing is written. The same write again (same
+ * value, author and reason at the same version) finds the version it made.
  *
  * @param expected the version the writer has seen; 0 for none
  * @throws OpsError `Conflict` when another version came between
@@ -36,33 +38,40 @@ export async function putConfig(
   expected: number,
   write: { readonly value: ConfigValue; readonly author: string; readonly reason: string },
 ): Promise<number> {
-  const conflict = () =>
-    new OpsError(
-      'Conflict',
-      `${at.scope}/${at.service}/${at.key} is not at version ${expected} any more`,
-      'read it again, then write',
-    );
-  try {
-    const { rowCount } = await db.query(
-      `insert into config_versions (incarnation, scope, service, key, version, value, author, reason)
-       select $1, $2, $3, $4, $5, $6, $7, $8
-       where (select coalesce(max(version), 0) from config_versions where incarnation = $1 and scope = $2 and service = $3 and key = $4) = $5 - 1`,
-      [
-        at.incarnation,
-        at.scope,
-        at.service,
-        at.key,
-        expected + 1,
-        JSON.stringify(write.value),
-        write.author,
-        write.reason,
-      ],
-    );
-    if (rowCount !== 1) throw conflict();
-  } catch (error) {
-    throw uniqueViolation(error) === undefined ? error : conflict();
-  }
-  return expected + 1;
+  const { incarnation, scope, service, key } = at;
+  const version = expected + 1;
+  const row = [
+    incarnation,
+    scope,
+    service,
+    key,
+    version,
+    JSON.stringify(storableJson(write.value)),
+    storableText(write.author),
+    storableText(write.reason),
+  ];
+  // No violation may be raised: the caller's transaction would be lost with it.
+  const { rowCount } = await db.query(
+    `insert into config_versions (incarnation, scope, service, key, version, value, author, reason)
+     select $1, $2, $3, $4, $5, $6, $7, $8
+     where $5::int = 1 + (select coalesce(max(version), 0) from config_versions
+       where incarnation = $1 and scope = $2 and service = $3 and key = $4)
+     on conflict do nothing`,
+    row,
+  );
+  if (rowCount === 1) return version;
+  const { rowCount: mine } = await db.query(
+    `select 1 from config_versions where incarnation = $1 and scope = $2 and service = $3 and key = $4
+     and version = $5 and value = $6::jsonb and author = $7 and reason = $8`,
+    row,
+  );
+  if (mine === 1) return version;
+  const latest = (await getConfig(db, at))?.version ?? 0;
+  throw new OpsError(
+    'Conflict',
+    `${scope}/${service}/${key} is at version ${latest}, not ${expected}`,
+    'read it again, then write',
+  );
 }
 
 /** Every key of one life, latest version each. */
@@ -89,6 +98,21 @@ export async function getConfig(
   return rows[0];
 }
 
+/** Newest first, all there ever were; `before` is the last version of the page before. */
+export async function configHistory(
+  db: Queryable,
+  at: ConfigCoordinates,
+  options: { readonly before?: number; readonly limit: number },
+): Promise<ConfigVersion[]> {
+  const { rows } = await db.query<ConfigVersion>(
+    `select ${COLUMNS} from config_versions where incarnation = $1 and scope = $2 and service = $3 and key = $4
+     and ($5::int is null or version < $5) order by version desc limit $6`,
+    [at.incarnation, at.scope, at.service, at.key, options.before ?? null, options.limit],
+  );
+  return rows;
+}
+
+/** Every version of every key of one life goes: only for a life that ends. */
 export async function deleteConfig(db: Queryable, incarnation: Incarnation): Promise<void> {
   await db.query('delete from config_versions where incarnation = $1', [incarnation]);
 }

@@ -1,7 +1,8 @@
 import { OpsError } from '../domain/errors.js';
 import type { OperationId } from '../domain/ids.js';
 import type { ItemState } from '../domain/states.js';
-import type { Queryable } from './database.js';
+import { type Pool, type Queryable, transaction } from './database.js';
+import { storableText } from './storable.js';
 
 export interface LedgerItem {
   readonly item: number;
@@ -12,6 +13,13 @@ export interface LedgerItem {
   readonly documents: number;
 }
 
+/** `video` is the path as the user knows it. */
+export interface FailedItem {
+  readonly item: number;
+  readonly video: string;
+  readonly reason: string;
+}
+
 export interface LedgerCounts {
   readonly pending: number;
   readonly stored: number;
@@ -20,17 +28,33 @@ export interface LedgerCounts {
   readonly documents: number;
 }
 
-/** Adds items by number; those that are there already stay as they are, so a listing may run again. */
+/**
+ * Adds the paths that are not there yet, numbered onwards from the last item: a listing may be killed and run again,
+ * over a folder that has changed meanwhile, and the numbers are still 1 to n without a hole.
+ *
+ * @throws OpsError `NotFound` when there is no such operation
+ */
 export async function addItems(
-  db: Queryable,
+  pool: Pool,
   operation: OperationId,
-  items: readonly { item: number; path: string; video: string }[],
+  items: readonly { readonly path: string; readonly video: string }[],
 ): Promise<void> {
-  await db.query(
-    `insert into ingest_items (operation, item, path, video)
-     select $1, * from unnest($2::bigint[], $3::text[], $4::text[]) on conflict do nothing`,
-    [operation, items.map((i) => i.item), items.map((i) => i.path), items.map((i) => i.video)],
-  );
+  await transaction(pool, async (tx) => {
+    // One listing at a time: a former attempt may still be under way, and both would give out the same numbers.
+    const { rowCount } = await tx.query('select 1 from operations where operation = $1 for update', [
+      operation,
+    ]);
+    if (rowCount !== 1) throw new OpsError('NotFound', `no operation ${operation}`);
+    await tx.query(
+      `insert into ingest_items (operation, item, path, video)
+       select $1, (select coalesce(max(item), 0) from ingest_items where operation = $1)
+         + row_number() over (order by min(place)), path, min(video)
+       from unnest($2::text[], $3::text[]) with ordinality as listed (path, video, place)
+       where not exists (select 1 from ingest_items i where i.operation = $1 and i.path = listed.path)
+       group by path`,
+      [operation, items.map(({ path }) => path), items.map(({ video }) => video)],
+    );
+  });
 }
 
 /** @throws OpsError `NotFound` */
@@ -43,7 +67,31 @@ export async function getItem(db: Queryable, operation: OperationId, item: numbe
   throw new OpsError('NotFound', `operation ${operation} has no item ${item}`);
 }
 
-/** Ends an item, once; @returns what it ended as, which is the first end's word. */
+/**
+ * Items without an end yet, in order of their number: what a resumed run has left to do.
+ *
+ * @param after the last item of the page before, 0 for none
+ */
+export async function nextPendingItems(
+  db: Queryable,
+  operation: OperationId,
+  after: number,
+  limit: number,
+): Promise<LedgerItem[]> {
+  const { rows } = await db.query<LedgerItem>(
+    `select item, path, video, state, reason, documents from ingest_items
+     where operation = $1 and state = 'pending' and item > $2 order by item limit $3`,
+    [operation, after, limit],
+  );
+  return rows;
+}
+
+/**
+ * Ends an item, once.
+ *
+ * @returns what it ended as, which is the first end's word
+ * @throws OpsError `NotFound`
+ */
 export async function finishItem(
   db: Queryable,
   operation: OperationId,
@@ -52,7 +100,7 @@ export async function finishItem(
     | { readonly state: 'stored' | 'unchanged'; readonly documents: number }
     | { readonly state: 'failed'; readonly reason: string },
 ): Promise<LedgerItem> {
-  const reason = end.state === 'failed' ? end.reason.slice(0, 2000).replaceAll('\0', '') : null;
+  const reason = end.state === 'failed' ? storableText(end.reason.slice(0, 2000)) : null;
   const documents = end.state === 'failed' ? 0 : end.documents;
   await db.query(
     `update ingest_items set state = $3, reason = $4, documents = $5, ended_at = now()
@@ -79,9 +127,9 @@ export async function failedItems(
   operation: OperationId,
   limit: number,
   after = 0,
-): Promise<{ video: string; reason: string }[]> {
-  const { rows } = await db.query<{ video: string; reason: string }>(
-    `select path as video, reason from ingest_items where operation = $1 and state = 'failed' and item > $2 order by item limit $3`,
+): Promise<FailedItem[]> {
+  const { rows } = await db.query<FailedItem>(
+    `select item, path as video, reason from ingest_items where operation = $1 and state = 'failed' and item > $2 order by item limit $3`,
     [operation, after, limit],
   );
   return rows;

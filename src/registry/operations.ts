@@ -2,6 +2,7 @@ import { OpsError } from '../domain/errors.js';
 import type { Incarnation, OperationId, TenantId } from '../domain/ids.js';
 import type { OperationKind, OperationState } from '../domain/states.js';
 import type { Queryable } from './database.js';
+import { storableJson, storableText } from './storable.js';
 
 export interface OperationRow {
   readonly operation: OperationId;
@@ -12,49 +13,79 @@ export interface OperationRow {
   readonly reason: string;
   readonly state: OperationState;
   readonly workflowId: string;
+  /** Which run of that workflow id, where it was noted. */
+  readonly runId: string | null;
   readonly counts: Readonly<Record<string, number>>;
   readonly error: { readonly code: string; readonly message: string; readonly hint?: string } | null;
   readonly startedAt: string;
   readonly endedAt: string | null;
 }
 
-const COLUMNS = `operation, kind, tenant, incarnation, principal, reason, state, workflow_id as "workflowId", counts, error,
+const COLUMNS = `operation, kind, tenant, incarnation, principal, reason, state, workflow_id as "workflowId", run_id as "runId", counts, error,
   to_json(started_at)#>>'{}' as "startedAt", to_json(ended_at)#>>'{}' as "endedAt"`;
 
-/** Writes the row of a run; the same operation again finds its row. */
+/**
+ * Writes the row of a run; the same operation again finds its row.
+ *
+ * @returns whether this call wrote it
+ * @throws OpsError `Conflict` when the id belongs to an operation of another kind or life
+ */
 export async function startOperation(
   db: Queryable,
   row: Pick<
     OperationRow,
     'operation' | 'kind' | 'tenant' | 'incarnation' | 'principal' | 'reason' | 'workflowId'
-  >,
-): Promise<void> {
-  await db.query(
-    `insert into operations (operation, kind, tenant, incarnation, principal, reason, state, workflow_id)
-     values ($1, $2, $3, $4, $5, $6, 'running', $7) on conflict (operation) do nothing`,
-    [row.operation, row.kind, row.tenant, row.incarnation, row.principal, row.reason, row.workflowId],
+  > & { readonly runId?: string },
+): Promise<boolean> {
+  const { rowCount } = await db.query(
+    `insert into operations (operation, kind, tenant, incarnation, principal, reason, state, workflow_id, run_id)
+     values ($1, $2, $3, $4, $5, $6, 'running', $7, $8) on conflict (operation) do nothing`,
+    [
+      row.operation,
+      row.kind,
+      row.tenant,
+      row.incarnation,
+      storableText(row.principal),
+      storableText(row.reason),
+      row.workflowId,
+      row.runId ?? null,
+    ],
+  );
+  if (rowCount === 1) return true;
+  const there = await getOperation(db, row.operation);
+  if (there.kind === row.kind && there.incarnation === row.incarnation) return false;
+  throw new OpsError(
+    'Conflict',
+    `operation ${row.operation} is another one: ${there.kind} of ${there.tenant}`,
+    'every operation has an id of its own',
   );
 }
 
-/** Ends a run, once: a later end of the same run changes nothing. */
+/**
+ * Ends a run, once: a later end of the same run changes nothing.
+ *
+ * @returns whether this call ended it
+ */
 export async function finishOperation(
   db: Queryable,
   operation: OperationId,
   end: {
     readonly state: Exclude<OperationState, 'running'>;
     readonly counts?: OperationRow['counts'];
+    /** With `code` and `message`. */
     readonly error?: object;
   },
-): Promise<void> {
-  await db.query(
+): Promise<boolean> {
+  const { rowCount } = await db.query(
     `update operations set state = $2, counts = $3, error = $4, ended_at = now() where operation = $1 and state = 'running'`,
     [
       operation,
       end.state,
       JSON.stringify(end.counts ?? {}),
-      end.error === undefined ? null : JSON.stringify(end.error),
+      end.error === undefined ? null : JSON.stringify(storableJson(end.error)),
     ],
   );
+  return rowCount === 1;
 }
 
 /** @throws OpsError `NotFound` */
@@ -66,14 +97,28 @@ export async function getOperation(db: Queryable, operation: OperationId): Promi
   throw new OpsError('NotFound', `no operation ${operation}`, 'see them with: cvops op list');
 }
 
-/** Newest first. */
+/** Newest first; `after` is the last row of the page before. */
 export async function listOperations(
   db: Queryable,
-  options: { readonly tenant?: TenantId | undefined; readonly limit: number },
+  options: {
+    readonly tenant?: TenantId | undefined;
+    readonly state?: OperationState | undefined;
+    readonly after?: Pick<OperationRow, 'startedAt' | 'operation'> | undefined;
+    readonly limit: number;
+  },
 ): Promise<OperationRow[]> {
   const { rows } = await db.query<OperationRow>(
-    `select ${COLUMNS} from operations where ($1::text is null or tenant = $1) order by started_at desc, operation limit $2`,
-    [options.tenant ?? null, options.limit],
+    `select ${COLUMNS} from operations
+     where ($1::text is null or tenant = $1) and ($2::text is null or state = $2)
+       and ($3::timestamptz is null or started_at < $3 or (started_at = $3 and operation > $4))
+     order by started_at desc, operation limit $5`,
+    [
+      options.tenant ?? null,
+      options.state ?? null,
+      options.after?.startedAt ?? null,
+      options.after?.operation ?? null,
+      options.limit,
+    ],
   );
   return rows;
 }

@@ -40,7 +40,8 @@ export async function allSchemas(db: Queryable): Promise<SchemaRow[]> {
 /**
  * Claims the physical names of one life's schemas, all or none; again is fine.
  *
- * @throws OpsError `Conflict` naming what collides, by text or by Java `hashCode`
+ * @throws OpsError `Conflict` naming what collides, by text or by Java `hashCode`; `NotFound` when the life is not of
+ *   this tenant
  */
 export async function reserveSchemas(
   pool: Pool,
@@ -49,47 +50,70 @@ export async function reserveSchemas(
   bases: readonly BaseSchema[],
 ): Promise<void> {
   await transaction(pool, async (tx) => {
+    const life = await tx.query('select 1 from tenants where incarnation = $1 and tenant = $2', [
+      incarnation,
+      tenant,
+    ]);
+    if (life.rowCount !== 1)
+      throw new OpsError('NotFound', `no such life of tenant ${tenant}: ${incarnation}`);
     // In one order over all tenants, so that two that collide wait for each other instead of deadlocking.
     const wanted = bases
-      .map((base) => ({ base, name: tenantSchemaName(base, tenant) }))
+      .map((base): Wanted => ({ base, name: tenantSchemaName(base, tenant), tenant, incarnation }))
       .toSorted((a, b) => (a.name < b.name ? -1 : 1));
-    for (const { base, name } of wanted) {
-      const hash = javaHashCode(name);
-      const { rows } = await tx.query<{ incarnation: Incarnation }>(
-        `insert into tenant_schemas (schema_name, java_hash, incarnation, base_schema, state) values ($1, $2, $3, $4, 'reserved')
-         on conflict do nothing returning incarnation`,
-        [name, hash, incarnation, base],
-      );
-      if (rows.length === 1) continue;
-      const { rows: holders } = await tx.query<Holder>(
-        `select s.schema_name as "schemaName", s.incarnation, s.base_schema as "baseSchema", t.tenant, t.state
-         from tenant_schemas s join tenants t using (incarnation) where s.schema_name = $1 or s.java_hash = $2`,
-        [name, hash],
-      );
-      const holder = holders[0];
-      if (holder?.incarnation === incarnation && holder.baseSchema === base) continue;
-      // A failed creation of this very id whose clean-up did not get through: it never was open for use.
-      if (holder?.schemaName === name && holder.tenant === tenant && holder.state === 'creation_failed') {
-        await tx.query(
-          `update tenant_schemas set incarnation = $2, state = 'reserved', generation = null, deployed_at = null where schema_name = $1`,
-          [name, incarnation],
-        );
-        continue;
-      }
-      const how =
-        holder?.schemaName === name
-          ? 'is taken'
-          : `has the same Java hash code as ${holder?.schemaName ?? 'another schema'}`;
-      throw new OpsError(
-        'Conflict',
-        `schema ${name} ${how}`,
-        'choose another tenant id: two such schemas cannot live in one application',
-      );
-    }
+    for (const claim of wanted) await reserve(tx, claim);
   });
 }
 
-/** Marks what a deploy put into the package. */
+interface Wanted {
+  readonly base: BaseSchema;
+  readonly name: string;
+  readonly tenant: TenantId;
+  readonly incarnation: Incarnation;
+}
+
+async function reserve(tx: Queryable, claim: Wanted): Promise<void> {
+  const { base, name, tenant, incarnation } = claim;
+  const hash = javaHashCode(name);
+  for (let attempt = 0; attempt < 3; attempt++) {
+    const { rowCount } = await tx.query(
+      `insert into tenant_schemas (schema_name, java_hash, incarnation, base_schema, state)
+       values ($1, $2, $3, $4, 'reserved') on conflict do nothing`,
+      [name, hash, incarnation, base],
+    );
+    if (rowCount === 1) return;
+    const { rows: holders } = await tx.query<Holder>(
+      `select s.schema_name as "schemaName", s.incarnation, s.base_schema as "baseSchema", t.tenant, t.state
+       from tenant_schemas s join tenants t using (incarnation) where s.schema_name = $1 or s.java_hash = $2`,
+      [name, hash],
+    );
+    const holder = holders.find(({ schemaName }) => schemaName === name) ?? holders[0];
+    // Given up between the two statements: the name is free now.
+    if (holder === undefined) continue;
+    if (holder.incarnation === incarnation && holder.baseSchema === base) return;
+    if (holder.schemaName !== name)
+      throw collision(claim, `has the same Java hash code as ${holder.schemaName}`);
+    // A failed creation of this very id whose clean-up did not get through: it never was open for use.
+    if (holder.tenant !== tenant || holder.state !== 'creation_failed')
+      throw collision(claim, `is taken by a tenant that is ${holder.state}`);
+    const taken = await tx.query(
+      `update tenant_schemas set incarnation = $2, base_schema = $3, state = 'reserved', generation = null, deployed_at = null
+       where schema_name = $1 and incarnation = $4`,
+      [name, incarnation, base, holder.incarnation],
+    );
+    if (taken.rowCount === 1) return;
+  }
+  throw new Error(`the registry rows of schema ${name} change too fast`);
+}
+
+function collision({ name }: Wanted, how: string): OpsError {
+  return new OpsError(
+    'Conflict',
+    `schema ${name} ${how}`,
+    'choose another tenant id: two such schemas cannot live in one application',
+  );
+}
+
+/** Marks what a deploy put into the package; a later deploy of the same schema moves its generation. */
 export async function markDeployed(
   db: Queryable,
   incarnation: Incarnation,
@@ -98,7 +122,7 @@ export async function markDeployed(
 ): Promise<void> {
   await db.query(
     `update tenant_schemas set state = 'deployed', generation = $3, deployed_at = now()
-     where incarnation = $1 and base_schema = any($2) and state = 'reserved'`,
+     where incarnation = $1 and base_schema = any($2) and generation is distinct from $3`,
     [incarnation, bases, generation],
   );
 }

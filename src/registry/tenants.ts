@@ -1,7 +1,7 @@
 import { OpsError } from '../domain/errors.js';
 import type { Incarnation, OperationId, TenantId } from '../domain/ids.js';
 import { type TenantState, type TenantVerb, requireState } from '../domain/states.js';
-import { type Pool, type Queryable, uniqueViolation } from './database.js';
+import type { Queryable } from './database.js';
 
 /** One life of a tenant id. Times in ISO 8601. */
 export interface TenantRow {
@@ -54,10 +54,10 @@ export async function listTenants(
 ): Promise<TenantRow[]> {
   const { rows } = await db.query<TenantRow>(
     `select ${COLUMNS} from (
-       select distinct on (tenant) * from tenants
+       select distinct on (tenant) * from tenants where tenant::text > $2
        order by tenant, (state not in ('purged', 'creation_failed')) desc, created_at desc
      ) latest
-     where ($1::text is null or state = $1) and tenant::text > $2 order by tenant limit $3`,
+     where ($1::text is null or state = $1) order by tenant limit $3`,
     [options.state ?? null, options.after ?? '', options.limit ?? 1000],
   );
   return rows;
@@ -66,7 +66,8 @@ export async function listTenants(
 /**
  * Begins a life. The same operation again finds the row it made; another one finds a living tenant and is refused.
  *
- * @throws OpsError `WrongState` when the tenant exists
+ * @returns whether this call made the row
+ * @throws OpsError `WrongState` when the tenant exists, or the operation began another life
  */
 export async function insertTenant(
   tx: Queryable,
@@ -74,40 +75,52 @@ export async function insertTenant(
     TenantRow,
     'tenant' | 'incarnation' | 'template' | 'phoenixProject' | 'memoryEnabled' | 'createOperation'
   >,
-): Promise<void> {
-  try {
-    await tx.query(
-      `insert into tenants (tenant, incarnation, state, template, phoenix_project, memory_enabled, create_operation)
-       values ($1, $2, 'creating', $3, $4, $5, $6)`,
-      [row.tenant, row.incarnation, row.template, row.phoenixProject, row.memoryEnabled, row.createOperation],
-    );
-  } catch (error) {
-    if (uniqueViolation(error) === undefined) throw error;
-    // Lost to a concurrent create, which has committed: say what is there now.
-    throw new OpsError(
-      'WrongState',
-      `tenant ${row.tenant} exists`,
-      `see it with: cvops tenant show ${row.tenant}`,
-    );
-  }
+): Promise<boolean> {
+  const { rowCount } = await tx.query(
+    `insert into tenants (tenant, incarnation, state, template, phoenix_project, memory_enabled, create_operation)
+     values ($1, $2, 'creating', $3, $4, $5, $6) on conflict do nothing`,
+    [row.tenant, row.incarnation, row.template, row.phoenixProject, row.memoryEnabled, row.createOperation],
+  );
+  if (rowCount === 1) return true;
+  // Lost to a create that has committed since the caller looked: a former attempt of this very one, or another's.
+  const mine = await findIncarnation(tx, row.incarnation);
+  if (mine?.tenant === row.tenant && mine.createOperation === row.createOperation) return false;
+  const there = await findTenant(tx, row.tenant);
+  if (there) requireState('create', row.tenant, there.state);
+  throw new OpsError(
+    'WrongState',
+    `tenant ${row.tenant} cannot be created: its incarnation, operation or Phoenix project is in use`,
+    'start a new operation',
+  );
 }
 
-/** Compare-and-set. @returns false when the life is in none of the `from` states (and not in `to` already) */
+/**
+ * Compare-and-set; in `to` already is success, so that a step may run twice.
+ *
+ * @param purgeAt when the retention ends: for `inactive`, and only for it
+ * @returns false when the life is in another state, or there is no such life
+ */
 export async function setTenantState(
   db: Queryable,
   incarnation: Incarnation,
   from: readonly TenantState[],
   to: TenantState,
+  purgeAt?: Date,
 ): Promise<boolean> {
   const { rowCount } = await db.query(
-    `update tenants set state = $3, updated_at = case when state = $3 then updated_at else now() end
+    `update tenants set state = $3,
+       updated_at = case when state = $3 then updated_at else now() end,
+       purge_at = case when state = $3 then purge_at else $4 end
      where incarnation = $1 and (state = any($2) or state = $3)`,
-    [incarnation, from, to],
+    [incarnation, from, to, purgeAt ?? null],
   );
   return rowCount === 1;
 }
 
-export async function findIncarnation(db: Pool, incarnation: Incarnation): Promise<TenantRow | undefined> {
+export async function findIncarnation(
+  db: Queryable,
+  incarnation: Incarnation,
+): Promise<TenantRow | undefined> {
   const { rows } = await db.query<TenantRow>(`select ${COLUMNS} from tenants where incarnation = $1`, [
     incarnation,
   ]);

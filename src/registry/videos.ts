@@ -1,6 +1,7 @@
 import type { Incarnation } from '../domain/ids.js';
 import type { BaseSchema } from '../domain/profiles.js';
 import type { Queryable } from './database.js';
+import { storableText } from './storable.js';
 
 export interface VideoKey {
   readonly incarnation: Incarnation;
@@ -39,17 +40,21 @@ export async function noteFeeding(
      values ($1, $2, $3, $4, '', 0, '', $5, false)
      on conflict (incarnation, base_schema, video) do update
      set complete = false, path = excluded.path, documents = greatest(videos.documents, excluded.documents)`,
-    [key.incarnation, key.base, key.video, path, documents],
+    [key.incarnation, key.base, key.video, storableText(path), documents],
   );
 }
 
-/** Says that exactly these documents are there and were read back. */
+/**
+ * Says that exactly these documents are there and were read back.
+ *
+ * @throws Error when no {@link noteFeeding} went before: documents would exist that a killed run could not name
+ */
 export async function noteStored(
   db: Queryable,
   key: VideoKey,
   record: Omit<VideoRecord, 'complete'>,
 ): Promise<void> {
-  await db.query(
+  const { rowCount } = await db.query(
     `update videos set sha256 = $4, profile_version = $5, encoder = $6, documents = $7, complete = true, stored_at = now()
      where incarnation = $1 and base_schema = $2 and video = $3`,
     [
@@ -62,4 +67,5 @@ export async function noteStored(
       record.documents,
     ],
   );
+  if (rowCount !== 1) throw new Error(`video ${key.video} was fed without a note before it`);
 }

@@ -52,10 +52,10 @@ export function segmentBody(
   dimensions: number,
 ): Buffer {
   checkVectors(vectors, dimensions);
-  const plain = JSON.stringify(fields).slice(1, -1);
+  const plain = Object.keys(fields).length > 0 ? `${JSON.stringify(fields).slice(1, -1)},` : '';
   const float = blocksJson(vectors.map(bfloat16Hex));
   const binary = blocksJson(vectors.map((vector) => int8Hex(binarize(vector))));
   return Buffer.from(
-    `{"fields":{${plain},"embedding":{"blocks":${float}},"embedding_binary":{"blocks":${binary}}}}`,
+    `{"fields":{${plain}"embedding":{"blocks":${float}},"embedding_binary":{"blocks":${binary}}}}`,
   );
 }

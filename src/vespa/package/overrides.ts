@@ -2,7 +2,7 @@ import { OpsError } from '../../domain/errors.js';
 
 /** Marks our own line, so that the next deploy takes out that one and nobody else's. */
 const MARK = 'cogniverse-ops: this deploy only';
-const OURS = new RegExp(`[ \\t]*<allow [^>]*comment="${MARK}"[^>]*>schema-removal</allow>\\n?`, 'g');
+const OURS = new RegExp(`(?:  )?<allow [^>]*comment="${MARK}"[^>]*>schema-removal</allow>\\n?`, 'g');
 const EMPTY = /^<validation-overrides>\s*<\/validation-overrides>\s*$/;
 
 /**
@@ -19,7 +19,10 @@ export function withRemovalAllowed(overrides: string | undefined, now: Date): st
   const end = base.lastIndexOf('</validation-overrides>');
   if (end < 0)
     throw new OpsError('Rejected', 'validation-overrides.xml has no <validation-overrides> to add to');
-  return base.slice(0, end) + line + base.slice(end);
+  // A line of its own, so that taking it out again leaves the end tag's indentation as it was.
+  const lineStart = base.lastIndexOf('\n', end - 1) + 1;
+  const at = lineStart > 0 && base.slice(lineStart, end).trim() === '' ? lineStart : end;
+  return base.slice(0, at) + line + base.slice(at);
 }
 
 /** The same file without our line; undefined when nothing else is in it: then the file goes. */

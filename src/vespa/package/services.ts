@@ -1,4 +1,5 @@
 import { OpsError } from '../../domain/errors.js';
+import { elementsOf } from './xml.js';
 
 /** Cluster names of an application that we begin ourselves, as in the original. */
 export const CONTAINER_CLUSTER = 'cogniverse_container';
@@ -37,12 +38,12 @@ export const INITIAL_HOSTS = `<?xml version="1.0" encoding="utf-8" ?>
 
 /** Document types that `services.xml` maps to a content cluster, in its order. */
 export function mappedSchemas(services: string): string[] {
-  const { documents } = parts(services);
-  return documents.map((d) => d.type);
+  return parts(services).mappings.map(({ type }) => type);
 }
 
 /**
- * Puts mappings in and takes mappings out, and leaves every other byte as it was: the file may be somebody else's.
+ * Puts mappings in and takes mappings out, and leaves every other byte as it was: the file may be somebody else's. What
+ * was added and is taken out again leaves no trace.
  *
  * @throws OpsError `Rejected` when the file has no place for them, or more than one
  */
@@ -50,29 +51,59 @@ export function editServices(
   services: string,
   change: { readonly add: readonly string[]; readonly remove: readonly string[] },
 ): string {
-  const { documents, insertAt } = parts(services);
+  const { mappings, insertAt } = parts(services);
   let edited = services;
-  const add = change.add.filter((name) => !documents.some((d) => d.type === name));
   // From the end, so that earlier positions stay true.
-  if (add.length > 0)
+  const lines = change.add.filter((name) => !mappings.some(({ type }) => type === name)).map(documentLine);
+  if (lines.length > 0) {
+    const lineStart = startOfLine(services, insertAt);
+    const indent = services.slice(lineStart, insertAt);
     edited =
-      edited.slice(0, insertAt) +
-      add.map((name) => `  ${documentLine(name)}\n    `).join('') +
-      edited.slice(insertAt);
-  for (const { type, start, end } of documents.toReversed()) {
+      indent.trim() === '' && lineStart > 0
+        ? insert(
+            edited,
+            lineStart,
+            lines.map((line) => `${indent}  ${line}${lineEnd(services, lineStart)}`),
+          )
+        : insert(edited, insertAt, lines);
+  }
+  for (const { type, start, end } of mappings.toReversed()) {
     if (!change.remove.includes(type)) continue;
     // The whole line goes when the element was alone on it.
-    const lineStart = edited.lastIndexOf('\n', start - 1) + 1;
-    const alone = edited.slice(lineStart, start).trim() === '' && edited[end] === '\n';
+    const lineStart = startOfLine(edited, start);
+    const rest = /^[ \t]*\r?\n/.exec(edited.slice(end))?.[0];
+    const alone = rest !== undefined && edited.slice(lineStart, start).trim() === '';
     edited = alone
-      ? edited.slice(0, lineStart) + edited.slice(end + 1)
+      ? edited.slice(0, lineStart) + edited.slice(end + rest.length)
       : edited.slice(0, start) + edited.slice(end);
   }
   return edited;
 }
 
+/** Id of the content cluster that holds the documents; `*` in a visit would only name it in an error. */
+export function contentClusterOf(services: string): string {
+  return (
+    elementsOf(services)
+      .find(({ name }) => name === 'content')
+      ?.attributes.get('id') ?? CONTENT_CLUSTER
+  );
+}
+
 function documentLine(name: string): string {
   return `<document type="${name}" mode="index"/>`;
+}
+
+function insert(text: string, at: number, pieces: readonly string[]): string {
+  return text.slice(0, at) + pieces.join('') + text.slice(at);
+}
+
+function startOfLine(text: string, at: number): number {
+  return text.lastIndexOf('\n', at - 1) + 1;
+}
+
+/** The line end before a line, so that a file keeps to one kind. */
+function lineEnd(text: string, lineStart: number): string {
+  return text[lineStart - 2] === '\r' ? '\r\n' : '\n';
 }
 
 interface Mapping {
@@ -81,37 +112,24 @@ interface Mapping {
   readonly end: number;
 }
 
-/** Finds the `<document …>` elements of the one `<documents>` of a `<content>`; comments are blanked, offsets kept. */
-function parts(services: string): { documents: Mapping[]; insertAt: number } {
-  const text = services.replace(/<!--[\s\S]*?-->/g, (comment) => ' '.repeat(comment.length));
-  const blocks = [...text.matchAll(/<documents\b[^>]*?(\/>|>([\s\S]*?)<\/documents>)/g)].filter(
-    (m) => text.lastIndexOf('<content', m.index) > text.lastIndexOf('</content', m.index),
-  );
-  const found = blocks[0];
-  if (blocks.length !== 1 || found === undefined || found[2] === undefined) {
+/** The `<document>` elements of the one `<documents>` of a `<content>`, and where another one goes. */
+function parts(services: string): { mappings: Mapping[]; insertAt: number } {
+  const elements = elementsOf(services);
+  const blocks = elements.filter(({ name, parent }) => name === 'documents' && parent === 'content');
+  const block = blocks[0];
+  if (blocks.length !== 1 || block?.bodyEnd === undefined) {
     throw new OpsError(
       'Rejected',
       `services.xml has ${blocks.length} <documents> in a <content> where one with an end tag is needed`,
       'keep exactly one content cluster with <documents>…</documents>',
     );
   }
-  const bodyStart = found.index + found[0].indexOf('>') + 1;
-  const documents = [
-    ...found[2].matchAll(
-      /<document\b[^>]*?\btype\s*=\s*(["'])([^"']+)\1[^>]*?(?:\/>|>[\s\S]*?<\/document>)/g,
-    ),
-  ].map((m) => ({
-    type: m[2]!,
-    start: bodyStart + m.index,
-    end: bodyStart + m.index + m[0].length,
-  }));
-  return { documents, insertAt: bodyStart + found[2].length };
-}
-
-/** Id of the content cluster that holds the documents; `*` in a visit would only name it in an error. */
-export function contentClusterOf(services: string): string {
-  return (
-    /<content\b[^>]*?\bid\s*=\s*(["'])([^"']+)\1/.exec(services.replace(/<!--[\s\S]*?-->/g, ''))?.[2] ??
-    CONTENT_CLUSTER
-  );
+  const mappings = elements.flatMap(({ name, parent, attributes, start, end }) => {
+    const type = attributes.get('type');
+    const within = start > block.start && end <= block.end;
+    return name === 'document' && parent === 'documents' && within && type !== undefined
+      ? [{ type, start, end }]
+      : [];
+  });
+  return { mappings, insertAt: block.bodyEnd };
 }
