@@ -54,9 +54,7 @@ async function call(
     host: 'localhost:1',
     body: async () => Buffer.from(body),
   });
-  const text = Buffer.isBuffer(answer.body)
-    ? answer.body.toString()
-    : String(answer.body as string | undefined);
+  const text = Buffer.isBuffer(answer.body) ? answer.body.toString() : String(answer.body);
   let json: Record<string, unknown> = {};
   try {
     json = JSON.parse(text) as typeof json;
