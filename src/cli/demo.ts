@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { Command } from 'commander';
 import pc from 'picocolors';
 import { CvopsClient } from '../client/index.js';
@@ -98,7 +99,8 @@ async function run(home: string, options: DemoOptions): Promise<TenantReport[]> 
     heading('two tenants, created at once');
     await Promise.all(TENANTS.map((wanted) => createIfNew(client, wanted)));
 
-    const folder = options.videos ?? (await sampleVideos(home, note));
+    const folder =
+      options.videos === undefined ? await sampleVideos(home, note) : path.resolve(options.videos);
     heading(`videos of ${folder}, for both`);
     const services = await new ConfigServer(settings.vespaConfigUrl).readFile('services.xml');
     const cluster = contentClusterOf(services?.toString('utf8') ?? '');

@@ -3,7 +3,7 @@ import { parseTenantId } from '../domain/ids.js';
 import { parseProfile } from '../domain/profiles.js';
 import { DEFAULT_RANKING } from '../domain/ranking.js';
 import { type CommonOptions, wholeNumber, withClient, withOutput } from './context.js';
-import { answer, table } from './output.js';
+import { answer, note, table } from './output.js';
 
 interface SearchOptions extends CommonOptions {
   readonly profile: string;
@@ -33,6 +33,11 @@ export function addSearchCommand(program: Command): void {
         topK: options.topK,
         ...(options.session === undefined ? {} : { session: options.session }),
       });
+      if (result.hits.length === 0 && /bm25/.test(options.ranking)) {
+        note(
+          `${options.ranking} ranks what the words of the query are found in; by likeness alone: --ranking float_float`,
+        );
+      }
       answer(options.output, result, () =>
         result.hits.length === 0
           ? 'no hits'
