@@ -19,7 +19,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   process.env['CVOPS_VENV'] ??= path.join(projectRoot, '.cvops', 'venv');
   const stack = await startStack({
     home,
-    portOffset: 30_000,
+    portOffset: 13_000,
     log: (line) => process.stderr.write(`stack: ${line}\n`),
     env: {},
   });
