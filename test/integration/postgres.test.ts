@@ -6,12 +6,21 @@ import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { maintenanceUrl, postgresVersion, preparePostgres } from '../../src/embedded/postgres.js';
-import { endProcess, identify, isRunning, startProcess } from '../../src/embedded/processes.js';
-import { freePort, startTestPostgres } from '../support/postgres.js';
+import {
+  type ProcessIdentity,
+  endProcess,
+  identify,
+  isRunning,
+  startProcess,
+} from '../../src/embedded/processes.js';
+import { type TestPostgres, freePort, startTestPostgres } from '../support/postgres.js';
 
 describe('a test PostgreSQL', () => {
+  let server: TestPostgres | undefined;
+  afterEach(() => server?.stop());
+
   it('is version 18 in UTF-8 with the schema phoenix, asks for the password, and is gone after stop', async () => {
-    const server = await startTestPostgres();
+    server = await startTestPostgres();
     const client = new pg.Client(server.url);
     await client.connect();
     const { rows } = await client.query<Record<string, string>>(
@@ -34,17 +43,24 @@ describe('a test PostgreSQL', () => {
 
 describe('preparePostgres', () => {
   let folder: string;
+  const started: ProcessIdentity[] = [];
   beforeEach(async () => {
     folder = await mkdtemp(path.join(os.tmpdir(), 'cvops-postgres-'));
     await chmod(folder, 0o755);
   });
-  afterEach(() => rm(folder, { recursive: true, force: true }));
+  afterEach(async () => {
+    // Also after a test that failed half way.
+    for (const identity of started.splice(0)) await endProcess(identity, 'SIGINT', 10_000);
+    await rm(folder, { recursive: true, force: true });
+  });
 
   const start = async (port: number) => {
     const { command, url } = await preparePostgres(path.join(folder, 'pg'), port, { fsync: false });
     const child = startProcess(command, path.join(folder, 'log'));
+    const identity = identify(child.pid!)!;
+    started.push(identity);
     await expect.poll(() => postgresVersion(maintenanceUrl(url)).catch(() => '')).toMatch(/^18\./);
-    return { identity: identify(child.pid!)!, url };
+    return { identity, url };
   };
 
   it('ends a server that a killed supervisor left behind, and keeps the data', async () => {

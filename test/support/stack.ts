@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { type PortName, choosePorts, requireFreePort } from '../../src/embedded/ports.js';
 import { projectRoot } from '../../src/projectRoot.js';
 import { stopStack } from '../../src/embedded/supervisor.js';
 
@@ -32,8 +33,7 @@ export class PrivateHome {
     const home = await mkdtemp(path.join(os.tmpdir(), 'cvops-home-'));
     // Run by root, the user that PostgreSQL runs as must be able to enter it.
     await chmod(home, 0o755);
-    // Below the ports that the system gives to outgoing connections, and not where the shared stack is.
-    return new PrivateHome(home, 10_000 + Math.floor(Math.random() * 2500));
+    return new PrivateHome(home, await freeOffset());
   }
 
   /** Starts the real command with this home; `env` adds to a clean environment. */
@@ -59,6 +59,21 @@ export class PrivateHome {
     await stopStack(this.home, { wipe: false, log: () => undefined });
     await rm(this.home, { recursive: true, force: true });
   }
+}
+
+/** Below the ports that Linux gives to outgoing connections, and where no other stack is. */
+async function freeOffset(): Promise<number> {
+  for (let tries = 0; tries < 50; tries += 1) {
+    const offset = 10_000 + Math.floor(Math.random() * 3000);
+    try {
+      for (const [name, port] of Object.entries(choosePorts({ offset }, {})))
+        await requireFreePort(name as PortName, port);
+      return offset;
+    } catch {
+      // Somebody's; the next one.
+    }
+  }
+  throw new Error('no free ports for a stack');
 }
 
 /** The machine's own variables without those that say where a stack is. */
