@@ -1,16 +1,20 @@
-import { type PhoenixClient, checkProjectName, requireStatus } from './client.js';
+import { z } from 'zod';
+import { type PhoenixClient, checkProjectName, read, requireStatus, unexpected } from './client.js';
 
-export interface PhoenixProject {
-  readonly id: string;
-  readonly name: string;
-}
+const project = z.object({ id: z.string(), name: z.string() });
+const answer = z.object({ data: project });
+
+export type PhoenixProject = Readonly<z.infer<typeof project>>;
 
 export async function findProject(phoenix: PhoenixClient, name: string): Promise<PhoenixProject | undefined> {
-  const found = await phoenix.get<{ data: PhoenixProject }>(`/v1/projects/${checkProjectName(name)}`);
-  return found?.data;
+  return (await phoenix.get(`/v1/projects/${checkProjectName(name)}`, answer))?.data;
 }
 
-/** Get, create, get again: a name that exists already answers 500, never 409, and so does losing a race to create it. */
+/**
+ * Get, create, get again: a name that exists already answers 500, never 409, and so does losing a race to create it.
+ *
+ * @throws PhoenixError
+ */
 export async function ensureProject(
   phoenix: PhoenixClient,
   name: string,
@@ -18,15 +22,17 @@ export async function ensureProject(
 ): Promise<PhoenixProject> {
   const there = await findProject(phoenix, name);
   if (there) return there;
-  const answer = await phoenix.send('POST', '/v1/projects', { name: checkProjectName(name), description });
-  if (answer.status === 200) return ((await answer.json()) as { data: PhoenixProject }).data;
+  const created = await phoenix.send('POST', '/v1/projects', { name: checkProjectName(name), description });
+  if (created.status === 200) return read(created, answer, 'POST /v1/projects').data;
   const now = await findProject(phoenix, name);
   if (now) return now;
-  await requireStatus(answer, 200);
-  throw new Error('unreachable');
+  throw unexpected(created);
 }
 
-/** Deletes the project with its traces; none there is success. */
+/**
+ * Deletes the project with its traces; none there is success. Spans that Phoenix has accepted and not yet stored bring
+ * the project back: senders must be stopped first, and the project looked for again later.
+ */
 export async function deleteProject(phoenix: PhoenixClient, name: string): Promise<void> {
-  await requireStatus(await phoenix.send('DELETE', `/v1/projects/${checkProjectName(name)}`), 204, 404);
+  requireStatus(await phoenix.send('DELETE', `/v1/projects/${checkProjectName(name)}`), 204, 404);
 }

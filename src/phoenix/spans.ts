@@ -1,18 +1,17 @@
 import { type Attributes, SpanStatusCode, type Tracer } from '@opentelemetry/api';
-import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
-import { resourceFromAttributes } from '@opentelemetry/resources';
-import { BasicTracerProvider, BatchSpanProcessor } from '@opentelemetry/sdk-trace-base';
-import type { TenantId } from '../domain/ids.js';
-import { type PhoenixClient, checkProjectName } from './client.js';
+import type { BasicTracerProvider } from '@opentelemetry/sdk-trace-base';
+import type { Incarnation, TenantId } from '../domain/ids.js';
+import { baseUrl } from './client.js';
+import { openProvider } from './exporting.js';
 
-/** Providers kept: each has a queue and a timer of its own. */
-const MAX_TENANTS = 100;
-const FLUSH_MS = 2_000;
+export { type StoredSpan, listSpans } from './storedSpans.js';
 
 /** Whose project a span goes to. */
 export interface SpanTarget {
   readonly tenant: TenantId;
   readonly project: string;
+  /** Of the tenant whose data the span tells of. */
+  readonly incarnation?: Incarnation;
 }
 
 /** One search, as it is traced. */
@@ -28,23 +27,74 @@ export interface SearchSpan {
   readonly error?: string;
 }
 
+export interface SpanSenderOptions {
+  /** Bearer token, for a Phoenix with `PHOENIX_ENABLE_AUTH`. */
+  readonly token?: string;
+  /** Tenants with a queue and a timer of their own at one time; 100 when not given. */
+  readonly maxTenants?: number;
+  /** Spans of all tenants that may wait at one time; 2,048 when not given. */
+  readonly maxQueued?: number;
+  /** For one batch with its retries. A process that ends may linger for this long; 2,000 when not given. */
+  readonly exportTimeoutMs?: number;
+}
+
+export interface SpanCounts {
+  /** Accepted by Phoenix, which stores them a moment later. */
+  readonly sent: number;
+  /** Refused, or not accepted in time. */
+  readonly failed: number;
+  /** Not even queued, because too many waited. */
+  readonly dropped: number;
+  readonly queued: number;
+}
+
+/** How long the end of a process waits for its spans. */
+const FLUSH_MS = 2_000;
+
 /**
  * Sends OpenInference spans to each tenant's own Phoenix project. A provider has one project for life, so there is one
  * per tenant, the least recently used going first. A Phoenix that is down never fails or slows the work: the queue is
- * bounded and what does not fit is dropped.
+ * bounded, and what is not taken is counted.
  */
 export class SpanSender {
   private readonly providers = new Map<string, BasicTracerProvider>();
+  private readonly phoenixUrl: string;
+  private readonly waiting = new Set<() => void>();
+  private sent = 0;
+  private failed = 0;
+  private dropped = 0;
+  private queued = 0;
 
-  constructor(private readonly phoenixUrl: string) {}
+  /** @param phoenixUrl may have a path, for a Phoenix behind a proxy */
+  constructor(
+    phoenixUrl: string,
+    private readonly options: SpanSenderOptions = {},
+  ) {
+    this.phoenixUrl = baseUrl(phoenixUrl);
+  }
 
-  recordSearch({ tenant, project }: SpanTarget, span: SearchSpan): void {
+  get counts(): SpanCounts {
+    return { sent: this.sent, failed: this.failed, dropped: this.dropped, queued: this.queued };
+  }
+
+  /** Never throws for what Phoenix does, and never waits. @throws OpsError `InvalidInput` for a project name */
+  recordSearch({ tenant, project, incarnation }: SpanTarget, span: SearchSpan): void {
+    const tracer = this.tracer(project);
+    if (this.queued >= this.maxQueued) {
+      this.dropped++;
+      return;
+    }
     const now = new Date();
+    const query = clean(span.query);
     const attributes: Attributes = {
       'openinference.span.kind': 'CHAIN',
       'operation.name': 'search',
+      backend: 'vespa',
       tenant_id: tenant,
-      'input.value': clean(span.query),
+      'tenant.id': tenant,
+      ...(incarnation === undefined ? {} : { incarnation }),
+      'input.value': query,
+      query,
       profile: span.profile,
       strategy: clean(span.ranking),
       top_k: span.topK,
@@ -54,76 +104,87 @@ export class SpanSender {
       // Session ids are global in Phoenix: two tenants' equal ones would be one session, deleted together.
       ...(span.session === undefined ? {} : { 'session.id': `${tenant}:${clean(span.session)}` }),
     };
-    const started = this.tracer(project).startSpan('search_service.search', {
+    const started = tracer.startSpan('search_service.search', {
       startTime: span.startedAt,
       attributes,
       root: true,
     });
     if (span.error === undefined) started.setStatus({ code: SpanStatusCode.OK });
     else started.setStatus({ code: SpanStatusCode.ERROR, message: clean(span.error) });
+    this.queued++;
     started.end(now);
+  }
+
+  /** Sends what waits, for so many milliseconds at most. @returns whether nothing waits any more */
+  async flush(deadlineMs = FLUSH_MS): Promise<boolean> {
+    for (const provider of this.providers.values()) provider.forceFlush().catch(() => undefined);
+    return this.settled(deadlineMs);
   }
 
   /** Sends what is queued, for a few seconds at most: a short-lived command must not lose its span, nor hang for it. */
   async close(): Promise<void> {
-    const closing = [...this.providers.values()].map((provider) =>
-      provider.shutdown().catch(() => undefined),
-    );
+    for (const provider of this.providers.values()) shutDown(provider);
     this.providers.clear();
-    await Promise.race([
-      Promise.all(closing),
-      new Promise((resolve) => setTimeout(resolve, FLUSH_MS).unref()),
-    ]);
+    await this.settled(FLUSH_MS);
+  }
+
+  private get maxQueued(): number {
+    return this.options.maxQueued ?? 2_048;
+  }
+
+  /** Not the providers' own promises: those do not wait for a batch that is under way already. */
+  private async settled(deadlineMs: number): Promise<boolean> {
+    if (this.queued === 0) return true;
+    await new Promise<void>((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        this.waiting.delete(done);
+        resolve();
+      };
+      const timer = setTimeout(done, deadlineMs);
+      this.waiting.add(done);
+    });
+    return this.queued === 0;
   }
 
   private tracer(project: string): Tracer {
     const provider = this.providers.get(project) ?? this.open(project);
     this.providers.delete(project);
     this.providers.set(project, provider);
-    if (this.providers.size > MAX_TENANTS) {
-      const [oldest, dropped] = this.providers.entries().next().value!;
+    if (this.providers.size > (this.options.maxTenants ?? 100)) {
+      const [oldest, leaving] = this.providers.entries().next().value!;
       this.providers.delete(oldest);
-      void dropped.shutdown().catch(() => undefined);
+      shutDown(leaving);
     }
     return provider.getTracer('cogniverse-ops');
   }
 
   private open(project: string): BasicTracerProvider {
-    // Protobuf: Phoenix refuses OTLP's JSON with 415.
-    const exporter = new OTLPTraceExporter({
-      url: new URL('/v1/traces', this.phoenixUrl).href,
-      timeoutMillis: FLUSH_MS,
-    });
-    return new BasicTracerProvider({
-      resource: resourceFromAttributes({
-        'service.name': 'cogniverse-ops',
-        'openinference.project.name': checkProjectName(project),
-      }),
-      spanProcessors: [new BatchSpanProcessor(exporter, { maxQueueSize: 2048, scheduledDelayMillis: 500 })],
+    return openProvider({
+      phoenixUrl: this.phoenixUrl,
+      project,
+      token: this.options.token,
+      exportTimeoutMs: this.options.exportTimeoutMs ?? 2_000,
+      maxQueued: this.maxQueued,
+      onExported: (spans, taken) => {
+        this.queued -= spans;
+        if (taken) this.sent += spans;
+        else this.failed += spans;
+        if (this.queued === 0) for (const done of [...this.waiting]) done();
+      },
     });
   }
 }
 
-/** Phoenix on Postgres silently drops a span with a NUL in any attribute. */
+/** Sends what it still holds; what fails is counted where it fails. */
+function shutDown(provider: BasicTracerProvider): void {
+  provider.shutdown().catch(() => undefined);
+}
+
+/**
+ * Phoenix on Postgres silently drops a span with a NUL in any attribute; half of a surrogate pair would be invalid
+ * UTF-8, for which it refuses the whole batch.
+ */
 function clean(text: string): string {
-  return text.replaceAll('\0', '');
-}
-
-export interface StoredSpan {
-  readonly name: string;
-  readonly status_code: string;
-  readonly context: { readonly trace_id: string; readonly span_id: string };
-  readonly attributes: Readonly<Record<string, unknown>>;
-}
-
-/** Newest first, at most 1,000. @returns undefined when there is no such project */
-export async function listSpans(
-  phoenix: PhoenixClient,
-  project: string,
-  limit = 100,
-): Promise<StoredSpan[] | undefined> {
-  const page = await phoenix.get<{ data: StoredSpan[] }>(
-    `/v1/projects/${checkProjectName(project)}/spans?limit=${limit}`,
-  );
-  return page?.data;
+  return text.toWellFormed().replaceAll('\0', '');
 }

@@ -1,0 +1,297 @@
+import { randomUUID } from 'node:crypto';
+import { afterEach, beforeAll, describe, expect, inject, it } from 'vitest';
+import { type TenantId, parseIncarnation, parseTenantId } from '../../src/domain/ids.js';
+import { phoenixProjectName } from '../../src/domain/naming.js';
+import { PhoenixClient, PhoenixError } from '../../src/phoenix/client.js';
+import { deleteProject, ensureProject, findProject } from '../../src/phoenix/projects.js';
+import { type SearchSpan, SpanSender, type SpanTarget, listSpans } from '../../src/phoenix/spans.js';
+import { countSpans, readSpans, spanPage } from '../../src/phoenix/storedSpans.js';
+import { freePort } from '../support/postgres.js';
+import { atOnce } from '../support/registry.js';
+
+let url: string;
+let phoenix: PhoenixClient;
+const projects: string[] = [];
+
+beforeAll(() => {
+  url = process.env['PHOENIX_URL'] ?? inject('stack').addresses.phoenixUrl;
+  phoenix = new PhoenixClient(url);
+});
+afterEach(async () => {
+  for (const name of projects.splice(0)) await deleteProject(phoenix, name);
+});
+
+/** A tenant that no other test or run has; its project is deleted after the test. */
+function newTenant(): TenantId {
+  const tenant = parseTenantId(`t${randomUUID().replaceAll('-', '')}`);
+  projects.push(phoenixProjectName(tenant));
+  return tenant;
+}
+
+function target(tenant: TenantId): SpanTarget {
+  return { tenant, project: phoenixProjectName(tenant), incarnation: parseIncarnation(randomUUID()) };
+}
+
+const search = (query: string, more: Partial<SearchSpan> = {}): SearchSpan => ({
+  query,
+  profile: 'video_colpali_smol500_mv_frame',
+  ranking: 'hybrid_float_bm25',
+  topK: 10,
+  startedAt: new Date(Date.now() - 25),
+  results: 3,
+  topScore: 12.5,
+  ...more,
+});
+
+async function collect<T>(all: AsyncIterable<T>): Promise<T[]> {
+  const list: T[] = [];
+  for await (const one of all) list.push(one);
+  return list;
+}
+
+async function stored(project: string, count: number) {
+  await expect
+    .poll(async () => (await listSpans(phoenix, project, 1000))?.length, { timeout: 60_000 })
+    .toBe(count);
+  return (await listSpans(phoenix, project, 1000))!;
+}
+
+describe('a project', () => {
+  it('is made once by 5 creates at once, which all get it, and by a sixth', async () => {
+    const name = phoenixProjectName(newTenant());
+    expect(await findProject(phoenix, name)).toBeUndefined();
+    const made = await atOnce(5, () => ensureProject(phoenix, name, 'test'));
+    const there = await findProject(phoenix, name);
+    expect(there).toMatchObject({ name });
+    expect([...made, await ensureProject(phoenix, name, 'again')]).toEqual(Array(6).fill(there));
+  });
+
+  it('is had also when another made it between the look and the create, which Phoenix answers with 500', async () => {
+    const name = phoenixProjectName(newTenant());
+    const first = await ensureProject(phoenix, name, 'test');
+    // A client that looked before the other's create had ended.
+    class Late extends PhoenixClient {
+      private looked = false;
+      override async get<T>(...args: Parameters<PhoenixClient['get']>): Promise<T | undefined> {
+        if (this.looked) return super.get(...args) as Promise<T | undefined>;
+        this.looked = true;
+        return undefined;
+      }
+    }
+    expect(await ensureProject(new Late(url), name, 'test')).toEqual(first);
+    expect((await phoenix.send('POST', '/v1/projects', { name })).status).toBe(500);
+  });
+
+  it('is deleted with its spans, and deleting it again is success', async () => {
+    const { project, ...rest } = target(newTenant());
+    const sender = new SpanSender(url);
+    sender.recordSearch({ project, ...rest }, search('gone'));
+    await sender.close();
+    await stored(project, 1);
+    for (let i = 0; i < 2; i++) await deleteProject(phoenix, project);
+    expect(await findProject(phoenix, project)).toBeUndefined();
+    expect(await listSpans(phoenix, project)).toBeUndefined();
+    expect(await countSpans(phoenix, project, { from: new Date(0), to: new Date() })).toBeUndefined();
+    // Re-created under the same name it is empty.
+    await ensureProject(phoenix, project, 'next life');
+    expect(await listSpans(phoenix, project)).toEqual([]);
+  });
+
+  it.each(['', 'Acme', 'a/b', '..', 'a%2Fb', 'a b', 'проект', 'x'.repeat(101)])(
+    'is never asked for as %j',
+    async (name) => {
+      const refused = { name: 'OpsError', type: 'InvalidInput' };
+      await expect(findProject(phoenix, name)).rejects.toMatchObject(refused);
+      await expect(ensureProject(phoenix, name, '')).rejects.toMatchObject(refused);
+      await expect(deleteProject(phoenix, name)).rejects.toMatchObject(refused);
+      await expect(listSpans(phoenix, name)).rejects.toMatchObject(refused);
+    },
+  );
+
+  it('called default is Phoenix’s own and cannot be deleted', async () => {
+    await expect(deleteProject(phoenix, 'default')).rejects.toThrow(/403.*default project cannot be deleted/);
+  });
+});
+
+describe('a path that is none', () => {
+  it('is an error, though Phoenix answers it with 200 and a page', async () => {
+    const error: unknown = await phoenix.get('/v1/nothing/here', undefined as never).catch((e: unknown) => e);
+    expect(error).toBeInstanceOf(PhoenixError);
+    expect((error as Error).message).toMatch(/not a Phoenix API answer, but text\/html/);
+  });
+
+  it('is an error in GraphQL too', async () => {
+    const end = phoenix.graphql('{ noSuchField }', {}, undefined as never);
+    await expect(end).rejects.toThrow(/GraphQL: .*noSuchField/);
+  });
+});
+
+describe('spans', () => {
+  it('of three tenants, sent mixed by one sender that keeps two, are each in the right project and nowhere else', async () => {
+    const targets = [target(newTenant()), target(newTenant()), target(newTenant())];
+    const sender = new SpanSender(url, { maxTenants: 2 });
+    for (let i = 0; i < 10; i++)
+      for (const each of targets)
+        sender.recordSearch(each, search(`${each.tenant} ${i}`, { session: 'shared' }));
+    expect(await sender.flush(20_000)).toBe(true);
+    await sender.close();
+    expect(sender.counts).toEqual({ sent: 30, failed: 0, dropped: 0, queued: 0 });
+
+    for (const { tenant, project, incarnation } of targets) {
+      const spans = await stored(project, 10);
+      expect(spans.map(({ attributes }) => attributes['input.value']).toSorted()).toEqual(
+        Array.from({ length: 10 }, (_, i) => `${tenant} ${i}`),
+      );
+      for (const span of spans) {
+        expect(span.attributes).toMatchObject({
+          tenant_id: tenant,
+          incarnation,
+          'session.id': `${tenant}:shared`,
+        });
+      }
+    }
+    // Deleting one tenant's project leaves the others' spans, equal session names or not.
+    await deleteProject(phoenix, targets[0]!.project);
+    await stored(targets[1]!.project, 10);
+    await stored(targets[2]!.project, 10);
+  });
+
+  it('tell of a search what it was, and of a failed one why', async () => {
+    const { tenant, project } = target(newTenant());
+    const sender = new SpanSender(url);
+    const startedAt = new Date(Date.now() - 1234);
+    sender.recordSearch({ tenant, project }, search('a red car', { startedAt, session: 's1' }));
+    sender.recordSearch({ tenant, project }, search('broken', { results: 0, error: 'Vespa answered 503' }));
+    await sender.close();
+
+    const spans = await stored(project, 2);
+    const [good, bad] = ['a red car', 'broken'].map((q) => spans.find((s) => s.attributes['query'] === q));
+    expect(good).toMatchObject({
+      name: 'search_service.search',
+      span_kind: 'CHAIN',
+      status_code: 'OK',
+      parent_id: null,
+      attributes: {
+        'operation.name': 'search',
+        backend: 'vespa',
+        'tenant.id': tenant,
+        'input.value': 'a red car',
+        profile: 'video_colpali_smol500_mv_frame',
+        strategy: 'hybrid_float_bm25',
+        top_k: 10,
+        num_results: 3,
+        top_score: 12.5,
+        'session.id': `${tenant}:s1`,
+      },
+    });
+    expect(good?.attributes['latency_ms']).toBeGreaterThanOrEqual(1234);
+    expect(Date.parse(good!.start_time)).toBe(startedAt.getTime());
+    expect(bad).toMatchObject({ status_code: 'ERROR', status_message: 'Vespa answered 503' });
+  });
+
+  it('with a NUL, half a surrogate pair or a long text arrive, where Phoenix would drop them or their batch', async () => {
+    const { tenant, project } = target(newTenant());
+    const sender = new SpanSender(url);
+    sender.recordSearch({ tenant, project }, search('n\0ul', { error: 'why\0', session: 's\0' }));
+    sender.recordSearch({ tenant, project }, search('half \ud800'));
+    sender.recordSearch({ tenant, project }, search('x'.repeat(100_000)));
+    await sender.close();
+    const spans = await stored(project, 3);
+    expect(spans.map((s) => (s.attributes['input.value'] as string).slice(0, 40)).toSorted()).toEqual([
+      'half \ufffd',
+      'nul',
+      'x'.repeat(40),
+    ]);
+  });
+
+  it('are read in pages, filtered, and counted over a time', async () => {
+    const { tenant, project } = target(newTenant());
+    const sender = new SpanSender(url);
+    const start = Date.UTC(2026, 0, 1);
+    for (let i = 0; i < 25; i++) {
+      const startedAt = new Date(start + i * 60_000);
+      sender.recordSearch(
+        { tenant, project },
+        search(`q${i}`, { startedAt, session: String(i % 5), ...(i % 5 === 0 ? { error: 'e' } : {}) }),
+      );
+    }
+    await sender.close();
+    await stored(project, 25);
+
+    const read = await collect(readSpans(phoenix, project, {}, 7));
+    expect(read.map((s) => s.attributes['query'])).toEqual(Array.from({ length: 25 }, (_, i) => `q${i}`));
+    const newest = await spanPage(phoenix, project, { limit: 3 });
+    expect(newest?.spans.map((s) => s.attributes['query'])).toEqual(['q24', 'q23', 'q22']);
+    const next = await spanPage(phoenix, project, { limit: 30, after: newest?.next });
+    expect(next?.spans).toHaveLength(22);
+    expect(next?.next).toBeUndefined();
+
+    const range = { from: new Date(start + 5 * 60_000), to: new Date(start + 15 * 60_000) };
+    const inRange = await collect(readSpans(phoenix, project, { ...range, roots: true }));
+    expect(inRange.map((s) => s.attributes['query'])).toEqual(
+      Array.from({ length: 10 }, (_, i) => `q${i + 5}`),
+    );
+    expect(await countSpans(phoenix, project, range)).toBe(10);
+    expect(await countSpans(phoenix, project, range, 'parent_id is None and status_code == "ERROR"')).toBe(2);
+    expect(await countSpans(phoenix, project, { from: new Date(0), to: new Date(start) })).toBe(0);
+
+    const ofSession = readSpans(phoenix, project, { attribute: ['session.id', `${tenant}:2`] });
+    expect((await collect(ofSession)).map((s) => s.attributes['query'])).toEqual([
+      'q2',
+      'q7',
+      'q12',
+      'q17',
+      'q22',
+    ]);
+    const { context } = read[3]!;
+    const one = await spanPage(phoenix, project, { traceId: context.trace_id, spanId: context.span_id });
+    expect(one?.spans.map((s) => s.attributes['query'])).toEqual(['q3']);
+    expect((await spanPage(phoenix, project, { name: 'other' }))?.spans).toEqual([]);
+  });
+
+  it('are not sent to another project by the environment', async () => {
+    const [mine, other] = [target(newTenant()), target(newTenant())];
+    const names = ['OTEL_EXPORTER_OTLP_HEADERS', 'OTEL_TRACES_SAMPLER', 'OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT'];
+    const before = names.map((name) => process.env[name]);
+    try {
+      process.env['OTEL_EXPORTER_OTLP_HEADERS'] = `x-project-name=${other.project}`;
+      process.env['OTEL_TRACES_SAMPLER'] = 'always_off';
+      process.env['OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT'] = '1';
+      const sender = new SpanSender(url);
+      sender.recordSearch(mine, search('mine'));
+      await sender.close();
+    } finally {
+      names.forEach((name, i) => {
+        if (before[i] === undefined) delete process.env[name];
+        else process.env[name] = before[i];
+      });
+    }
+    expect((await stored(mine.project, 1))[0]!.attributes).toMatchObject({
+      tenant_id: mine.tenant,
+      query: 'mine',
+    });
+    expect(await findProject(phoenix, other.project)).toBeUndefined();
+  });
+});
+
+describe('a Phoenix that is down', () => {
+  it('fails a call at once with an error that may be retried, and never the work whose span it misses', async () => {
+    const nowhere = `http://127.0.0.1:${await freePort()}`;
+    const error: unknown = await findProject(new PhoenixClient(nowhere), 'acme_project').catch(
+      (e: unknown) => e,
+    );
+    expect(error).toBeInstanceOf(PhoenixError);
+    expect((error as PhoenixError).status).toBe(0);
+    expect((error as Error).message).toContain(`no answer from Phoenix at ${nowhere}: connect ECONNREFUSED`);
+
+    const sender = new SpanSender(nowhere, { maxQueued: 50 });
+    const { tenant, project } = target(newTenant());
+    const clock = performance.now();
+    for (let i = 0; i < 200; i++) sender.recordSearch({ tenant, project }, search(`q${i}`));
+    expect(performance.now() - clock).toBeLessThan(500);
+    expect(sender.counts).toMatchObject({ sent: 0, dropped: 150, queued: 50 });
+    await sender.close();
+    expect(performance.now() - clock).toBeLessThan(4_000);
+    await expect.poll(() => sender.counts).toEqual({ sent: 0, failed: 50, dropped: 150, queued: 0 });
+  });
+});
