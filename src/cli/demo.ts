@@ -8,7 +8,7 @@ import { CONTENT_NAMESPACE } from '../domain/naming.js';
 import type { ProfileName } from '../domain/profiles.js';
 import { sampleVideos } from '../embedded/sample-videos.js';
 import { type Stack, startStack } from '../embedded/stack.js';
-import { startDetached, supervised } from '../embedded/supervisor.js';
+import { startDetached, supervised, supervisorCommand } from '../embedded/supervisor.js';
 import { loadSettings } from '../settings.js';
 import { ConfigServer } from '../vespa/configServer.js';
 import { DocumentClient } from '../vespa/documents.js';
@@ -79,15 +79,7 @@ async function bringUp(home: string, options: DemoOptions): Promise<Stack | unde
   heading('the embedded stack');
   if (!options.keep && !supervised(home))
     return startStack({ home, portOffset: options.portOffset, log: note });
-  const command = [
-    process.execPath,
-    process.argv[1]!,
-    'up',
-    '--foreground',
-    '--port-offset',
-    String(options.portOffset),
-  ];
-  await startDetached(home, command, note);
+  await startDetached(home, supervisorCommand({ portOffset: options.portOffset }), note);
   return undefined;
 }
 
