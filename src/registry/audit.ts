@@ -10,7 +10,8 @@ const GENESIS = '0'.repeat(64);
 export interface AuditEntry {
   readonly principal: string;
   readonly verb: string;
-  readonly tenant: TenantId;
+  /** `-` for what belongs to no single one. */
+  readonly tenant: TenantId | '-';
   readonly operation?: OperationId;
   readonly outcome: string;
   readonly reason: string;
@@ -149,4 +150,12 @@ function canonical(value: unknown): unknown {
   return Object.entries(value)
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
     .map(([key, inner]) => [key, canonical(inner)]);
+}
+
+/** The last row of the chain: noted elsewhere, it proves later that nothing before it was cut off or changed. */
+export async function auditHead(db: Queryable): Promise<{ readonly seq: number; readonly hash: string }> {
+  const { rows } = await db.query<{ seq: number; hash: string }>(
+    'select seq, hash from audit_log order by seq desc limit 1',
+  );
+  return rows[0] ?? { seq: 0, hash: GENESIS };
 }
