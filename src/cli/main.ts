@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { addCertificateCommands } from './certificate.js';
 import { addIngestCommand } from './ingest.js';
 import { addOperationCommands } from './operations.js';
 import { EXIT, type Format, reportError } from './output.js';
@@ -20,6 +21,7 @@ export function buildProgram(): Command {
   addIngestCommand(program);
   addSearchCommand(program);
   addOperationCommands(program);
+  addCertificateCommands(program);
   addDemoCommand(program);
   program.addHelpText(
     'after',
