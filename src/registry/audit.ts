@@ -10,7 +10,8 @@ const GENESIS = '0'.repeat(64);
 export interface AuditEntry {
   readonly principal: string;
   readonly verb: string;
-  readonly tenant: TenantId;
+  /** `-`: of no tenant, as a template is. */
+  readonly tenant: TenantId | '-';
   readonly operation?: OperationId;
   readonly outcome: string;
   readonly reason: string;
