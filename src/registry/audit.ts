@@ -10,7 +10,7 @@ const GENESIS = '0'.repeat(64);
 export interface AuditEntry {
   readonly principal: string;
   readonly verb: string;
-  /** `-`: of no tenant, as a template is. */
+  /** `-` for what belongs to no single one. */
   readonly tenant: TenantId | '-';
   readonly operation?: OperationId;
   readonly outcome: string;
