@@ -4,7 +4,6 @@ import { createTenantInput } from '../src/contracts/tenants.js';
 import { OpsError } from '../src/domain/errors.js';
 import { MEMORY_NAMESPACE, phoenixProjectName, workflowIds } from '../src/domain/naming.js';
 import { type BaseSchema, MEMORY_SCHEMA } from '../src/domain/profiles.js';
-import { applyTemplate } from '../src/domain/templates.js';
 import type { PhoenixClient } from '../src/phoenix/client.js';
 import { deleteProject, ensureProject, findProject } from '../src/phoenix/projects.js';
 import { type ConfigCoordinates, deleteConfig, getConfig, putConfig } from '../src/registry/config.js';
@@ -13,6 +12,7 @@ import { beginOperation, endOperation } from '../src/registry/operationLog.js';
 import { releaseReserved, reserveSchemas, schemasOf } from '../src/registry/schemas.js';
 import { findTenant, getLife, insertTenant, setTenantState } from '../src/registry/tenants.js';
 import { isQuarantined, requireFreeName } from '../src/tenants/quarantine.js';
+import { ROUTING_CONFIG, SYSTEM_CONFIG } from '../src/domain/config/keys.js';
 import { initialRoutingConfig, initialSystemConfig } from '../src/tenants/initialConfig.js';
 import { requireState } from '../src/domain/states.js';
 import { answersFor } from '../src/vespa/convergence.js';
@@ -24,24 +24,22 @@ export interface TenantDependencies {
   readonly phoenix: PhoenixClient;
   readonly documents: DocumentClient;
   readonly vespaUrl: string;
+  readonly vespaConfigUrl: string;
 }
-
-const SYSTEM = { scope: 'system', service: 'system', key: 'system_config' } as const;
-const ROUTING = { scope: 'routing', service: 'gateway_agent', key: 'routing_config' } as const;
 
 export function createTenantActivities({
   pool,
   phoenix,
   documents,
   vespaUrl,
+  vespaConfigUrl,
 }: TenantDependencies): TenantActivities {
   const life = (key: TenantKey) => getLife(pool, key);
 
   return {
     async beginCreate(raw) {
       const input = checkInput(createTenantInput, raw);
-      const { tenant, incarnation, operation, principal, reason } = input;
-      const values = applyTemplate(input.template, input.overrides);
+      const { tenant, incarnation, operation, principal, reason, values } = input;
       await transaction(pool, async (tx) => {
         const there = await findTenant(tx, tenant);
         // This very operation, run before: nothing more to write.
@@ -73,16 +71,16 @@ export function createTenantActivities({
     },
 
     async writeInitialConfig(input) {
-      const values = applyTemplate(input.template, input.overrides);
+      const { values } = input;
       const write = { author: input.principal, reason: `template ${input.template}` };
-      const put = async (at: Omit<ConfigCoordinates, 'incarnation'>, value: Record<string, unknown>) => {
+      const put = async (at: Omit<ConfigCoordinates, 'incarnation'>, value: object) => {
         const where = { ...at, incarnation: input.incarnation };
         // Version 1 is this step's own; after a kill it may be there already.
         if ((await getConfig(pool, where)) === undefined)
-          await putConfig(pool, where, 0, { ...write, value });
+          await putConfig(pool, where, 0, { ...write, value: { ...value } });
       };
-      await put(SYSTEM, initialSystemConfig(input.tenant, values, vespaUrl));
-      await put(ROUTING, initialRoutingConfig(values));
+      await put(SYSTEM_CONFIG, initialSystemConfig(input.tenant, values, { vespaUrl, vespaConfigUrl }));
+      await put(ROUTING_CONFIG, initialRoutingConfig(values));
     },
 
     async removeConfig({ incarnation }) {
@@ -144,7 +142,7 @@ export function createTenantActivities({
         else if (!(await answersFor(vespaUrl, schemaName)))
           wrong.push(`schema ${schemaName} does not answer`);
       }
-      for (const at of [SYSTEM, ROUTING]) {
+      for (const at of [SYSTEM_CONFIG, ROUTING_CONFIG]) {
         if (!(await getConfig(pool, { ...at, incarnation: key.incarnation })))
           wrong.push(`configuration ${at.key} is missing`);
       }

@@ -24,6 +24,8 @@ export interface Settings {
   /** Reference (`env:NAME`, `file:PATH`) to the endpoint's bearer token; empty: none. */
   readonly encoderToken: string;
   readonly logLevel: string;
+  /** Private places that configuration may name: `host`, `host:port` or CIDR; `CVOPS_ALLOWED_PRIVATE_HOSTS`. */
+  readonly allowedPrivateHosts: readonly string[];
   /** Who asks, as the operation row names them: `CVOPS_PRINCIPAL`, else the operating system's user. */
   readonly principal: string;
 }
@@ -55,8 +57,16 @@ export function loadSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     encoderModel: env['ENCODER_MODEL'] ?? '',
     encoderToken: env['ENCODER_TOKEN_REF'] ?? '',
     logLevel: env['LOG_LEVEL'] || 'info',
+    allowedPrivateHosts: list(env['CVOPS_ALLOWED_PRIVATE_HOSTS'] ?? ''),
     principal: env['CVOPS_PRINCIPAL'] || userName(),
   };
+}
+
+function list(text: string): string[] {
+  return text
+    .split(',')
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== '');
 }
 
 export function stackFile(home: string): string {

@@ -62,7 +62,7 @@ export function controlActivities(resources: Resources) {
   const { pool, client, phoenix, documents, settings } = resources;
   const { vespaUrl, vespaConfigUrl } = settings;
   return {
-    ...typedFailures({ ...createTenantActivities({ pool, phoenix, documents, vespaUrl }) }),
+    ...typedFailures({ ...createTenantActivities({ pool, phoenix, documents, vespaUrl, vespaConfigUrl }) }),
     ...typedFailures({ ...createApplicationActivities({ pool, client, vespaUrl, vespaConfigUrl }) }),
     ...typedFailures({ ...createLedgerActivities({ pool }) }),
   };

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { addCertificateCommands } from './certificate.js';
+import { addConfigCommands } from './config.js';
 import { addIngestCommand } from './ingest.js';
 import { addOperationCommands } from './operations.js';
 import { EXIT, type Format, reportError } from './output.js';
@@ -7,6 +8,7 @@ import { addDemoCommand } from './demo.js';
 import { addSchemaCommands } from './schemas.js';
 import { addSearchCommand } from './search.js';
 import { addStackCommands } from './stack.js';
+import { addTemplateCommands } from './templates.js';
 import { addTenantCommands } from './tenants.js';
 
 /** Builds the command tree; the reference in `docs/` and shell completion are made from it. */
@@ -17,6 +19,8 @@ export function buildProgram(): Command {
     .showSuggestionAfterError();
   addStackCommands(program);
   addTenantCommands(program);
+  addTemplateCommands(program);
+  addConfigCommands(program);
   addSchemaCommands(program);
   addIngestCommand(program);
   addSearchCommand(program);

@@ -20,7 +20,11 @@ export function addTenantCommands(program: Command): void {
     tenant
       .command('create <id>')
       .description('create a tenant: configuration, schemas, Phoenix project, memory')
-      .option('--template <name>', `one of ${Object.keys(TEMPLATES).join(', ')}`, DEFAULT_TEMPLATE)
+      .option(
+        '--template <name>',
+        `${Object.keys(TEMPLATES).join(', ')}, or one of: cvops template list`,
+        DEFAULT_TEMPLATE,
+      )
       .option('--set <key=value>', 'override a value of the template; may be repeated', collectSetting, {})
       .option('--profiles <names>', 'comma-separated', DEFAULT_PROFILES.join(',')),
   ).action(async (id: string, options: CreateOptions) => {

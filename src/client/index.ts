@@ -11,7 +11,7 @@ import { TASK_QUEUES, phoenixProjectName, tenantSchemaName, workflowIds } from '
 import { type BaseSchema, MEMORY_SCHEMA, type ProfileName } from '../domain/profiles.js';
 import { SEARCH_ATTRIBUTES } from '../domain/searchAttributes.js';
 import { type OperationKind, type TenantState, requireState } from '../domain/states.js';
-import { applyTemplate } from '../domain/templates.js';
+import { type TemplateValues, applyOverrides } from '../domain/templates.js';
 import { createEncoder } from '../encoders/port.js';
 import { SpanSender } from '../phoenix/spans.js';
 import { type ConfigVersion, currentConfig } from '../registry/config.js';
@@ -19,12 +19,14 @@ import { type Pool, openPool } from '../registry/database.js';
 import { failedItems } from '../registry/ledger.js';
 import { type OperationRow, getOperation, listOperations } from '../registry/operations.js';
 import { type SchemaRow, allSchemas, schemasOf } from '../registry/schemas.js';
+import { resolveTemplate } from '../registry/templates.js';
 import { type TenantRow, findTenant, getTenant, listTenants, requireTenant } from '../registry/tenants.js';
 import { searchTenant } from '../search/searchTenant.js';
 import type { Settings } from '../settings.js';
 import { ConfigServer } from '../vespa/configServer.js';
 import { mappedSchemas } from '../vespa/package/services.js';
 import { discoverVideos } from '../video/discover.js';
+import { ConfigClient, TemplateClient } from './config.js';
 import { OperationHandle, workflowUrl } from './operations.js';
 
 export { OperationHandle } from './operations.js';
@@ -69,10 +71,16 @@ export class CvopsClient {
   private temporal: Promise<Client> | undefined;
   private readonly closers: (() => Promise<void>)[] = [];
 
+  readonly config: ConfigClient;
+  readonly templates: TemplateClient;
+
   private constructor(
     private readonly settings: Settings,
     private readonly pool: Pool,
-  ) {}
+  ) {
+    this.config = new ConfigClient(pool, settings);
+    this.templates = new TemplateClient(pool, settings);
+  }
 
   static async connect(settings: Settings): Promise<CvopsClient> {
     const pool = openPool(settings.databaseUrl, { name: 'cvops', max: 5 });
@@ -98,7 +106,7 @@ export class CvopsClient {
   /** What `createTenant` would make. @throws OpsError as the creation would at its start */
   async planTenant(request: CreateTenantRequest): Promise<object> {
     await this.refuseExisting(request.tenant);
-    const config = applyTemplate(request.template, request.overrides);
+    const config = await this.valuesOf(request);
     const bases = new Set<BaseSchema>(request.profiles);
     if (config.memory_enabled) bases.add(MEMORY_SCHEMA);
     return {
@@ -113,10 +121,15 @@ export class CvopsClient {
   /** @throws OpsError `InvalidInput`, `WrongState` when the tenant exists, `Conflict` when it is being created */
   async createTenant(request: CreateTenantRequest): Promise<OperationHandle<CreateTenantResult>> {
     const operation = parseOperationId(randomUUID());
-    applyTemplate(request.template, request.overrides);
+    const { tenant, template, profiles, reason } = request;
+    const values = await this.valuesOf(request);
     await this.refuseExisting(request.tenant);
     const input: CreateTenantInput = checkInput(createTenantInput, {
-      ...request,
+      tenant,
+      template,
+      values,
+      profiles,
+      reason,
       operation,
       incarnation: parseIncarnation(randomUUID()),
       cluster: this.settings.vespaCluster,
@@ -314,6 +327,11 @@ export class CvopsClient {
     }
     this.closers.push(() => connection.close());
     return new Client({ connection, namespace });
+  }
+
+  /** Resolved now: the operation goes on with these values, whatever becomes of the template. */
+  private async valuesOf({ template, overrides }: CreateTenantRequest): Promise<TemplateValues> {
+    return applyOverrides(await resolveTemplate(this.pool, template), overrides);
   }
 
   /** A clear answer at once; the workflow's first step decides. */

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { baseSchema, incarnation, operationId, principal, profileName, reason, tenantId } from './common.js';
+import { templateValues } from './config.js';
 
 /** Input of the workflow `createTenant`. */
 export const createTenantInput = z.strictObject({
@@ -7,9 +8,10 @@ export const createTenantInput = z.strictObject({
   /** New for each create: what a former life of the id left behind stays invisible. */
   incarnation,
   operation: operationId,
-  template: z.string(),
-  /** `--set key=value`, still as text: the template gives the type. */
-  overrides: z.record(z.string(), z.string()),
+  /** Label only: where the values came from. */
+  template: z.string().min(1).max(48),
+  /** The template's, overrides applied. */
+  values: templateValues,
   profiles: z.array(profileName).min(1),
   /** Names the `vespaApplication` workflow that deploys the schemas. */
   cluster: z.string().min(1),

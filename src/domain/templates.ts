@@ -1,16 +1,23 @@
+import { refuseProblems, recordProblems } from './config/check.js';
+import {
+  type ConfigContext,
+  type Field,
+  type Problem,
+  isRecord,
+  printable,
+  readText,
+} from './config/fields.js';
+import { SYSTEM_CONFIG, type SystemConfig } from './config/keys.js';
 import { OpsError } from './errors.js';
-import { quoteForMessage } from './ids.js';
+import { type TenantId, quoteForMessage } from './ids.js';
 
-/** The guide's `SystemConfig` fields that a template sets, with their types. */
-export interface TemplateValues {
-  readonly llm_model: string;
-  readonly max_qps: number;
-  /** Seconds. */
-  readonly cache_ttl: number;
-  readonly memory_enabled: boolean;
-  readonly optimization_enabled: boolean;
-}
+/** The fields of the system configuration that a template gives a new tenant. */
+export type TemplateValues = Pick<
+  SystemConfig,
+  'llm_model' | 'max_qps' | 'cache_ttl' | 'memory_enabled' | 'optimization_enabled'
+>;
 
+/** The guide's; operators add their own to the registry. */
 export const TEMPLATES: Readonly<Record<string, TemplateValues>> = {
   enterprise: {
     llm_model: 'gpt-4',
@@ -37,52 +44,61 @@ export const TEMPLATES: Readonly<Record<string, TemplateValues>> = {
 
 export const DEFAULT_TEMPLATE = 'enterprise';
 
-/** @throws OpsError `InvalidInput` naming the templates */
-export function parseTemplate(text: unknown): string {
-  if (typeof text === 'string' && Object.hasOwn(TEMPLATES, text)) return text;
+const { llm_model, max_qps, cache_ttl, optimization_enabled } = SYSTEM_CONFIG.fields;
+/** Here, before there is a tenant, whether it will have memory is still open. */
+const memory_enabled: Field = { ...optimization_enabled, about: SYSTEM_CONFIG.fields.memory_enabled.about };
+export const TEMPLATE_FIELDS: Readonly<Record<keyof TemplateValues, Field>> = {
+  llm_model,
+  max_qps,
+  cache_ttl,
+  memory_enabled,
+  optimization_enabled,
+};
+/** No field of a template is bound to a tenant or a host. */
+const NO_TENANT: ConfigContext = { tenant: 'none' as TenantId, memoryEnabled: false, allowedPrivate: [] };
+
+/** @throws OpsError `InvalidInput` naming the rule */
+export function parseTemplateName(text: unknown): string {
+  if (typeof text === 'string' && /^[a-z][a-z0-9]*([_-][a-z0-9]+)*$/.test(text) && text.length <= 48)
+    return text;
   throw new OpsError(
     'InvalidInput',
-    `no such template: ${quoteForMessage(text)}`,
-    `templates: ${Object.keys(TEMPLATES).join(', ')}`,
+    `not a template name: ${quoteForMessage(text)}`,
+    'it is up to 48 characters of a-z, 0-9 and single - or _ between them, and begins with a letter',
   );
+}
+
+export function isBuiltIn(name: string): boolean {
+  return Object.hasOwn(TEMPLATES, name);
+}
+
+export function templateProblems(value: unknown): Problem[] {
+  if (!isRecord(value)) return [{ path: 'values', message: 'is a JSON object of settings' }];
+  return recordProblems(TEMPLATE_FIELDS, value, NO_TENANT);
 }
 
 /**
- * A template with `--set key=value` overrides: the text is read as the type the template gives the key.
+ * A template's values with `--set key=value` overrides: each text is read as the type its setting has.
  *
- * @throws OpsError `InvalidInput` for an unknown key or a value of the wrong type, by name
+ * @throws OpsError `InvalidInput` naming every unknown setting and every value of the wrong type
  */
-export function applyTemplate(template: string, overrides: Readonly<Record<string, string>>): TemplateValues {
-  const base = TEMPLATES[parseTemplate(template)]!;
-  const values: Record<string, string | number | boolean> = { ...base };
-  for (const [key, text] of Object.entries(overrides)) {
-    if (!Object.hasOwn(base, key)) {
-      throw new OpsError(
-        'InvalidInput',
-        `no such setting: ${quoteForMessage(key)}`,
-        `settings: ${Object.keys(base).join(', ')}`,
-      );
-    }
-    values[key] = parseAs(key, text, values[key]!);
-  }
-  return values as unknown as TemplateValues;
-}
-
-function parseAs(key: string, text: string, like: string | number | boolean): string | number | boolean {
-  if (typeof like === 'boolean') {
-    if (text === 'true' || text === 'false') return text === 'true';
-    throw new OpsError('InvalidInput', `${key} is true or false, not ${quoteForMessage(text)}`);
-  }
-  if (typeof like === 'number') {
-    if (/^[1-9][0-9]{0,8}$/.test(text)) return Number(text);
+export function applyOverrides(
+  values: TemplateValues,
+  overrides: Readonly<Record<string, string>>,
+): TemplateValues {
+  const unknown = Object.keys(overrides).filter((name) => !Object.hasOwn(TEMPLATE_FIELDS, name));
+  if (unknown.length > 0) {
     throw new OpsError(
       'InvalidInput',
-      `${key} is a whole number from 1 to 999999999, not ${quoteForMessage(text)}`,
+      `no such setting: ${unknown.map(printable).join(', ')}`,
+      `settings: ${Object.keys(TEMPLATE_FIELDS).join(', ')}`,
     );
   }
-  if (/^[\x21-\x7e]{1,200}$/.test(text)) return text;
-  throw new OpsError(
-    'InvalidInput',
-    `${key} is 1 to 200 printable characters without spaces, not ${quoteForMessage(text)}`,
-  );
+  const read = Object.entries(overrides).map(([name, text]) => [
+    name,
+    readText(TEMPLATE_FIELDS[name as keyof TemplateValues].rule, text),
+  ]);
+  const result = { ...values, ...(Object.fromEntries(read) as Partial<TemplateValues>) };
+  refuseProblems(templateProblems(result));
+  return result;
 }

@@ -1,21 +1,16 @@
+import type { ConfigPlace } from '../domain/config/keys.js';
 import { OpsError } from '../domain/errors.js';
 import type { Incarnation } from '../domain/ids.js';
 import type { Queryable } from './database.js';
 import { storableJson, storableText } from './storable.js';
 
-export interface ConfigCoordinates {
+export interface ConfigCoordinates extends ConfigPlace {
   readonly incarnation: Incarnation;
-  readonly scope: 'system' | 'agent' | 'routing' | 'telemetry' | 'schema' | 'backend';
-  readonly service: string;
-  readonly key: string;
 }
 
 export type ConfigValue = Readonly<Record<string, unknown>>;
 
-export interface ConfigVersion {
-  readonly scope: ConfigCoordinates['scope'];
-  readonly service: string;
-  readonly key: string;
+export interface ConfigVersion extends ConfigPlace {
   readonly version: number;
   readonly value: ConfigValue;
   readonly author: string;
@@ -72,6 +67,14 @@ export async function putConfig(
     `${scope}/${service}/${key} is at version ${latest}, not ${expected}`,
     'read it again, then write',
   );
+}
+
+/**
+ * Until the transaction ends nobody else writes this life's configuration by this lock, nor changes its state. Other rows
+ * that point at the life can still be made.
+ */
+export async function lockConfig(tx: Queryable, incarnation: Incarnation): Promise<void> {
+  await tx.query('select 1 from tenants where incarnation = $1 for no key update', [incarnation]);
 }
 
 /** Every key of one life, latest version each. */

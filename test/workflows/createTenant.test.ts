@@ -6,6 +6,7 @@ import { toOpsError } from '../../src/client/failures.js';
 import type { CreateTenantInput } from '../../src/contracts/tenants.js';
 import { parseIncarnation, parseOperationId, parseTenantId } from '../../src/domain/ids.js';
 import { TASK_QUEUES } from '../../src/domain/naming.js';
+import { TEMPLATES } from '../../src/domain/templates.js';
 import { createTenant } from '../../workflows/createTenant.js';
 import { schemasChanged } from '../../workflows/messages.js';
 import { WorkflowBench } from '../support/workflows.js';
@@ -63,7 +64,7 @@ const input = (): CreateTenantInput => ({
   incarnation: parseIncarnation(randomUUID()),
   operation: parseOperationId(randomUUID()),
   template: 'enterprise',
-  overrides: {},
+  values: TEMPLATES['enterprise']!,
   profiles: ['video_colpali_smol500_mv_frame'],
   cluster: 'test',
   principal: 'tester',

@@ -1,6 +1,14 @@
 import { describe, expect, it } from 'vitest';
+import { createTenantInput } from '../../../src/contracts/tenants.js';
 import { OpsError } from '../../../src/domain/errors.js';
-import { DEFAULT_TEMPLATE, TEMPLATES, applyTemplate, parseTemplate } from '../../../src/domain/templates.js';
+import {
+  DEFAULT_TEMPLATE,
+  TEMPLATES,
+  applyOverrides,
+  isBuiltIn,
+  parseTemplateName,
+  templateProblems,
+} from '../../../src/domain/templates.js';
 
 function refusal(run: () => unknown): OpsError {
   try {
@@ -12,34 +20,55 @@ function refusal(run: () => unknown): OpsError {
   throw new Error('was accepted');
 }
 
-describe('parseTemplate', () => {
-  it('knows the templates of the guide', () => {
+const enterprise = TEMPLATES['enterprise']!;
+const startup = TEMPLATES['startup']!;
+
+describe('built-in templates', () => {
+  it('are those of the guide, and obey the rules of the fields they become', () => {
     expect(Object.keys(TEMPLATES).toSorted()).toEqual(['enterprise', 'startup', 'trial']);
-    for (const name of [...Object.keys(TEMPLATES), DEFAULT_TEMPLATE]) expect(parseTemplate(name)).toBe(name);
+    expect(isBuiltIn(DEFAULT_TEMPLATE)).toBe(true);
+    for (const values of Object.values(TEMPLATES)) expect(templateProblems(values)).toEqual([]);
   });
 
-  it.each(['', 'Enterprise', 'gold', '__proto__', 'constructor', 'toString', undefined, 3])(
-    'refuses %j, naming the templates',
-    (name) => {
-      expect(refusal(() => parseTemplate(name))).toMatchObject({
-        type: 'InvalidInput',
-        hint: 'templates: enterprise, startup, trial',
-      });
-    },
-  );
+  it.each(['__proto__', 'constructor', 'toString', 'Enterprise', ''])('do not include %j', (name) => {
+    expect(isBuiltIn(name)).toBe(false);
+  });
 });
 
-describe('applyTemplate', () => {
-  it('is the template when nothing is overridden, and never the template’s own object', () => {
-    const values = applyTemplate('trial', {});
-    expect(values).toEqual(TEMPLATES['trial']);
-    expect(values).not.toBe(TEMPLATES['trial']);
+describe('parseTemplateName', () => {
+  it.each(['gold', 'gold-2', 'a', 'big_customers', 'x'.repeat(48)])('takes %s', (name) => {
+    expect(parseTemplateName(name)).toBe(name);
   });
 
-  it('reads every override as the type that the template gives its key, and leaves the template as it was', () => {
+  it.each([
+    '',
+    'Gold',
+    'gold ',
+    '2gold',
+    'a--b',
+    'a_',
+    '-a',
+    'a/b',
+    '__proto__',
+    'x'.repeat(49),
+    undefined,
+    3,
+  ])('refuses %j', (name) => {
+    expect(refusal(() => parseTemplateName(name)).type).toBe('InvalidInput');
+  });
+});
+
+describe('applyOverrides', () => {
+  it('is the template when nothing is overridden, and never the template’s own object', () => {
+    const values = applyOverrides(startup, {});
+    expect(values).toEqual(startup);
+    expect(values).not.toBe(startup);
+  });
+
+  it('reads every override as the type that its setting has, and leaves the template as it was', () => {
     const before = structuredClone(TEMPLATES);
     expect(
-      applyTemplate('startup', {
+      applyOverrides(startup, {
         llm_model: 'claude-sonnet-4',
         max_qps: '250',
         cache_ttl: '1',
@@ -53,10 +82,7 @@ describe('applyTemplate', () => {
       memory_enabled: false,
       optimization_enabled: true,
     });
-    expect(applyTemplate('startup', { max_qps: '999999999' })).toEqual({
-      ...before['startup'],
-      max_qps: 999_999_999,
-    });
+    expect(applyOverrides(startup, { max_qps: '100000' })).toEqual({ ...startup, max_qps: 100_000 });
     expect(TEMPLATES).toEqual(before);
   });
 
@@ -69,10 +95,12 @@ describe('applyTemplate', () => {
     ['max_qps', '0x10'],
     ['max_qps', ' 7'],
     ['max_qps', '٧'],
-    ['max_qps', '1000000000'],
+    ['max_qps', '100001'],
+    ['max_qps', '9'.repeat(30)],
     ['max_qps', 'many'],
     ['cache_ttl', 'NaN'],
     ['cache_ttl', 'Infinity'],
+    ['cache_ttl', '31536001'],
     ['memory_enabled', ''],
     ['memory_enabled', 'yes'],
     ['memory_enabled', '1'],
@@ -84,26 +112,57 @@ describe('applyTemplate', () => {
     ['llm_model', 'gpt-４'],
     ['llm_model', 'x'.repeat(201)],
   ])('refuses %s=%j by the setting’s name', (key, text) => {
-    const error = refusal(() => applyTemplate('enterprise', { [key]: text }));
+    const error = refusal(() => applyOverrides(enterprise, { [key]: text }));
     expect(error.type).toBe('InvalidInput');
-    expect(error.message).toMatch(new RegExp(`^${key} is .*, not "`));
+    expect(error.message).toMatch(new RegExp(`^${key} is .*, not `));
   });
 
-  it.each(['tenant_id', 'MAX_QPS', '', 'constructor', 'toString', 'hasOwnProperty'])(
+  it('names every problem at once', () => {
+    expect(refusal(() => applyOverrides(enterprise, { max_qps: 'x', memory_enabled: 'y' })).message).toBe(
+      'max_qps is a whole number of requests a second from 1 to 100000, not "x"; memory_enabled is true or false, not "y"',
+    );
+  });
+
+  it.each(['tenant_id', 'vespa_url', 'MAX_QPS', 'constructor', 'toString', 'hasOwnProperty', '__proto__'])(
     'refuses the unknown setting %j, naming those there are',
     (key) => {
-      expect(refusal(() => applyTemplate('enterprise', { [key]: 'true' }))).toMatchObject({
+      // A parsed JSON object can carry `__proto__`; a literal cannot.
+      const overrides = JSON.parse(`{"${key}": "true"}`) as Record<string, string>;
+      expect(refusal(() => applyOverrides(enterprise, overrides))).toMatchObject({
         type: 'InvalidInput',
-        message: `no such setting: ${JSON.stringify(key)}`,
+        message: `no such setting: ${key}`,
         hint: 'settings: llm_model, max_qps, cache_ttl, memory_enabled, optimization_enabled',
       });
     },
   );
+});
 
-  it('refuses __proto__ as a setting: a parsed JSON object can carry it', () => {
-    const overrides = JSON.parse('{"__proto__": "true"}') as Record<string, string>;
-    expect(refusal(() => applyTemplate('enterprise', overrides)).message).toBe(
-      'no such setting: "__proto__"',
-    );
+describe('the input of createTenant', () => {
+  const input = (values: unknown) => ({
+    tenant: 'acme',
+    incarnation: '11111111-1111-4111-8111-111111111111',
+    operation: '22222222-2222-4222-8222-222222222222',
+    template: 'gold',
+    values,
+    profiles: ['video_colpali_smol500_mv_frame'],
+    cluster: 'default',
+    principal: 'ann',
+    reason: '',
+  });
+
+  it('carries the resolved values', () => {
+    expect(createTenantInput.parse(input(startup))).toEqual(input(startup));
+  });
+
+  it.each([
+    [{ ...startup, max_qps: 0 }, 'values.max_qps'],
+    [{ ...startup, max_qps: '10' }, 'values.max_qps'],
+    [{ ...startup, extra: 1 }, 'values.extra'],
+    [{ llm_model: 'x' }, 'values.memory_enabled'],
+    [undefined, 'values.values'],
+    [[], 'values.values'],
+  ])('refuses %j by name', (values, path) => {
+    const parsed = createTenantInput.safeParse(input(values));
+    expect(parsed.error?.issues.map((issue) => issue.path.join('.'))).toContain(path);
   });
 });

@@ -1,0 +1,137 @@
+import type { z } from 'zod';
+import { checkInput } from '../contracts/common.js';
+import {
+  configDiffInput,
+  configHistoryInput,
+  configReadInput,
+  configWriteInput,
+} from '../contracts/config.js';
+import { type ConfigChange, diffConfig } from '../domain/config/diff.js';
+import { OpsError } from '../domain/errors.js';
+import { hostAndPort } from '../domain/urlGuard.js';
+import type { ConfigVersion } from '../registry/config.js';
+import type { Pool } from '../registry/database.js';
+import {
+  type Template,
+  getTemplate,
+  listTemplates,
+  removeTemplate,
+  setTemplate,
+} from '../registry/templates.js';
+import type { Settings } from '../settings.js';
+import {
+  type ConfigTarget,
+  type ConfigWriteWhat,
+  type ConfigWritten,
+  readConfig,
+  readHistory,
+  writeConfig,
+} from '../tenants/config.js';
+
+export type { ConfigTarget, ConfigWriteWhat, ConfigWritten } from '../tenants/config.js';
+
+export interface ConfigWriteRequest {
+  readonly at: ConfigTarget;
+  readonly what: ConfigWriteWhat;
+  readonly expectVersion?: number | undefined;
+  readonly reason: string;
+  readonly dryRun: boolean;
+}
+
+export interface ConfigDiff {
+  readonly from: number;
+  readonly to: number;
+  readonly changes: readonly ConfigChange[];
+}
+
+const PAGE = 500;
+
+/** Configuration of tenants: read, written, compared and rolled back, straight in the registry. */
+export class ConfigClient {
+  constructor(
+    private readonly pool: Pool,
+    private readonly settings: Settings,
+  ) {}
+
+  /** The latest version, or the one asked for. @throws OpsError `NotFound`, `WrongState` */
+  async get(at: ConfigTarget, version?: number): Promise<ConfigVersion> {
+    const input = checkInput(configReadInput, { at, version });
+    return readConfig(this.pool, input.at, input.version);
+  }
+
+  /**
+   * A new version; with `dryRun` only what it would be.
+   *
+   * @throws OpsError `InvalidInput` naming each field, `NotFound`, `WrongState`, `Conflict`
+   */
+  async write(request: ConfigWriteRequest): Promise<ConfigWritten> {
+    const { principal } = this.settings;
+    const input = checkInput(configWriteInput, { ...request, principal });
+    return writeConfig(this.pool, { ...input, allowedPrivate: allowedHosts(this.settings) });
+  }
+
+  /** Newest first. @throws OpsError `NotFound`, `WrongState` */
+  async history(
+    at: ConfigTarget,
+    page: Omit<z.input<typeof configHistoryInput>, 'at'> = {},
+  ): Promise<ConfigVersion[]> {
+    const { limit = Infinity, ...input } = checkInput(configHistoryInput, { at, ...page });
+    const versions: ConfigVersion[] = [];
+    let before = input.before;
+    while (versions.length < limit) {
+      const wanted = Math.min(PAGE, limit - versions.length);
+      const found = await readHistory(this.pool, input.at, { before, limit: wanted });
+      versions.push(...found);
+      if (found.length < wanted) break;
+      before = found.at(-1)!.version;
+    }
+    return versions;
+  }
+
+  /** @throws OpsError `NotFound`, `WrongState`, `InvalidInput` when there is only one version to compare */
+  async diff(at: ConfigTarget, from?: number, to?: number): Promise<ConfigDiff> {
+    const input = checkInput(configDiffInput, { at, from, to });
+    const after = await readConfig(this.pool, input.at, input.to);
+    const first = input.from ?? after.version - 1;
+    if (first < 1)
+      throw new OpsError(
+        'InvalidInput',
+        'version 1 has none before it',
+        'name the versions with --from and --to',
+      );
+    const before = await readConfig(this.pool, input.at, first);
+    return { from: before.version, to: after.version, changes: diffConfig(before.value, after.value) };
+  }
+}
+
+/** Templates of new tenants. */
+export class TemplateClient {
+  constructor(
+    private readonly pool: Pool,
+    private readonly settings: Settings,
+  ) {}
+
+  async list(): Promise<Template[]> {
+    return listTemplates(this.pool);
+  }
+
+  /** @throws OpsError `NotFound` */
+  async show(name: string): Promise<Template> {
+    return getTemplate(this.pool, name);
+  }
+
+  /** @throws OpsError `InvalidInput` */
+  async set(template: Parameters<typeof setTemplate>[1], reason: string): Promise<Template> {
+    return setTemplate(this.pool, template, { principal: this.settings.principal, reason });
+  }
+
+  /** @throws OpsError `NotFound`, `InvalidInput` for a built-in one */
+  async remove(name: string, reason: string): Promise<void> {
+    return removeTemplate(this.pool, name, { principal: this.settings.principal, reason });
+  }
+}
+
+/** The installation's own servers may be named by their very host and port, wherever they are. */
+function allowedHosts({ allowedPrivateHosts, vespaUrl, phoenixUrl }: Settings): string[] {
+  return [...allowedPrivateHosts, hostAndPort(vespaUrl), hostAndPort(phoenixUrl)];
+}
