@@ -1,9 +1,8 @@
 import { signCertificate } from '../certificates/certificate.js';
 import type { KeyObject } from 'node:crypto';
-import type { ErasureCertificate } from '../contracts/certificate.js';
+import { type CertificateBody, rehearsalMatches } from '../contracts/certificate.js';
 import type { HardDeleteInput } from '../contracts/life.js';
 import { OpsError } from '../domain/errors.js';
-import { type StoreCount, differences } from '../domain/purge.js';
 import { auditHead } from '../registry/audit.js';
 import type { Queryable } from '../registry/database.js';
 import { getTenantOperation } from '../registry/operations.js';
@@ -28,7 +27,7 @@ export class CertificateSigner {
   async issue(tx: Queryable, input: HardDeleteInput): Promise<string> {
     const stores = await purgeStoresOf(tx, input.incarnation);
     const unproven = stores.filter(
-      (s) => s.deletedAt === null || s.after !== 0 || s.afterDelay !== 0 || s.secondReadBackAt === null,
+      (s) => (s.deletedAt === null && s.before > 0) || s.after !== 0 || s.afterDelay !== 0,
     );
     if (stores.length === 0 || unproven.length > 0) {
       const names = unproven.map((s) => `${s.store} ${s.name}`).join(', ');
@@ -39,9 +38,9 @@ export class CertificateSigner {
       );
     }
     const key = await this.loadKey();
-    const { startedAt } = await getTenantOperation(tx, input.operation);
+    const { rehearsal } = input;
     const head = await auditHead(tx);
-    const body: ErasureCertificate = {
+    const body: CertificateBody = {
       format: 'cogniverse-ops/erasure-certificate',
       version: 1,
       tenant: input.tenant,
@@ -50,8 +49,8 @@ export class CertificateSigner {
       trigger: input.trigger,
       requestedBy: input.principal,
       reason: input.reason,
-      startedAt: utc(startedAt),
-      issuedAt: new Date().toISOString(),
+      startedAt: utc(await startOf(tx, input, stores)),
+      issuedAt: utc(await databaseTime(tx)),
       stores: stores.map((s) => ({
         store: s.store,
         name: s.name,
@@ -59,7 +58,7 @@ export class CertificateSigner {
         before: s.before,
         after: 0,
         afterDelay: 0,
-        deletedAt: utc(s.deletedAt!),
+        deletedAt: utc(s.deletedAt ?? s.readBackAt!),
         readBackAt: utc(s.readBackAt!),
         secondReadBackAt: utc(s.secondReadBackAt!),
       })),
@@ -67,7 +66,7 @@ export class CertificateSigner {
       retained: RETAINED.map((kept) => ({ ...kept, until: null })),
       // Backups come with issue 6's operations; until then there are none that could hold the tenant's data.
       backups: [],
-      rehearsal: compare(input, stores),
+      rehearsal: rehearsal && { ...rehearsal, matches: rehearsalMatches(stores, rehearsal.stores) },
       audit: { seq: head.seq, head: head.hash },
     };
     return keepCertificate(tx, {
@@ -92,13 +91,21 @@ const RETAINED = [
   },
 ] as const;
 
-function compare(
-  { rehearsal }: HardDeleteInput,
+/** A purge may have begun under an earlier operation that failed. */
+async function startOf(
+  tx: Queryable,
+  { operation }: HardDeleteInput,
   stores: readonly PurgeStoreRow[],
-): ErasureCertificate['rehearsal'] {
-  if (rehearsal === null) return null;
-  const before = stores.map(({ store, name, before: count }): StoreCount => ({ store, name, count }));
-  return { ...rehearsal, matches: differences(rehearsal.stores, before).length === 0 };
+): Promise<string> {
+  const { startedAt } = await getTenantOperation(tx, operation);
+  const earliest = [startedAt, ...stores.flatMap((s) => [s.countedAt, s.deletedAt ?? s.countedAt])];
+  return earliest.toSorted((a, b) => Date.parse(a) - Date.parse(b))[0]!;
+}
+
+/** Every time of a certificate is by one clock. */
+async function databaseTime(tx: Queryable): Promise<string> {
+  const { rows } = await tx.query<{ now: string }>(`select to_json(now())#>>'{}' as now`);
+  return rows[0]!.now;
 }
 
 /** Postgres writes its own zone; the certificate is in UTC, to the millisecond. */
