@@ -112,7 +112,12 @@ function asText(verdict: CertificateVerdict): string {
     ),
     section(
       ['BACKUP', 'FATE', 'WHY', 'UNTIL'],
-      certificate.backups.map((b) => [b.backup, b.fate, b.why, b.until ?? '-']),
+      certificate.backups.map((b) => [
+        b.backup,
+        b.fate,
+        b.why,
+        b.until ?? (b.fate === 'retained' ? 'without end' : '-'),
+      ]),
     ),
     rehearsal && `the rehearsal of ${rehearsal.at} ${rehearsal.matches ? 'matches' : 'counted otherwise'}`,
     missing.length > 0 && `says nothing of: ${missing.join(', ')}`,
