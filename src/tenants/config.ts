@@ -159,7 +159,7 @@ async function lockedTenant(tx: Queryable, tenant: TenantId): Promise<TenantRow>
 }
 
 function requireFor(db: Queryable, tenant: TenantId, verb: 'configure' | 'readConfig'): Promise<TenantRow> {
-  return requireTenant(db, tenant, verb as TenantVerb);
+  return requireTenant(db, tenant, verb);
 }
 
 function rollbackReason(to: number, given: string): string {
