@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { OpsError } from '../domain/errors.js';
-import { Disturbances, Overtaken, isOutage } from './application/disturbance.js';
+import { Disturbances, Overtaken } from './application/disturbance.js';
 import { type Edit, MARKER, editOf, firstPackage, marker } from './application/edit.js';
 import { confirmRemovals, confirmWritten } from './application/guard.js';
 import { type DeployApi, type PackageRequest, checkBatch } from './application/requests.js';
@@ -93,7 +93,7 @@ type Staged = { readonly session: string; readonly edit: Edit } | { readonly ref
  */
 class Deployer {
   deploys = 0;
-  /** Markers of packages whose activation got no answer. */
+  /** Markers of packages whose activation failed, for all that the answer says. */
   private readonly unsure = new Set<string>();
 
   constructor(
@@ -119,7 +119,7 @@ class Deployer {
       return { generation };
     } catch (error) {
       // Done, not done or done later: the next try finds its work there, or the server lets only one of the two in.
-      if (isOutage(error)) this.unsure.add(text(marker(revision)));
+      this.unsure.add(text(marker(revision)));
       // It was accepted when prepared: somebody else has written to the session since.
       if (error instanceof DeployError && error.invalidPackage) throw new Overtaken(error.message);
       throw error;
@@ -140,7 +140,7 @@ class Deployer {
         'deploy a valid package first',
       );
     // What goes first makes room for what comes: a name that clashes with one of those is not to be refused.
-    const ordered = requests.toSorted((a, b) => Math.sign(a.put.length) - Math.sign(b.put.length));
+    const ordered = requests.toSorted((a, b) => Math.sign(b.remove.length) - Math.sign(a.remove.length));
     return sift(ordered, message, async (part) => {
       const staged = await this.stage(base, part, randomUUID());
       return staged !== undefined && 'refused' in staged ? staged.refused : undefined;
@@ -176,8 +176,8 @@ class Deployer {
   /** A session that is a copy of the base. */
   private async copyOf(base: number): Promise<string> {
     const session = await this.server.createSessionFromActive();
-    // The server reads the active session twice while it makes one; a deploy in between gives old content under a new
-    // base, which it would then let us activate.
+    // The server looks at the active session twice while it makes one; a deploy in between gives the content of one
+    // generation the base of another, which it would then let us activate.
     const [ours, active] = await Promise.all([
       this.server.readFile(MARKER, session),
       this.server.readFile(MARKER),

@@ -49,7 +49,7 @@ function isConflict(error: unknown): error is Error {
   );
 }
 
-export function isOutage(error: unknown): boolean {
+function isOutage(error: unknown): boolean {
   return (
     error instanceof UnknownOutcome ||
     error instanceof NoAnswer ||

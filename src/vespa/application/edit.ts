@@ -67,10 +67,8 @@ export async function editOf(
 
   const unmapped = mappedSchemas(services).filter((name) => removals.includes(name));
   const overrides = await read(OVERRIDES);
-  const wanted =
-    deletes.length > 0 || unmapped.length > 0
-      ? withRemovalAllowed(overrides, now)
-      : withoutRemovalAllowed(overrides);
+  // It is the mapping whose removal takes the documents along; a file without one is inert.
+  const wanted = unmapped.length > 0 ? withRemovalAllowed(overrides, now) : withoutRemovalAllowed(overrides);
   if (wanted === undefined && overrides !== undefined) deletes.push(OVERRIDES);
   else if (wanted !== undefined && wanted !== overrides) puts.set(OVERRIDES, Buffer.from(wanted));
   puts.set(MARKER, marker(revision));

@@ -124,6 +124,59 @@ describe("somebody else's deploy in between", () => {
     expect(await deploy(server, putting('ours', 'ours'))).toMatchObject({ deploys: 1, conflicts: 1 });
   });
 
+  it('that does the very thing is the generation we answer with', async () => {
+    const server = serverWith('ticket');
+    server.script = once('createSessionFromActive', () => server.deployAsOther(addSchema('ours')));
+    expect(await deploy(server, putting('p', 'ours'))).toMatchObject({
+      deploys: 0,
+      generation: server.generation,
+    });
+  });
+
+  it('and undone again: a copy that caught it is not activated', async () => {
+    const server = serverWith('ticket');
+    const { generation, active } = server;
+    const undo = once('copied', () => {
+      Object.assign(server, { generation, active });
+    });
+    const doIt = once('createSessionFromActive', () =>
+      server.deployAsOther((files) => {
+        addSchema('undone')(files);
+        files.set('cvops/revision.json', Buffer.from('{"revision":"of another deployer"}'));
+      }),
+    );
+    server.script = (call, args) => doIt(call, args) ?? undo(call, args);
+    expect(await deploy(server, putting('p', 'ours'))).toMatchObject({ deploys: 1, conflicts: 1 });
+    expect(mapped(server)).toEqual(['ours', 'ticket']);
+  });
+
+  it('a session that expired, or that somebody wrote to, is left for a new one', async () => {
+    for (const call of ['putFile', 'prepare', 'activate'] as const) {
+      const server = serverWith('ticket');
+      server.script = once(call, () => ({
+        error: new DeployError(404, 'NOT_FOUND', 'no session'),
+        done: false,
+      }));
+      expect(await deploy(server, putting('p', 'ours'))).toMatchObject({ deploys: 1, conflicts: 1 });
+    }
+    const server = serverWith('ticket');
+    let written = false;
+    server.script = (call, [session]) => {
+      if (call !== 'activate' || written) return;
+      written = true;
+      void server.putFile(session as string, 'schemas/other.sd', Buffer.from('schema other {}'));
+    };
+    expect(await deploy(server, putting('p', 'ours'))).toMatchObject({ deploys: 1, conflicts: 1 });
+    expect(server.text('schemas/other.sd')).toBeUndefined();
+  });
+
+  it('an application deleted in between is begun anew', async () => {
+    const server = serverWith('ticket');
+    server.script = once('createSessionFromActive', () => void (server.active = undefined));
+    expect(await deploy(server, putting('p', 'ours'))).toMatchObject({ deploys: 1, conflicts: 1 });
+    expect(mapped(server)).toEqual(['ours']);
+  });
+
   it('without end is given up as Unavailable, with nothing activated', async () => {
     const server = serverWith('ticket');
     server.script = (call) => (call === 'activate' ? conflict() : undefined);
@@ -211,12 +264,16 @@ describe('requests that the server refuses', () => {
   });
 
   it('one of a hundred is found in a number of prepares that grows with the logarithm', async () => {
-    for (const at of [0, 37, 99]) {
+    for (const [at, prepares] of [
+      [0, 17],
+      [37, 17],
+      [99, 10],
+    ] as const) {
       const server = serverWith('ticket');
       const all = Array.from({ length: 100 }, (_, n) => putting(`r${n}`, `s${n}`));
       all[at] = breaking(`r${at}`, `s${at}`);
       expect(refusedBy((await deploy(server, ...all)).outcomes)).toEqual([`r${at}`]);
-      expect(server.count('prepare')).toBeLessThanOrEqual(3 + 2 * Math.ceil(Math.log2(100)));
+      expect(server.count('prepare')).toBeLessThanOrEqual(prepares);
     }
   });
 
@@ -320,6 +377,27 @@ describe('a server that does not answer', () => {
       call === 'prepare' ? { error: new UnknownOutcome('504'), done: false } : undefined;
     await expect(deploy(server, putting('p', 'ours'))).rejects.toThrow(UnknownOutcome);
     expect(server.activations).toBe(0);
+  });
+});
+
+describe('the override of a removal', () => {
+  it.each([
+    undefined,
+    "<validation-overrides>\r\n  <allow until='2026-03-09'>indexing-change</allow>\r\n</validation-overrides>",
+  ])('stands for the removing deploy only, beside %j', async (theirs) => {
+    const server = serverWith('ticket', 'old');
+    server.deployAsOther((files) => theirs !== undefined && files.set(OVERRIDES, Buffer.from(theirs)));
+    await deploy(server, taking('r', 'old'));
+    expect(server.text(OVERRIDES)).toMatch(/<allow until="2026-03-02" [^>]*>schema-removal<\/allow>/);
+    await deploy(server, putting('p', 'ours'));
+    expect(server.text(OVERRIDES)).toBe(theirs);
+  });
+
+  it('is not written for a file that no mapping names', async () => {
+    const server = serverWith('ticket');
+    server.deployAsOther((files) => files.set('schemas/old.sd', Buffer.from('schema old {}')));
+    expect((await deploy(server, taking('r', 'old'))).deploys).toBe(1);
+    expect([server.text('schemas/old.sd'), server.text(OVERRIDES)]).toEqual([undefined, undefined]);
   });
 });
 
