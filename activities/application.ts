@@ -1,11 +1,11 @@
 import { activityInfo, heartbeat, log } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
 import type { SchemaChangeOutcome, SchemaChangeRequest } from '../src/contracts/tenants.js';
-import { SEARCH_ATTRIBUTES } from '../src/domain/searchAttributes.js';
-import { TASK_QUEUES, workflowIds } from '../src/domain/naming.js';
 import type { Pool } from '../src/registry/database.js';
-import { type SchemaRow, markDeployed, markRemoved, schemasOf } from '../src/registry/schemas.js';
+import { type SchemaRow, allSchemas, markDeployed, markRemoved, schemasOf } from '../src/registry/schemas.js';
 import { type PackageRequest, deployRequests } from '../src/vespa/application.js';
+import { readPackage } from '../src/vespa/activePackage.js';
+import { applicationStart } from '../src/operations/start.js';
 import { ConfigServer } from '../src/vespa/configServer.js';
 import { waitForConvergence } from '../src/vespa/convergence.js';
 import { generateSd } from '../src/vespa/package/sd.js';
@@ -21,6 +21,8 @@ export interface ApplicationDependencies {
 }
 
 const CONVERGENCE_TIMEOUT_MS = 300_000;
+/** Bounds an answer of 100 outcomes to below 64 KiB. */
+const MAX_REASON = 500;
 
 export function createApplicationActivities({
   pool,
@@ -30,30 +32,23 @@ export function createApplicationActivities({
 }: ApplicationDependencies): ApplicationActivities {
   return {
     async requestSchemaChange({ cluster, request }) {
-      await client.workflow.signalWithStart('vespaApplication', {
-        workflowId: workflowIds.vespaApplication(cluster),
-        taskQueue: TASK_QUEUES.control,
-        args: [{ version: 1, cluster, waiting: [], deploys: 0, requests: 0, generation: 0 }],
-        signal: 'requestSchemaChange',
-        signalArgs: [request],
-        staticSummary: `the one writer of the Vespa application package of ${cluster}`,
-        typedSearchAttributes: [{ key: SEARCH_ATTRIBUTES.operationKind, value: 'vespaApplication' }],
-      });
+      await sendSchemaChange(client, cluster, request);
     },
 
     async deployBatch({ requests }) {
       return heartbeating(async (signal) => {
-        const changes = await Promise.all(requests.map((request) => ownedChange(pool, request)));
         const server = new ConfigServer(vespaConfigUrl, signal);
+        const changes = await Promise.all(requests.map((request) => ownedChange(pool, server, request)));
+        const sound = changes.filter((change) => change.refused === undefined);
         const result = await deployRequests(
           server,
-          changes.map(({ request, put, remove }): PackageRequest => ({
+          sound.map(({ request, put, remove }): PackageRequest => ({
             id: request.id,
             put: put.map(({ schemaName, baseSchema }) => ({
               name: schemaName,
               sd: generateSd(schemaName, loadSchema(baseSchema)),
             })),
-            remove: remove.map(({ schemaName }) => schemaName),
+            remove,
           })),
           { onStep: (step) => heartbeat({ step }) },
         );
@@ -64,7 +59,7 @@ export function createApplicationActivities({
           attempt: activityInfo().attempt,
         });
 
-        const done = changes.filter(({ request }) =>
+        const done = sound.filter(({ request }) =>
           result.outcomes.some(({ id, ok }) => ok && id === request.id),
         );
         const schemas = done.flatMap(({ put }) => put.map(({ schemaName }) => schemaName));
@@ -77,15 +72,24 @@ export function createApplicationActivities({
         );
         // Rows follow the package: a kill before this line finds all there already and writes them then.
         for (const { request } of done) {
+          if (request.incarnation === null) continue;
           await markDeployed(pool, request.incarnation, request.add, result.generation);
           await markRemoved(pool, request.incarnation, request.remove);
         }
-        const outcomes = result.outcomes.map(({ id, ok, error }): SchemaChangeOutcome => ({
-          id,
-          ok,
-          generation: result.generation,
-          ...(error === undefined ? {} : { error: { type: 'Rejected', message: error.slice(0, 2000) } }),
-        }));
+        const refused = new Map(changes.map(({ request, refused }) => [request.id, refused]));
+        for (const { id, error } of result.outcomes) if (error !== undefined) refused.set(id, error);
+        const outcomes = requests.map(({ id }): SchemaChangeOutcome => {
+          const error = refused.get(id);
+          return {
+            id,
+            ok: error === undefined,
+            generation: result.generation,
+            changed: error === undefined && result.deploys > 0,
+            ...(error === undefined
+              ? {}
+              : { error: { type: 'Rejected', message: error.slice(0, MAX_REASON) } }),
+          };
+        });
         return { outcomes, generation: result.generation, deploys: result.deploys };
       });
     },
@@ -93,12 +97,67 @@ export function createApplicationActivities({
 }
 
 /** What a request may touch: rows of its own incarnation, by the registry and nothing else. */
+interface OwnedChange {
+  readonly request: SchemaChangeRequest;
+  readonly put: readonly SchemaRow[];
+  readonly remove: readonly string[];
+  /** Why nothing of it is carried out. */
+  readonly refused?: string;
+}
+
 async function ownedChange(
   pool: Pool,
+  server: ConfigServer,
   request: SchemaChangeRequest,
-): Promise<{ request: SchemaChangeRequest; put: SchemaRow[]; remove: SchemaRow[] }> {
-  const owned = await schemasOf(pool, request.incarnation);
-  const rows = (bases: readonly string[]) =>
-    owned.filter(({ tenant, baseSchema }) => tenant === request.tenant && bases.includes(baseSchema));
-  return { request, put: rows(request.add), remove: rows(request.remove) };
+): Promise<OwnedChange> {
+  const { tenant, incarnation, dropUnregistered = [] } = request;
+  if (incarnation === null) return unregistered(pool, request, dropUnregistered);
+  const owned = (await schemasOf(pool, incarnation)).filter((row) => row.tenant === tenant);
+  const rows = (bases: readonly string[]) => owned.filter(({ baseSchema }) => bases.includes(baseSchema));
+  const [put, remove] = [rows(request.add), rows(request.remove).map(({ schemaName }) => schemaName)];
+  const unclaimed = request.add.filter((base) => !put.some(({ baseSchema }) => baseSchema === base));
+  if (unclaimed.length > 0)
+    return nothing(request, `the registry has no row of ${tenant ?? ''} for ${unclaimed.join(', ')}`);
+  // A row that is gone with its schema is a step that ran before. One that is gone while the schema stays is a registry
+  // that does not say what it said: nothing is taken out on its word.
+  const unnamed = (request.removeNames ?? []).filter((name) => !remove.includes(name));
+  if (unnamed.length > 0) {
+    const { files, mapped } = await readPackage(server);
+    const still = unnamed.filter((name) => files.has(name) || mapped.has(name));
+    if (still.length > 0)
+      return nothing(
+        request,
+        `planned to remove ${still.join(', ')}, which the registry does not name as theirs`,
+      );
+  }
+  return { request, put, remove };
+}
+
+/** Schemas that are in the package and nobody's: taken out only while no row of the registry names them. */
+async function unregistered(
+  pool: Pool,
+  request: SchemaChangeRequest,
+  names: readonly string[],
+): Promise<OwnedChange> {
+  const known = new Set((await allSchemas(pool)).map(({ schemaName }) => schemaName));
+  const owned = names.filter((name) => known.has(name));
+  if (owned.length > 0) return nothing(request, `${owned.join(', ')} belongs to a tenant by the registry`);
+  return { request, put: [], remove: names };
+}
+
+function nothing(request: SchemaChangeRequest, refused: string): OwnedChange {
+  return { request, put: [], remove: [], refused };
+}
+
+/** Hands a request to the one writer of the package, starting it when it does not run. */
+export async function sendSchemaChange(
+  client: Client,
+  cluster: string,
+  request: SchemaChangeRequest,
+): Promise<void> {
+  await client.workflow.signalWithStart('vespaApplication', {
+    ...applicationStart(cluster),
+    signal: 'requestSchemaChange',
+    signalArgs: [request],
+  });
 }

@@ -5,16 +5,15 @@ import { checkInput } from '../src/contracts/common.js';
 import { type IngestVideosResult, ingestVideosInput } from '../src/contracts/ingest.js';
 import { videoId } from '../src/domain/documents.js';
 import { OpsError } from '../src/domain/errors.js';
-import type { OperationId } from '../src/domain/ids.js';
 import { workflowIds } from '../src/domain/naming.js';
 import type { ProfileName } from '../src/domain/profiles.js';
 import { type IngestResources, ingestVideo } from '../src/ingest/ingestVideo.js';
-import { appendAudit } from '../src/registry/audit.js';
-import { type Pool, transaction } from '../src/registry/database.js';
+import { type Pool, type Queryable, transaction } from '../src/registry/database.js';
 import { addItems, countItems, finishItem, getItem } from '../src/registry/ledger.js';
-import { finishOperation, getOperation, startOperation } from '../src/registry/operations.js';
+import { beginOperation, closeOperation } from '../src/registry/operationLog.js';
+import { getTenantOperation } from '../src/registry/operations.js';
 import { type SchemaRow, schemasOf } from '../src/registry/schemas.js';
-import { requireTenant } from '../src/registry/tenants.js';
+import { lockTenant, requireTenant } from '../src/registry/tenants.js';
 import { DocumentError, FeedBlocked } from '../src/vespa/retry.js';
 import { discoverVideos } from '../src/video/discover.js';
 import { heartbeating } from './heartbeat.js';
@@ -36,26 +35,15 @@ export function createLedgerActivities({ pool }: { readonly pool: Pool }): Ledge
       const input = checkInput(ingestVideosInput, raw);
       const { tenant, operation, principal, reason, profile } = input;
       await transaction(pool, async (tx) => {
-        const { incarnation } = await requireTenant(tx, tenant, 'ingest');
-        await ownedSchema(pool, incarnation, tenant, profile);
-        await startOperation(tx, {
-          operation,
-          kind: 'ingestVideos',
-          tenant,
-          incarnation,
-          principal,
-          reason,
-          workflowId: workflowIds.ingest(tenant, operation),
-        });
-        await appendAudit(tx, {
-          principal,
-          verb: 'ingest',
-          tenant,
-          operation,
-          outcome: 'started',
-          reason,
-          detail: { profile },
-        });
+        const { incarnation } = await lockTenant(tx, tenant, 'ingest');
+        await ownedSchema(tx, incarnation, tenant, profile);
+        const workflowId = workflowIds.ingest(tenant, operation);
+        await beginOperation(
+          tx,
+          { operation, kind: 'ingestVideos', tenant, incarnation, principal, reason, workflowId },
+          'ingest',
+          { profile },
+        );
       });
     },
 
@@ -68,7 +56,7 @@ export function createLedgerActivities({ pool }: { readonly pool: Pool }): Ledge
       if (how === 'finished' && pending > 0)
         throw new Error(`${pending} item(s) of ${operation} have no outcome`);
       const state = how === 'cancelled' ? 'cancelled' : failed > 0 ? 'completed_with_failures' : 'completed';
-      await closeOperation(pool, operation, {
+      await closeOperation(pool, operation, 'ingest', {
         state,
         counts: { stored, unchanged, failed, pending, documents },
       });
@@ -76,7 +64,7 @@ export function createLedgerActivities({ pool }: { readonly pool: Pool }): Ledge
     },
 
     async failIngest({ operation, failure }) {
-      await closeOperation(pool, operation, { state: 'failed', error: failure });
+      await closeOperation(pool, operation, 'ingest', { state: 'failed', error: failure });
     },
   };
 }
@@ -104,8 +92,9 @@ export function createVideoActivities(resources: IngestResources): VideoActiviti
       const row = await getItem(pool, operation, item);
       if (row.state !== 'pending') return { state: row.state, documents: row.documents };
       // The life that the operation began in: a tenant that was re-created meanwhile is another one.
-      const { incarnation, startedAt } = await getOperation(pool, operation);
-      const tenantRow = await requireTenant(pool, tenant, 'ingest');
+      const { incarnation, startedAt } = await getTenantOperation(pool, operation);
+      // Deactivated meanwhile, and let end: the operation began while the tenant was open.
+      const tenantRow = await requireTenant(pool, tenant, 'continueIngest');
       if (tenantRow.incarnation !== incarnation)
         throw new OpsError('WrongState', `tenant ${tenant} was re-created since this ingest began`);
       const { schemaName } = await ownedSchema(pool, incarnation, tenant, profile);
@@ -147,12 +136,12 @@ export function createVideoActivities(resources: IngestResources): VideoActiviti
 }
 
 async function ownedSchema(
-  pool: Pool,
+  db: Queryable,
   incarnation: SchemaRow['incarnation'],
   tenant: string,
   profile: ProfileName,
 ): Promise<SchemaRow> {
-  const owned = await schemasOf(pool, incarnation);
+  const owned = await schemasOf(db, incarnation);
   const found = owned.find(({ baseSchema, state }) => baseSchema === profile && state === 'deployed');
   if (found) return found;
   throw new OpsError(
@@ -160,30 +149,6 @@ async function ownedSchema(
     `tenant ${tenant} does not have the profile ${profile}`,
     `it has: ${owned.map((s) => s.baseSchema).join(', ')}`,
   );
-}
-
-async function closeOperation(
-  pool: Pool,
-  operation: OperationId,
-  end: Parameters<typeof finishOperation>[2],
-): Promise<void> {
-  await transaction(pool, async (tx) => {
-    const { rows } = await tx.query('select 1 from operations where operation = $1', [operation]);
-    // Refused before it was registered: there is nothing to close.
-    if (rows.length === 0) return;
-    const row = await getOperation(tx, operation);
-    if (row.state !== 'running') return;
-    await finishOperation(tx, operation, end);
-    await appendAudit(tx, {
-      principal: row.principal,
-      verb: 'ingest',
-      tenant: row.tenant,
-      operation,
-      outcome: end.state,
-      reason: row.reason,
-      detail: { ...end.counts },
-    });
-  });
 }
 
 function sha256(text: string): string {

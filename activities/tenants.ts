@@ -6,12 +6,12 @@ import { MEMORY_NAMESPACE, phoenixProjectName, workflowIds } from '../src/domain
 import { type BaseSchema, MEMORY_SCHEMA } from '../src/domain/profiles.js';
 import type { PhoenixClient } from '../src/phoenix/client.js';
 import { deleteProject, ensureProject, findProject } from '../src/phoenix/projects.js';
-import { appendAudit } from '../src/registry/audit.js';
 import { type ConfigCoordinates, deleteConfig, getConfig, putConfig } from '../src/registry/config.js';
 import { type Pool, transaction } from '../src/registry/database.js';
-import { finishOperation, getOperation, startOperation } from '../src/registry/operations.js';
+import { beginOperation, endOperation } from '../src/registry/operationLog.js';
 import { releaseReserved, reserveSchemas, schemasOf } from '../src/registry/schemas.js';
-import { findIncarnation, findTenant, insertTenant, setTenantState } from '../src/registry/tenants.js';
+import { findTenant, getLife, insertTenant, setTenantState } from '../src/registry/tenants.js';
+import { isQuarantined, requireFreeName } from '../src/tenants/quarantine.js';
 import { ROUTING_CONFIG, SYSTEM_CONFIG } from '../src/domain/config/keys.js';
 import { initialRoutingConfig, initialSystemConfig } from '../src/tenants/initialConfig.js';
 import { requireState } from '../src/domain/states.js';
@@ -34,11 +34,7 @@ export function createTenantActivities({
   vespaUrl,
   vespaConfigUrl,
 }: TenantDependencies): TenantActivities {
-  const life = async ({ incarnation, tenant }: TenantKey) => {
-    const row = await findIncarnation(pool, incarnation);
-    if (row?.tenant === tenant) return row;
-    throw new OpsError('NotFound', `no such life of tenant ${tenant}: ${incarnation}`);
-  };
+  const life = (key: TenantKey) => getLife(pool, key);
 
   return {
     async beginCreate(raw) {
@@ -48,8 +44,9 @@ export function createTenantActivities({
         const there = await findTenant(tx, tenant);
         // This very operation, run before: nothing more to write.
         if (there?.createOperation === operation) return;
-        if (there) requireState('create', tenant, there.state);
-        await insertTenant(tx, {
+        if (there) requireState('create', tenant, there.state, there.purgeAt);
+        if (there && input.overrideQuarantine !== true) requireFreeName(there);
+        const begun = await insertTenant(tx, {
           tenant,
           incarnation,
           template: input.template,
@@ -57,16 +54,16 @@ export function createTenantActivities({
           memoryEnabled: values.memory_enabled,
           createOperation: operation,
         });
-        await startOperation(tx, {
-          operation,
-          kind: 'createTenant',
-          tenant,
-          incarnation,
-          principal,
-          reason,
-          workflowId: workflowIds.createTenant(tenant),
-        });
-        await appendAudit(tx, { principal, verb: 'create', tenant, operation, outcome: 'started', reason });
+        if (!begun) return;
+        const workflowId = workflowIds.createTenant(tenant);
+        await beginOperation(
+          tx,
+          { operation, kind: 'createTenant', tenant, incarnation, principal, reason, workflowId },
+          'create',
+          input.overrideQuarantine === true && isQuarantined(there)
+            ? { overrodeQuarantine: there?.quarantineUntil }
+            : {},
+        );
       });
       const bases = new Set<BaseSchema>(input.profiles);
       if (values.memory_enabled) bases.add(MEMORY_SCHEMA);
@@ -161,17 +158,7 @@ export function createTenantActivities({
         if (!(await setTenantState(tx, key.incarnation, ['creating'], 'active'))) {
           throw new OpsError('WrongState', `tenant ${key.tenant} is ${row.state}, no longer being created`);
         }
-        const { state, principal, reason } = await getOperation(tx, key.operation);
-        if (state !== 'running') return;
-        await finishOperation(tx, key.operation, { state: 'completed' });
-        await appendAudit(tx, {
-          principal,
-          verb: 'create',
-          tenant: key.tenant,
-          operation: key.operation,
-          outcome: 'completed',
-          reason,
-        });
+        await endOperation(tx, key.operation, 'create', { state: 'completed' });
       });
       const schemas = (await schemasOf(pool, key.incarnation)).map(({ schemaName }) => schemaName);
       return {
@@ -184,21 +171,10 @@ export function createTenantActivities({
       };
     },
 
-    async failCreate({ tenant, incarnation, operation, state, failure }) {
+    async failCreate({ incarnation, operation, state, failure }) {
       await transaction(pool, async (tx) => {
         await setTenantState(tx, incarnation, ['creating'], 'creation_failed');
-        const row = await getOperation(tx, operation);
-        if (row.state !== 'running') return;
-        await finishOperation(tx, operation, { state, error: failure });
-        await appendAudit(tx, {
-          principal: row.principal,
-          verb: 'create',
-          tenant,
-          operation,
-          outcome: state,
-          reason: row.reason,
-          detail: { ...failure },
-        });
+        await endOperation(tx, operation, 'create', { state, error: failure }, { ...failure });
       });
     },
   };

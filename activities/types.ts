@@ -5,6 +5,17 @@ import type {
   SchemaChangeOutcome,
   SchemaChangeRequest,
 } from '../src/contracts/tenants.js';
+import type {
+  ExtendRequest,
+  HardDeleteInput,
+  HardDeleteResult,
+  RetentionInput,
+  RetentionRequest,
+  Running,
+} from '../src/contracts/life.js';
+import type { DeploySchemasInput, DeploySchemasResult } from '../src/contracts/rollout.js';
+import type { StoreCount } from '../src/domain/purge.js';
+import type { TenantState } from '../src/domain/states.js';
 import type { FailureType } from '../src/domain/errors.js';
 import type { Incarnation, OperationId, TenantId } from '../src/domain/ids.js';
 import type { BaseSchema, ProfileName } from '../src/domain/profiles.js';
@@ -14,10 +25,14 @@ import type { BaseSchema, ProfileName } from '../src/domain/profiles.js';
  * or be killed at any line with the same outcome.
  */
 
-/** Names one life of a tenant and the operation that works on it. */
-export interface TenantKey {
+/** Names one life of a tenant. */
+export interface TenantLife {
   readonly tenant: TenantId;
   readonly incarnation: Incarnation;
+}
+
+/** Names one life of a tenant and the operation that works on it. */
+export interface TenantKey extends TenantLife {
   readonly operation: OperationId;
 }
 
@@ -97,6 +112,93 @@ export interface IngestActivities {
   failIngest(input: {
     readonly tenant: TenantId;
     readonly operation: OperationId;
+    readonly failure: Failure;
+  }): Promise<void>;
+}
+
+/** The wait between a soft delete and the purge; every answer is the registry's. */
+export interface RetentionActivities {
+  /** `active → inactive` until `purgeAt` (ms since the epoch). Fails `WrongState`. */
+  beginRetention(input: RetentionInput & { readonly purgeAt: number }): Promise<void>;
+  /** Pauses the tenant's schedules; those a person had paused are not counted as ours to resume. */
+  pauseSchedules(key: TenantKey): Promise<{ schedules: number }>;
+  /** Resumes them and ends the operation that reactivated. */
+  resumeSchedules(key: TenantKey): Promise<{ schedules: number }>;
+  /** How many of the tenant's operations run; with `cancel` they are asked to stop. */
+  stopRunning(input: TenantKey & { readonly running: Running }): Promise<{ running: number }>;
+  endDeactivation(key: TenantKey): Promise<void>;
+  readRetention(life: TenantLife): Promise<{ state: TenantState; purgeAt: number | null }>;
+  /** Audit entry and webhook, once for a date and distance. */
+  giveNotice(input: TenantLife & { readonly purgeAt: number; readonly days: number }): Promise<void>;
+  /** `inactive → active` before the end of the retention. Fails `WrongState`. */
+  reactivate(input: RetentionRequest & { readonly now: number }): Promise<void>;
+  extendRetention(input: ExtendRequest & { readonly now: number }): Promise<{ purgeAt: number }>;
+}
+
+export interface PurgeActivities {
+  /**
+   * `… → purging`; `creating` when a creation must be stopped first. Fails `WrongState` when somebody reactivated or
+   * extended, `InvalidInput` without a key to sign the certificate.
+   */
+  beginPurge(
+    input: HardDeleteInput & { readonly now: number; readonly creationStopped: boolean },
+  ): Promise<{ state: 'purging' | 'creating' }>;
+  stopCreation(key: TenantKey): Promise<void>;
+  /** Pauses schedules and ends every operation of the tenant but this one. */
+  stopOperations(key: TenantKey): Promise<{ stopped: number; terminated: number }>;
+  /** Waits until Phoenix has stored what it had accepted: only then a count is one. */
+  drainTraces(key: TenantKey): Promise<void>;
+  /** Writes down what is there, the first time; totals only. */
+  countStores(key: TenantKey): Promise<{ things: number; total: number }>;
+  schemasToPurge(key: TenantKey): Promise<{
+    lives: { incarnation: Incarnation; bases: BaseSchema[]; names: string[] }[];
+  }>;
+  noteSchemasErased(key: TenantKey): Promise<void>;
+  eraseTraces(key: TenantKey): Promise<void>;
+  eraseSchedules(key: TenantKey): Promise<void>;
+  eraseLedger(key: TenantKey): Promise<void>;
+  eraseConfiguration(key: TenantKey): Promise<void>;
+  /** Counts every store again; at most 50 of what is left. */
+  readBack(input: TenantKey & { readonly look: 'first' | 'second' }): Promise<{ residuals: StoreCount[] }>;
+  /** Signs and keeps the certificate and ends the life. Fails `VerificationFailed` naming what is unproven. */
+  issueCertificate(input: HardDeleteInput): Promise<HardDeleteResult>;
+  failPurge(input: TenantKey & { readonly failure: Failure }): Promise<void>;
+}
+
+/** Starts what should run and does not: after a lost namespace, or a purge that failed. */
+export interface ReconcileActivities {
+  reconcileRetention(input: { readonly cluster: string }): Promise<{ retentions: number; purges: number }>;
+}
+
+/** A rollout of schemas over many tenants; whom it is for and how each ended are rows of its ledger. */
+export interface RolloutActivities {
+  /** Fails `NotFound` or `WrongState` for a tenant that was named and is not active. */
+  beginRollout(input: DeploySchemasInput): Promise<{ tenants: number; waves: number }>;
+  /** Claims names and asks `vespaApplication` for every pending tenant of a wave; answers go to `replyTo`. */
+  requestWave(input: {
+    readonly operation: OperationId;
+    readonly cluster: string;
+    readonly bases: readonly BaseSchema[] | null;
+    readonly wave: number;
+    readonly replyTo: string;
+  }): Promise<{ requested: number }>;
+  /** Ends items of a wave; with `last`, also those that nobody answered for. */
+  settleWave(input: {
+    readonly operation: OperationId;
+    readonly wave: number;
+    readonly answered: readonly number[];
+    readonly failures: readonly { readonly item: number; readonly reason: string }[];
+    readonly last: boolean;
+  }): Promise<{ failed: number }>;
+  /** Skips what is left, counts the ledger and closes the operation. */
+  finishRollout(input: {
+    readonly operation: OperationId;
+    readonly deployments: number;
+    readonly why: string;
+  }): Promise<DeploySchemasResult>;
+  failRollout(input: {
+    readonly operation: OperationId;
+    readonly state: 'failed' | 'cancelled';
     readonly failure: Failure;
   }): Promise<void>;
 }

@@ -24,6 +24,12 @@ export interface Settings {
   /** Reference (`env:NAME`, `file:PATH`) to the endpoint's bearer token; empty: none. */
   readonly encoderToken: string;
   readonly logLevel: string;
+  /** Reference to the Ed25519 key that signs erasure certificates; `CVOPS_CERTIFICATE_KEY`, else the embedded stack's. */
+  readonly certificateKey: string;
+  /** Told of purges that come near; empty: nobody. `CVOPS_NOTICE_WEBHOOK`. */
+  readonly noticeWebhook: string;
+  /** Reference to the secret that signs those notices; empty: unsigned. `CVOPS_NOTICE_WEBHOOK_SECRET`. */
+  readonly noticeWebhookSecret: string;
   /** Private places that configuration may name: `host`, `host:port` or CIDR; `CVOPS_ALLOWED_PRIVATE_HOSTS`. */
   readonly allowedPrivateHosts: readonly string[];
   /** Who asks, as the operation row names them: `CVOPS_PRINCIPAL`, else the operating system's user. */
@@ -57,6 +63,9 @@ export function loadSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     encoderModel: env['ENCODER_MODEL'] ?? '',
     encoderToken: env['ENCODER_TOKEN_REF'] ?? '',
     logLevel: env['LOG_LEVEL'] || 'info',
+    certificateKey: env['CVOPS_CERTIFICATE_KEY'] || `file:${path.join(home, 'keys', 'certificate-key.pem')}`,
+    noticeWebhook: env['CVOPS_NOTICE_WEBHOOK'] ?? '',
+    noticeWebhookSecret: env['CVOPS_NOTICE_WEBHOOK_SECRET'] ?? '',
     allowedPrivateHosts: list(env['CVOPS_ALLOWED_PRIVATE_HOSTS'] ?? ''),
     principal: env['CVOPS_PRINCIPAL'] || userName(),
   };

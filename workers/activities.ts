@@ -4,11 +4,21 @@ import type pino from 'pino';
 import { createApplicationActivities } from '../activities/application.js';
 import { typedFailures } from '../activities/failures.js';
 import { createLedgerActivities, createVideoActivities } from '../activities/ingest.js';
+import { createPurgeActivities } from '../activities/purge.js';
+import { createReconcileActivities } from '../activities/reconcile.js';
+import { createRetentionActivities } from '../activities/retention.js';
+import { createRolloutActivities } from '../activities/rollout.js';
 import { createTenantActivities } from '../activities/tenants.js';
+import { loadSigningKey } from '../src/certificates/keys.js';
+import { checkUrl } from '../src/domain/urlGuard.js';
 import { type Encoder, createEncoder } from '../src/encoders/port.js';
+import { NoticeWebhook } from '../src/notices/webhook.js';
 import { PhoenixClient } from '../src/phoenix/client.js';
 import { type Pool, openPool } from '../src/registry/database.js';
+import { CertificateSigner } from '../src/purge/certificate.js';
+import { readReference } from '../src/secrets.js';
 import type { Settings } from '../src/settings.js';
+import { ConfigServer } from '../src/vespa/configServer.js';
 import { DocumentClient } from '../src/vespa/documents.js';
 
 /** What a worker process opens once and closes at its end. */
@@ -18,6 +28,8 @@ export interface Resources {
   readonly client: Client;
   readonly phoenix: PhoenixClient;
   readonly documents: DocumentClient;
+  /** Told of purges that come near; undefined when nobody is. */
+  readonly webhook: NoticeWebhook | undefined;
   /** Opened at its first use: a `control` worker never encodes. */
   encoder(): Encoder;
   close(): Promise<void>;
@@ -39,6 +51,7 @@ export async function openResources(
     client: new Client({ connection, namespace: settings.temporalNamespace }),
     phoenix: new PhoenixClient(settings.phoenixUrl),
     documents,
+    webhook: await openWebhook(settings),
     encoder() {
       if (encoder === undefined) {
         encoder = createEncoder({
@@ -65,7 +78,35 @@ export function controlActivities(resources: Resources) {
     ...typedFailures({ ...createTenantActivities({ pool, phoenix, documents, vespaUrl, vespaConfigUrl }) }),
     ...typedFailures({ ...createApplicationActivities({ pool, client, vespaUrl, vespaConfigUrl }) }),
     ...typedFailures({ ...createLedgerActivities({ pool }) }),
+    ...typedFailures({ ...createRetentionActivities({ pool, client, webhook: resources.webhook }) }),
+    ...typedFailures({ ...createRolloutActivities({ pool, client }) }),
+    ...typedFailures({ ...createReconcileActivities({ pool, client }) }),
+    ...typedFailures({
+      ...createPurgeActivities({
+        pool,
+        client,
+        phoenix,
+        documents,
+        vespaUrl,
+        configServer: new ConfigServer(vespaConfigUrl),
+        temporal: async () => client,
+        signer: new CertificateSigner(() => loadSigningKey(settings.certificateKey)),
+      }),
+    }),
   };
+}
+
+/** Refused at the start of the worker, not by the first notice months later. */
+async function openWebhook({
+  noticeWebhook,
+  noticeWebhookSecret,
+  allowedPrivateHosts,
+}: Settings): Promise<NoticeWebhook | undefined> {
+  if (noticeWebhook === '') return undefined;
+  const url = checkUrl(noticeWebhook, { allowedPrivate: allowedPrivateHosts });
+  const secret =
+    noticeWebhookSecret === '' ? undefined : await readReference(noticeWebhookSecret, 'the webhook secret');
+  return new NoticeWebhook(url, secret);
 }
 
 export function dataActivities(resources: Resources) {

@@ -12,6 +12,7 @@ import {
 import pino from 'pino';
 import { OpsError } from '../src/domain/errors.js';
 import { TASK_QUEUES } from '../src/domain/naming.js';
+import { ensureSystemSchedules } from '../src/schedules/systemSchedules.js';
 import { loadSettings } from '../src/settings.js';
 import { type Resources, controlActivities, dataActivities, openResources } from './activities.js';
 
@@ -40,6 +41,7 @@ async function main(role: string | undefined): Promise<void> {
       ...deploymentVersion(),
       ...(role === 'control' ? await controlOptions(resources) : dataOptions(resources)),
     });
+    if (role === 'control') await ensureSystemSchedules(resources.client, settings.vespaCluster);
     logger.info({ address: settings.temporalAddress, taskQueue: TASK_QUEUES[role] }, 'worker ready');
     await worker.run();
   } finally {

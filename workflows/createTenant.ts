@@ -1,24 +1,13 @@
-import {
-  CancellationScope,
-  condition,
-  isCancellation,
-  log,
-  setCurrentDetails,
-  setHandler,
-  upsertSearchAttributes,
-  workflowInfo,
-} from '@temporalio/workflow';
+import { CancellationScope, isCancellation, log, upsertSearchAttributes } from '@temporalio/workflow';
 import type { Failure } from '../activities/types.js';
-import type { CreateTenantInput, CreateTenantResult, SchemaChangeOutcome } from '../src/contracts/tenants.js';
+import type { CreateTenantInput, CreateTenantResult } from '../src/contracts/tenants.js';
 import type { BaseSchema } from '../src/domain/profiles.js';
 import { SEARCH_ATTRIBUTES } from '../src/domain/searchAttributes.js';
 import { failureRecord, operationFailure } from './failures.js';
-import { schemasChanged } from './messages.js';
-import { schemaRequests, tenantCompensations, tenantResources, tenants, titled } from './options.js';
+import { tenantCompensations, tenantResources, tenants, titled } from './options.js';
+import { Progress } from './progress.js';
+import { SchemaChanges } from './schemaChanges.js';
 import { versioned } from './versioning.js';
-
-/** How long a saga waits for `vespaApplication`; its own deploy gives up after 30 minutes. */
-const SCHEMA_DEADLINE = '45 minutes';
 
 /**
  * Creates a tenant: registry row → configuration from its template → schemas → Phoenix project → memory → verified →
@@ -28,10 +17,8 @@ const SCHEMA_DEADLINE = '45 minutes';
 export async function createTenant(input: CreateTenantInput): Promise<CreateTenantResult> {
   const { tenant, incarnation, operation } = input;
   const key = { tenant, incarnation, operation };
-  const outcomes = new Map<string, SchemaChangeOutcome>();
-  setHandler(schemasChanged, (outcome) => void outcomes.set(outcome.id, outcome));
-
-  const steps = new Progress(tenant);
+  const schemas = new SchemaChanges(input.cluster);
+  const steps = new Progress(`Create tenant \`${tenant}\``);
   // Refused here, nothing was done: there is nothing to undo and no row that says otherwise.
   const plan = await titled(tenants.beginCreate, `register ${tenant}`, input).catch((error: unknown) => {
     throw operationFailure(failureRecord(error));
@@ -45,37 +32,16 @@ export async function createTenant(input: CreateTenantInput): Promise<CreateTena
     compensate?: () => Promise<unknown>,
   ): Promise<T> => {
     if (compensate) undo.push({ what, run: compensate });
-    steps.begin(what);
-    const result = await run();
-    steps.done(what);
-    return result;
+    return steps.step(what, run);
   };
-  const changeSchemas = async (verb: 'add' | 'remove', bases: readonly BaseSchema[]): Promise<void> => {
-    const id = `${operation}/${verb}`;
-    await titled(schemaRequests.requestSchemaChange, `${verb} ${bases.length} schema(s)`, {
-      cluster: input.cluster,
-      request: {
-        id,
-        tenant,
-        incarnation,
-        add: verb === 'add' ? [...bases] : [],
-        remove: verb === 'remove' ? [...bases] : [],
-        replyTo: workflowInfo().workflowId,
-      },
+  const changeSchemas = (verb: 'add' | 'remove', bases: readonly BaseSchema[]): Promise<void> =>
+    schemas.change({
+      id: `${operation}/${verb}`,
+      tenant,
+      incarnation,
+      add: verb === 'add' ? [...bases] : [],
+      remove: verb === 'remove' ? [...bases] : [],
     });
-    if (!(await condition(() => outcomes.has(id), SCHEMA_DEADLINE))) {
-      throw operationFailure({
-        code: 'Unavailable',
-        message: 'the Vespa application workflow did not answer in time',
-      });
-    }
-    const { ok, error } = outcomes.get(id)!;
-    if (!ok)
-      throw operationFailure({
-        code: 'Rejected',
-        message: error?.message ?? 'the schema change was refused',
-      });
-  };
 
   try {
     await step(
@@ -127,25 +93,3 @@ export async function createTenant(input: CreateTenantInput): Promise<CreateTena
   }
 }
 versioned('PINNED', createTenant);
-
-/** What the Temporal UI shows under "current details". */
-class Progress {
-  private readonly lines = new Map<string, 'doing' | 'done'>();
-
-  constructor(private readonly tenant: string) {}
-
-  begin(what: string): void {
-    this.lines.set(what, 'doing');
-    this.show();
-  }
-
-  done(what: string): void {
-    this.lines.set(what, 'done');
-    this.show();
-  }
-
-  private show(): void {
-    const lines = [...this.lines].map(([what, state]) => `- [${state === 'done' ? 'x' : ' '}] ${what}`);
-    setCurrentDetails(`**Create tenant \`${this.tenant}\`**\n\n${lines.join('\n')}`);
-  }
-}

@@ -1,4 +1,8 @@
 // Every function exported here is a workflow type: named one by one, never `export *`.
 export { createTenant } from './createTenant.js';
+export { deploySchemas } from './deploySchemas.js';
+export { hardDeleteTenant } from './hardDeleteTenant.js';
 export { ingestVideos } from './ingestVideos.js';
+export { reconcileRetention } from './reconcileRetention.js';
+export { softDeleteTenant } from './softDeleteTenant.js';
 export { vespaApplication } from './vespaApplication.js';

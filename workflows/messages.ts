@@ -1,5 +1,6 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { IngestProgress } from '../src/contracts/ingest.js';
+import type { ExtendRequest, RetentionRequest, RetentionStatus } from '../src/contracts/life.js';
 import type {
   ApplicationStatus,
   SchemaChangeOutcome,
@@ -22,3 +23,14 @@ export const pauseIngest = defineUpdate<IngestProgress>('pause');
 export const resumeIngest = defineUpdate<IngestProgress>('resume');
 export const setIngestConcurrency = defineUpdate<IngestProgress, [{ concurrency: number }]>('setConcurrency');
 export const ingestProgress = defineQuery<IngestProgress>('progress');
+
+/** Answers when the tenant is inactive, or with why it could not be made so. */
+export const deactivated = defineUpdate<RetentionStatus>('deactivated');
+/** `inactive → active` with schedules resumed; refused when the retention has ended. */
+export const reactivate = defineUpdate<RetentionStatus, [RetentionRequest]>('reactivate');
+export const extendRetention = defineUpdate<RetentionStatus, [ExtendRequest]>('extendRetention');
+/** Ends the retention now; answers with the operation that purges. */
+export const purgeNow = defineUpdate<RetentionStatus, [RetentionRequest]>('purgeNow');
+export const retentionStatus = defineQuery<RetentionStatus>('status');
+/** The registry has changed: look again now. */
+export const wake = defineSignal('wake');

@@ -1,5 +1,13 @@
 import { type ActivityOptions, proxyActivities } from '@temporalio/workflow';
-import type { ApplicationActivities, IngestActivities, TenantActivities } from '../activities/types.js';
+import type {
+  ApplicationActivities,
+  IngestActivities,
+  PurgeActivities,
+  ReconcileActivities,
+  RetentionActivities,
+  RolloutActivities,
+  TenantActivities,
+} from '../activities/types.js';
 import { TASK_QUEUES } from '../src/domain/naming.js';
 
 /**
@@ -34,6 +42,21 @@ const deploy: ActivityOptions = {
   retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '30s' },
 };
 
+/** A webhook of an operator's: nothing waits for it longer than this. */
+const notice: ActivityOptions = { ...registry, scheduleToCloseTimeout: '1h' };
+
+/**
+ * Counting, draining and emptying the stores of one tenant; heartbeats. An outage is waited out for a day: then the
+ * operation fails, the tenant stays `purging`, and the next run goes on.
+ */
+const purge: ActivityOptions = {
+  taskQueue: TASK_QUEUES.control,
+  startToCloseTimeout: '2h',
+  heartbeatTimeout: '1m',
+  scheduleToCloseTimeout: '1 day',
+  retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '1m' },
+};
+
 /** Reading a folder into the ledger. */
 const listing: ActivityOptions = {
   taskQueue: TASK_QUEUES.data,
@@ -58,6 +81,13 @@ export const tenantResources = proxyActivities<TenantActivities>(outside);
 export const tenantCompensations = proxyActivities<TenantActivities>(compensation);
 export const application = proxyActivities<ApplicationActivities>(deploy);
 export const schemaRequests = proxyActivities<ApplicationActivities>(registry);
+export const retention = proxyActivities<RetentionActivities>(registry);
+export const retentionNotices = proxyActivities<RetentionActivities>(notice);
+export const purging = proxyActivities<PurgeActivities>(registry);
+export const purgeStores = proxyActivities<PurgeActivities>(purge);
+export const reconciling = proxyActivities<ReconcileActivities>(purge);
+export const rollout = proxyActivities<RolloutActivities>(registry);
+export const rolloutWave = proxyActivities<RolloutActivities>(purge);
 export const ingestListing = proxyActivities<IngestActivities>(listing);
 export const ingestLedger = proxyActivities<IngestActivities>(registry);
 export const ingestVideo = proxyActivities<IngestActivities>(video);

@@ -27,8 +27,9 @@ export interface ApplicationState {
 
 /** Requests that come within this of the first one of an idle time join its deploy. */
 const GATHER_MS = 300;
-/** Requests in one package: bounds the activity's input to well below 64 KiB. */
+/** Requests in one package, and their size in JSON: bounds the activity's input to well below 64 KiB. */
 const MAX_BATCH = 100;
+const MAX_BATCH_LENGTH = 50_000;
 /** The entity ends when nobody wants anything for this long; the next request starts it again. */
 const IDLE = '1 hour';
 
@@ -107,11 +108,16 @@ versioned('AUTO_UPGRADE', vespaApplication);
 function takeBatch(waiting: SchemaChangeRequest[]): SchemaChangeRequest[] {
   const tenants = new Map<string, 'add' | 'remove'>();
   let end = 0;
-  for (const { tenant, add, remove } of waiting.slice(0, MAX_BATCH)) {
-    const verb = remove.length > 0 ? 'remove' : 'add';
-    const before = tenants.get(tenant);
-    if ((add.length > 0 && remove.length > 0 && end > 0) || (before !== undefined && before !== verb)) break;
-    tenants.set(tenant, verb);
+  let length = 0;
+  for (const request of waiting.slice(0, MAX_BATCH)) {
+    const { id, tenant, add, remove, dropUnregistered = [] } = request;
+    const removes = remove.length + dropUnregistered.length > 0;
+    const verb = removes ? 'remove' : 'add';
+    const before = tenants.get(tenant ?? id);
+    length += JSON.stringify(request).length;
+    if ((add.length > 0 && removes && end > 0) || (before !== undefined && before !== verb)) break;
+    if (length > MAX_BATCH_LENGTH) break;
+    tenants.set(tenant ?? id, verb);
     end++;
   }
   return waiting.splice(0, Math.max(1, end));
@@ -151,7 +157,7 @@ async function reply(request: SchemaChangeRequest, outcome: SchemaChangeOutcome)
 }
 
 function tenantsOf(batch: readonly SchemaChangeRequest[]): string {
-  const names = [...new Set(batch.map((request) => request.tenant))];
+  const names = [...new Set(batch.map((request) => request.tenant ?? 'nobody'))];
   return names.length <= 3
     ? names.join(', ')
     : `${names.slice(0, 3).join(', ')} and ${names.length - 3} more`;

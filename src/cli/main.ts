@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { addCertificateCommands } from './certificate.js';
 import { addConfigCommands } from './config.js';
 import { addIngestCommand } from './ingest.js';
 import { addOperationCommands } from './operations.js';
@@ -24,6 +25,7 @@ export function buildProgram(): Command {
   addIngestCommand(program);
   addSearchCommand(program);
   addOperationCommands(program);
+  addCertificateCommands(program);
   addDemoCommand(program);
   program.addHelpText(
     'after',

@@ -26,7 +26,14 @@ export function addOperationCommands(program: Command): void {
       answer(options.output, { operations }, () =>
         table(
           ['OPERATION', 'KIND', 'TENANT', 'STATE', 'STARTED', 'BY'],
-          operations.map((o) => [o.operation, o.kind, o.tenant, o.state, o.startedAt, o.principal]),
+          operations.map((o) => [
+            o.operation,
+            o.kind,
+            o.tenant ?? '(many)',
+            o.state,
+            o.startedAt,
+            o.principal,
+          ]),
         ),
       );
     });
@@ -54,7 +61,11 @@ export function addOperationCommands(program: Command): void {
       const waiting: WaitOptions = { ...options, wait: true, reason: '', dryRun: false };
       await follow(handle, waiting);
       const shown = await client.showOperation(operation);
-      answer(options.output, shown, () => `${shown.kind} of ${shown.tenant}: ${shown.state}`);
+      answer(
+        options.output,
+        shown,
+        () => `${shown.kind} of ${shown.tenant ?? 'many tenants'}: ${shown.state}`,
+      );
       if (shown.state === 'completed_with_failures') throw new ExitWith(EXIT.partly);
       if (shown.state !== 'completed') throw new ExitWith(EXIT.failed);
     });

@@ -15,6 +15,8 @@ export const createTenantInput = z.strictObject({
   profiles: z.array(profileName).min(1),
   /** Names the `vespaApplication` workflow that deploys the schemas. */
   cluster: z.string().min(1),
+  /** Take a name that was purged a short while ago; an admin's word, and in the audit log. */
+  overrideQuarantine: z.boolean().optional(),
   principal,
   reason,
 });
@@ -38,10 +40,18 @@ export type CreateTenantResult = z.infer<typeof createTenantResult>;
 export const schemaChangeRequest = z.strictObject({
   /** The same wish asked twice has the same id and is carried out once. */
   id: z.string().min(1),
-  tenant: tenantId,
-  incarnation,
+  /** Null for schemas that are nobody's. */
+  tenant: tenantId.nullable(),
+  incarnation: incarnation.nullable(),
   add: z.array(baseSchema),
   remove: z.array(baseSchema),
+  /**
+   * Physical names that `remove` stands for, as the asker saw them: when the registry names others, or none while the
+   * package still has these, the request is refused.
+   */
+  removeNames: z.array(z.string()).optional(),
+  /** Physical names in the package that are nobody's by the registry, to take out on an operator's word. */
+  dropUnregistered: z.array(z.string()).optional(),
   /** Workflow that gets the signal `schemasChanged`; absent when the asker used the update and waits for its answer. */
   replyTo: z.string().optional(),
 });
@@ -52,6 +62,8 @@ export interface SchemaChangeOutcome {
   readonly ok: boolean;
   /** Generation of the application that holds the change; a Vespa session id. */
   readonly generation: number;
+  /** Whether a package was activated for it; not when all was there already. */
+  readonly changed?: boolean;
   readonly error?: { readonly type: string; readonly message: string };
 }
 

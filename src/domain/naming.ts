@@ -44,6 +44,7 @@ export const workflowIds = {
   retention: (tenant: TenantId) => `tenant/${tenant}/retention`,
   purge: (tenant: TenantId) => `tenant/${tenant}/purge`,
   ingest: (tenant: TenantId, run: string) => `tenant/${tenant}/ingest/${run}`,
+  deploySchemas: (run: string) => `schemas/${run}`,
   vespaApplication: (cluster: string) => `vespa/${cluster}/application`,
 } as const;
 

@@ -20,36 +20,77 @@ export const OPERATION_STATES = [
 ] as const;
 export type OperationState = (typeof OPERATION_STATES)[number];
 
-export const OPERATION_KINDS = ['createTenant', 'ingestVideos'] as const;
+export const OPERATION_KINDS = [
+  'createTenant',
+  'ingestVideos',
+  'softDeleteTenant',
+  'reactivateTenant',
+  'extendRetention',
+  'hardDeleteTenant',
+  'deploySchemas',
+] as const;
 export type OperationKind = (typeof OPERATION_KINDS)[number];
 
 export const ITEM_STATES = ['pending', 'stored', 'unchanged', 'failed'] as const;
 export type ItemState = (typeof ITEM_STATES)[number];
 
-/** Which states a verb may begin in. A verb that is not listed for a state changes nothing and exits 6. */
-const ALLOWED = {
+/**
+ * Which states a verb may begin in. In any other it changes nothing and exits 6. `inactive` also has an end: the CAS in
+ * the registry refuses what comes after `purge_at`.
+ */
+export const ALLOWED = {
   create: ['creation_failed', 'purged'],
+  deactivate: ['active'],
+  reactivate: ['inactive'],
+  extend: ['inactive'],
+  purgeNow: ['inactive'],
+  // From anywhere: a tenant that cannot be deleted because an earlier step failed is the commonest offboarding fault.
+  delete: ['creating', 'active', 'inactive', 'purging', 'creation_failed'],
   ingest: ['active'],
+  /** An ingest that began before its tenant was deactivated and is let end. */
+  continueIngest: ['active', 'inactive'],
   search: ['active'],
+  configure: ['active'],
+  readConfig: ['creating', 'active', 'inactive', 'purging', 'creation_failed'],
+  deploySchemas: ['active'],
 } as const satisfies Record<string, readonly TenantState[]>;
 export type TenantVerb = keyof typeof ALLOWED;
+
+const PHRASES: Partial<Record<TenantVerb, string>> = {
+  continueIngest: 'go on with an ingest',
+  configure: 'change its configuration',
+  readConfig: 'read its configuration',
+  deploySchemas: 'deploy its schemas',
+  extend: 'extend its retention',
+  purgeNow: 'purge it before its time',
+};
 
 export function isAllowed(verb: TenantVerb, state: TenantState): boolean {
   return (ALLOWED[verb] as readonly TenantState[]).includes(state);
 }
 
-/** @throws OpsError `WrongState` saying the state and what to do next */
-export function requireState(verb: TenantVerb, tenant: TenantId, state: TenantState): void {
+/**
+ * @param purgeAt ISO 8601, of an inactive tenant: the message names it
+ * @throws OpsError `WrongState` saying the state and what to do next
+ */
+export function requireState(
+  verb: TenantVerb,
+  tenant: TenantId,
+  state: TenantState,
+  purgeAt?: string | null,
+): void {
   if (isAllowed(verb, state)) return;
+  const until = state === 'inactive' && purgeAt ? ` and will be purged at ${purgeAt}` : '';
   throw new OpsError(
     'WrongState',
-    `tenant ${tenant} is ${state}: cannot ${verb}`,
+    `tenant ${tenant} is ${state}${until}: cannot ${PHRASES[verb] ?? verb}`,
     nextStep(verb, tenant, state),
   );
 }
 
 function nextStep(verb: TenantVerb, tenant: TenantId, state: TenantState): string {
-  if (verb === 'create') return `it exists already; see it with: cvops tenant show ${tenant}`;
+  if (verb === 'create' && (state === 'active' || state === 'inactive'))
+    return `it exists already; see it with: cvops tenant show ${tenant}`;
   switch (state) {
     case 'creating':
       return `wait for its creation: cvops op list --tenant ${tenant}`;
@@ -58,9 +99,12 @@ function nextStep(verb: TenantVerb, tenant: TenantId, state: TenantState): strin
     case 'inactive':
       return `reactivate it first: cvops tenant reactivate ${tenant}`;
     case 'purging':
+      return `it is being deleted for good; follow it with: cvops op list --tenant ${tenant}`;
     case 'purged':
-      return 'its data is gone or going; create it again to begin anew';
+      return `its data is gone; begin anew with: cvops tenant create ${tenant}`;
     case 'active':
-      return `see it with: cvops tenant show ${tenant}`;
+      return verb === 'reactivate' || verb === 'extend' || verb === 'purgeNow'
+        ? `only an inactive tenant has a retention; deactivate it with: cvops tenant deactivate ${tenant}`
+        : `see it with: cvops tenant show ${tenant}`;
   }
 }

@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs';
 import { chmod, mkdir } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { ensureKeyPair } from '../certificates/keyPair.js';
 import { OpsError } from '../domain/errors.js';
 import { type StackAddresses, stackFile } from '../settings.js';
 import { chooseAddresses, externalServices } from './addresses.js';
@@ -47,6 +48,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const external = externalServices(env);
   await claimHome(home);
   try {
+    // Signs the erasure certificates of this stack; outside it the key is the operator's.
+    await ensureKeyPair(path.join(home, 'keys'));
     const cancel = new AbortController();
     const signal = options.signal ? AbortSignal.any([options.signal, cancel.signal]) : cancel.signal;
     const context: StackContext = {

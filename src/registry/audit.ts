@@ -151,3 +151,11 @@ function canonical(value: unknown): unknown {
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
     .map(([key, inner]) => [key, canonical(inner)]);
 }
+
+/** The last row of the chain: noted elsewhere, it proves later that nothing before it was cut off or changed. */
+export async function auditHead(db: Queryable): Promise<{ readonly seq: number; readonly hash: string }> {
+  const { rows } = await db.query<{ seq: number; hash: string }>(
+    'select seq, hash from audit_log order by seq desc limit 1',
+  );
+  return rows[0] ?? { seq: 0, hash: GENESIS };
+}

@@ -7,8 +7,9 @@ import { storableJson, storableText } from './storable.js';
 export interface OperationRow {
   readonly operation: OperationId;
   readonly kind: OperationKind;
-  readonly tenant: TenantId;
-  readonly incarnation: Incarnation;
+  /** Null for an operation over many tenants. */
+  readonly tenant: TenantId | null;
+  readonly incarnation: Incarnation | null;
   readonly principal: string;
   readonly reason: string;
   readonly state: OperationState;
@@ -56,7 +57,7 @@ export async function startOperation(
   if (there.kind === row.kind && there.incarnation === row.incarnation) return false;
   throw new OpsError(
     'Conflict',
-    `operation ${row.operation} is another one: ${there.kind} of ${there.tenant}`,
+    `operation ${row.operation} is another one: ${there.kind} of ${there.tenant ?? 'many tenants'}`,
     'every operation has an id of its own',
   );
 }
@@ -121,4 +122,30 @@ export async function listOperations(
     ],
   );
   return rows;
+}
+
+/** What runs for one life, oldest first. */
+export async function runningOperations(db: Queryable, incarnation: Incarnation): Promise<OperationRow[]> {
+  const { rows } = await db.query<OperationRow>(
+    `select ${COLUMNS} from operations where incarnation = $1 and state = 'running' order by started_at`,
+    [incarnation],
+  );
+  return rows;
+}
+
+/** One that is known to belong to a life. @throws OpsError `NotFound` */
+export async function getTenantOperation(
+  db: Queryable,
+  operation: OperationId,
+): Promise<OperationRow & { readonly tenant: TenantId; readonly incarnation: Incarnation }> {
+  const row = await getOperation(db, operation);
+  if (row.tenant !== null && row.incarnation !== null)
+    return { ...row, tenant: row.tenant, incarnation: row.incarnation };
+  throw new OpsError('NotFound', `operation ${operation} is not one of a tenant`);
+}
+
+/** Whether a run has its row already: the step that writes it has happened before. */
+export async function startedBefore(db: Queryable, operation: OperationId): Promise<boolean> {
+  const { rowCount } = await db.query('select 1 from operations where operation = $1', [operation]);
+  return rowCount === 1;
 }

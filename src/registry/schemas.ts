@@ -2,6 +2,7 @@ import { OpsError } from '../domain/errors.js';
 import type { Incarnation, TenantId } from '../domain/ids.js';
 import { javaHashCode, tenantSchemaName } from '../domain/naming.js';
 import type { BaseSchema } from '../domain/profiles.js';
+import { type TenantState, requireState } from '../domain/states.js';
 import { type Pool, type Queryable, transaction } from './database.js';
 
 /** The only proof of whose a physical schema is. */
@@ -41,7 +42,7 @@ export async function allSchemas(db: Queryable): Promise<SchemaRow[]> {
  * Claims the physical names of one life's schemas, all or none; again is fine.
  *
  * @throws OpsError `Conflict` naming what collides, by text or by Java `hashCode`; `NotFound` when the life is not of
- *   this tenant
+ *   this tenant; `WrongState` when it is neither being created nor active
  */
 export async function reserveSchemas(
   pool: Pool,
@@ -50,12 +51,14 @@ export async function reserveSchemas(
   bases: readonly BaseSchema[],
 ): Promise<void> {
   await transaction(pool, async (tx) => {
-    const life = await tx.query('select 1 from tenants where incarnation = $1 and tenant = $2', [
-      incarnation,
-      tenant,
-    ]);
-    if (life.rowCount !== 1)
+    // Held until the claim is in: a purge that lists the names after it began must find this one.
+    const { rows: lives } = await tx.query<{ state: TenantState }>(
+      'select state from tenants where incarnation = $1 and tenant = $2 for share',
+      [incarnation, tenant],
+    );
+    if (lives[0] === undefined)
       throw new OpsError('NotFound', `no such life of tenant ${tenant}: ${incarnation}`);
+    if (lives[0].state !== 'creating') requireState('deploySchemas', tenant, lives[0].state);
     // In one order over all tenants, so that two that collide wait for each other instead of deadlocking.
     const wanted = bases
       .map((base): Wanted => ({ base, name: tenantSchemaName(base, tenant), tenant, incarnation }))

@@ -13,11 +13,18 @@ export interface TenantRow {
   readonly memoryEnabled: boolean;
   readonly createOperation: OperationId;
   readonly createdAt: string;
+  readonly deactivatedAt: string | null;
   readonly purgeAt: string | null;
+  readonly purgeOperation: OperationId | null;
+  readonly purgedAt: string | null;
+  /** Until when the name of a purged tenant stays taken. */
+  readonly quarantineUntil: string | null;
 }
 
 const COLUMNS = `tenant, incarnation, state, template, phoenix_project as "phoenixProject", memory_enabled as "memoryEnabled",
-  create_operation as "createOperation", to_json(created_at)#>>'{}' as "createdAt", to_json(purge_at)#>>'{}' as "purgeAt"`;
+  create_operation as "createOperation", to_json(created_at)#>>'{}' as "createdAt",
+  to_json(deactivated_at)#>>'{}' as "deactivatedAt", to_json(purge_at)#>>'{}' as "purgeAt", purge_operation as "purgeOperation",
+  to_json(purged_at)#>>'{}' as "purgedAt", to_json(quarantine_until)#>>'{}' as "quarantineUntil"`;
 
 /** The present life of an id, else its last one. */
 export async function findTenant(db: Queryable, tenant: TenantId): Promise<TenantRow | undefined> {
@@ -39,8 +46,18 @@ export async function getTenant(db: Queryable, tenant: TenantId): Promise<Tenant
 /** The present life, in a state the verb may begin in. @throws OpsError `NotFound`, `WrongState` */
 export async function requireTenant(db: Queryable, tenant: TenantId, verb: TenantVerb): Promise<TenantRow> {
   const row = await getTenant(db, tenant);
-  requireState(verb, tenant, row.state);
+  requireState(verb, tenant, row.state, row.purgeAt);
   return row;
+}
+
+/**
+ * The same, and the tenant stays in that state until the transaction ends: for what must not begin while a deactivation
+ * or a purge comes between the look and the deed.
+ */
+export async function lockTenant(tx: Queryable, tenant: TenantId, verb: TenantVerb): Promise<TenantRow> {
+  const { incarnation } = await requireTenant(tx, tenant, verb);
+  await tx.query('select 1 from tenants where incarnation = $1 for share', [incarnation]);
+  return requireTenant(tx, tenant, verb);
 }
 
 /** In order of the id; `after` is the last id of the page before. */
@@ -110,11 +127,36 @@ export async function setTenantState(
   const { rowCount } = await db.query(
     `update tenants set state = $3,
        updated_at = case when state = $3 then updated_at else now() end,
-       purge_at = case when state = $3 then purge_at else $4 end
+       purge_at = case when state = $3 then purge_at else $4 end,
+       deactivated_at = case when state = $3 then deactivated_at when $3 = 'inactive' then now() when $3 = 'active' then null
+         else deactivated_at end,
+       purged_at = case when state = $3 then purged_at when $3 = 'purged' then now() end
      where incarnation = $1 and (state = any($2) or state = $3)`,
     [incarnation, from, to, purgeAt ?? null],
   );
   return rowCount === 1;
+}
+
+/**
+ * The life and the former ones of its id that failed to be created: what one of those may have left behind is this
+ * tenant's and goes with it.
+ */
+export async function livesOf(db: Queryable, { tenant, incarnation }: TenantLife): Promise<Incarnation[]> {
+  const { rows } = await db.query<{ incarnation: Incarnation }>(
+    `select incarnation from tenants where tenant = $1 and (incarnation = $2 or state = 'creation_failed')
+     order by created_at`,
+    [tenant, incarnation],
+  );
+  return rows.map((row) => row.incarnation);
+}
+
+export type TenantLife = Pick<TenantRow, 'tenant' | 'incarnation'>;
+
+/** @throws OpsError `NotFound` when the life is not of this tenant */
+export async function getLife(db: Queryable, { tenant, incarnation }: TenantLife): Promise<TenantRow> {
+  const row = await findIncarnation(db, incarnation);
+  if (row?.tenant === tenant) return row;
+  throw new OpsError('NotFound', `no such life of tenant ${tenant}: ${incarnation}`);
 }
 
 export async function findIncarnation(

@@ -29,11 +29,11 @@ function deployer(
   refuse: (tenant: string) => boolean = () => false,
 ): ApplicationActivities['deployBatch'] {
   return async ({ requests }) => {
-    batches.push(requests.map((r) => r.tenant));
+    batches.push(requests.map((r) => r.tenant!));
     await new Promise((resolve) => setTimeout(resolve, 500));
     const outcomes = requests.map((r) =>
-      refuse(r.tenant)
-        ? { id: r.id, ok: false, generation: 0, error: { type: 'Rejected', message: `bad ${r.tenant}` } }
+      refuse(r.tenant!)
+        ? { id: r.id, ok: false, generation: 0, error: { type: 'Rejected', message: `bad ${r.tenant!}` } }
         : { id: r.id, ok: true, generation: 7 },
     );
     return { outcomes, generation: 7, deploys: 1 };

@@ -1,0 +1,19 @@
+import { heartbeat } from '@temporalio/activity';
+import type { Client } from '@temporalio/client';
+import { reconcileRetention } from '../src/operations/reconcile.js';
+import type { Pool } from '../src/registry/database.js';
+import type { ReconcileActivities } from './types.js';
+
+export function createReconcileActivities({
+  pool,
+  client,
+}: {
+  readonly pool: Pool;
+  readonly client: Client;
+}): ReconcileActivities {
+  return {
+    async reconcileRetention({ cluster }) {
+      return reconcileRetention(pool, client, cluster, (tenant) => heartbeat({ tenant }));
+    },
+  };
+}

@@ -1,0 +1,94 @@
+import { randomUUID } from 'node:crypto';
+import { type Client, WorkflowNotFoundError } from '@temporalio/client';
+import type { HardDeleteInput, RetentionInput } from '../contracts/life.js';
+import { parseOperationId } from '../domain/ids.js';
+import { workflowIds } from '../domain/naming.js';
+import { DEFAULT_SECOND_LOOK_SECONDS } from '../domain/purge.js';
+import type { Pool } from '../registry/database.js';
+import { type TenantRow, listTenants } from '../registry/tenants.js';
+import { operationOptions } from './start.js';
+
+const PAGE = 500;
+const BY = { principal: 'system', reason: 'reconciled: nothing was waiting for it' } as const;
+
+/** @returns how many of each were started, because none ran */
+export async function reconcileRetention(
+  pool: Pool,
+  client: Client,
+  cluster: string,
+  onTenant: (tenant: string) => void,
+): Promise<{ retentions: number; purges: number }> {
+  const started = { retentions: 0, purges: 0 };
+  for (const state of ['inactive', 'purging'] as const) {
+    let after = '';
+    for (;;) {
+      const page = await listTenants(pool, { state, after, limit: PAGE });
+      for (const row of page) {
+        onTenant(row.tenant);
+        const workflowId =
+          state === 'inactive' ? workflowIds.retention(row.tenant) : workflowIds.purge(row.tenant);
+        if (await isRunning(client, workflowId)) continue;
+        if (state === 'inactive') await startRetention(client, cluster, row);
+        else await resumePurge(client, cluster, row);
+        started[state === 'inactive' ? 'retentions' : 'purges']++;
+      }
+      if (page.length < PAGE) break;
+      after = page.at(-1)!.tenant;
+    }
+  }
+  return started;
+}
+
+/** What takes up the wait of a tenant that is inactive by the registry. */
+export function waitingRetention({ tenant, incarnation }: TenantRow, cluster: string): RetentionInput {
+  return { version: 1, tenant, incarnation, cluster };
+}
+
+async function startRetention(client: Client, cluster: string, row: TenantRow): Promise<void> {
+  const start = {
+    ...BY,
+    kind: 'softDeleteTenant',
+    workflowId: workflowIds.retention(row.tenant),
+    tenant: row.tenant,
+    operation: parseOperationId(randomUUID()),
+    summary: `retention of tenant ${row.tenant}`,
+    priority: 3,
+  } as const;
+  const options = operationOptions(start, waitingRetention(row, cluster));
+  await client.workflow.start('softDeleteTenant', { ...options, workflowIdConflictPolicy: 'USE_EXISTING' });
+}
+
+async function resumePurge(client: Client, cluster: string, row: TenantRow): Promise<void> {
+  const { tenant, incarnation } = row;
+  const operation = parseOperationId(randomUUID());
+  const input: HardDeleteInput = {
+    ...BY,
+    tenant,
+    incarnation,
+    operation,
+    trigger: 'requested',
+    cluster,
+    secondLookSeconds: DEFAULT_SECOND_LOOK_SECONDS,
+    rehearsal: null,
+  };
+  const start = {
+    ...BY,
+    kind: 'hardDeleteTenant',
+    workflowId: workflowIds.purge(tenant),
+    tenant,
+    operation,
+    summary: `delete tenant ${tenant} for good`,
+    priority: 3,
+  } as const;
+  const options = operationOptions(start, input);
+  await client.workflow.start('hardDeleteTenant', { ...options, workflowIdConflictPolicy: 'USE_EXISTING' });
+}
+
+async function isRunning(client: Client, workflowId: string): Promise<boolean> {
+  try {
+    return (await client.workflow.getHandle(workflowId).describe()).status.name === 'RUNNING';
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,54 @@
+import type { Incarnation } from '../domain/ids.js';
+import type { Queryable } from './database.js';
+
+export interface TenantSchedule {
+  readonly scheduleId: string;
+  readonly kind: string;
+  readonly pausedForRetention: boolean;
+}
+
+/**
+ * Notes whose a Temporal Schedule is, before it is made: one that no row names would never be found again.
+ *
+ * @returns false when the id is another life's
+ */
+export async function noteSchedule(
+  db: Queryable,
+  incarnation: Incarnation,
+  scheduleId: string,
+  kind: string,
+): Promise<boolean> {
+  const { rowCount } = await db.query(
+    `insert into tenant_schedules (schedule_id, incarnation, kind) values ($1, $2, $3)
+     on conflict (schedule_id) do update set kind = excluded.kind where tenant_schedules.incarnation = excluded.incarnation`,
+    [scheduleId, incarnation, kind],
+  );
+  return rowCount === 1;
+}
+
+export async function schedulesOf(
+  db: Queryable,
+  lives: readonly Incarnation[],
+): Promise<(TenantSchedule & { readonly incarnation: Incarnation })[]> {
+  const { rows } = await db.query<TenantSchedule & { incarnation: Incarnation }>(
+    `select schedule_id as "scheduleId", kind, paused_for_retention as "pausedForRetention", incarnation
+     from tenant_schedules where incarnation = any($1) order by schedule_id`,
+    [lives],
+  );
+  return rows;
+}
+
+export async function setPausedForRetention(
+  db: Queryable,
+  scheduleId: string,
+  paused: boolean,
+): Promise<void> {
+  await db.query('update tenant_schedules set paused_for_retention = $2 where schedule_id = $1', [
+    scheduleId,
+    paused,
+  ]);
+}
+
+export async function forgetSchedule(db: Queryable, scheduleId: string): Promise<void> {
+  await db.query('delete from tenant_schedules where schedule_id = $1', [scheduleId]);
+}

@@ -1,0 +1,35 @@
+import type { ConfigServer } from './configServer.js';
+import { CONTENT_CLUSTER, contentClusterOf, mappedSchemas } from './package/services.js';
+
+/** What the active application package holds; empty when there is no application yet. */
+export interface ActivePackage {
+  /** Names with a `schemas/<name>.sd`. */
+  readonly files: ReadonlySet<string>;
+  /** Names that `services.xml` maps to a content cluster: these hold documents. */
+  readonly mapped: ReadonlySet<string>;
+  readonly contentCluster: string;
+}
+
+/**
+ * @param session of a session in preparation; the active package when left out
+ * @throws Error when there is an active application whose package this server does not serve (yet): one of several
+ *   config servers answers 404 until it has fetched it, and "nothing there" would be a lie
+ */
+export async function readPackage(server: ConfigServer, session?: string): Promise<ActivePackage> {
+  const [files, services] = await Promise.all([
+    server.listFiles(session),
+    server.readFile('services.xml', session),
+  ]);
+  if (services === undefined && (session !== undefined || (await server.activeGeneration()) !== undefined))
+    throw new Error('the config server does not serve the application package (yet)');
+  const text = services?.toString('utf8');
+  return {
+    files: new Set(
+      files
+        .filter((path) => /^schemas\/[^/]+\.sd$/.test(path))
+        .map((path) => path.slice('schemas/'.length, -'.sd'.length)),
+    ),
+    mapped: new Set(text === undefined ? [] : mappedSchemas(text)),
+    contentCluster: text === undefined ? CONTENT_CLUSTER : contentClusterOf(text),
+  };
+}
