@@ -4,7 +4,6 @@ import { type ConfigEdits, applyEdits } from '../domain/config/edits.js';
 import { type ConfigPlace, configKey, placeName } from '../domain/config/keys.js';
 import { OpsError } from '../domain/errors.js';
 import type { TenantId } from '../domain/ids.js';
-import type { TenantVerb } from '../domain/states.js';
 import { appendAudit } from '../registry/audit.js';
 import {
   type ConfigValue,
@@ -99,7 +98,7 @@ export async function writeConfig(pool: Pool, write: ConfigWrite): Promise<Confi
 
 /** @throws OpsError `NotFound` for the tenant, the key or the version; `WrongState` */
 export async function readConfig(db: Queryable, at: ConfigTarget, version?: number): Promise<ConfigVersion> {
-  const { incarnation } = await requireFor(db, at.tenant, 'readConfig');
+  const { incarnation } = await requireTenant(db, at.tenant, 'readConfig');
   const found = await getConfig(db, { ...at, incarnation }, version);
   if (found) return found;
   throw await missing(db, at, incarnation, version);
@@ -115,7 +114,7 @@ export async function readHistory(
   at: ConfigTarget,
   page: { readonly before?: number | undefined; readonly limit: number },
 ): Promise<ConfigVersion[]> {
-  const { incarnation } = await requireFor(db, at.tenant, 'readConfig');
+  const { incarnation } = await requireTenant(db, at.tenant, 'readConfig');
   const { before, limit } = page;
   const versions = await configHistory(
     db,
@@ -149,17 +148,13 @@ async function newValue(
 async function lockedTenant(tx: Queryable, tenant: TenantId): Promise<TenantRow> {
   const { incarnation } = await getTenant(tx, tenant);
   await lockConfig(tx, incarnation);
-  const row = await requireFor(tx, tenant, 'configure');
+  const row = await requireTenant(tx, tenant, 'configure');
   if (row.incarnation === incarnation) return row;
   throw new OpsError(
     'Conflict',
     `tenant ${tenant} was created anew just now`,
     'look at it, then write again',
   );
-}
-
-function requireFor(db: Queryable, tenant: TenantId, verb: 'configure' | 'readConfig'): Promise<TenantRow> {
-  return requireTenant(db, tenant, verb);
 }
 
 function rollbackReason(to: number, given: string): string {

@@ -9,6 +9,7 @@ import {
   parseProfile,
 } from '../../../src/domain/profiles.js';
 import {
+  ALLOWED,
   TENANT_STATES,
   type TenantState,
   type TenantVerb,
@@ -20,30 +21,36 @@ const acme = parseTenantId('acme');
 
 /** The design’s table, written out: what each state lets a user begin. */
 const LETS: Readonly<Record<TenantState, readonly TenantVerb[]>> = {
-  creating: [],
-  active: ['ingest', 'search'],
-  inactive: [],
-  purging: [],
+  creating: ['delete', 'readConfig'],
+  active: [
+    'deactivate',
+    'delete',
+    'ingest',
+    'continueIngest',
+    'search',
+    'configure',
+    'readConfig',
+    'deploySchemas',
+  ],
+  inactive: ['reactivate', 'extend', 'purgeNow', 'delete', 'continueIngest', 'readConfig'],
+  purging: ['delete', 'readConfig'],
   purged: ['create'],
-  creation_failed: ['create'],
+  creation_failed: ['create', 'delete', 'readConfig'],
 };
 
 /** What the refusal tells the user to do. */
 const NEXT: Readonly<Record<TenantState, RegExp>> = {
   creating: /cvops op list --tenant acme$/,
-  active: /cvops tenant show acme$/,
+  active: /cvops tenant (show|deactivate) acme$/,
   inactive: /cvops tenant reactivate acme$/,
-  purging: /create it again to begin anew$/,
-  purged: /create it again to begin anew$/,
+  purging: /cvops op list --tenant acme$/,
+  purged: /cvops tenant create acme$/,
   creation_failed: /cvops tenant create acme$/,
 };
 
+const VERBS = Object.keys(ALLOWED) as TenantVerb[];
 const cases = TENANT_STATES.flatMap((state) =>
-  (['create', 'ingest', 'search'] as const).map((verb) => ({
-    state,
-    verb,
-    allowed: LETS[state].includes(verb),
-  })),
+  VERBS.map((verb) => ({ state, verb, allowed: LETS[state].includes(verb) })),
 );
 
 describe('tenant states', () => {
@@ -66,11 +73,24 @@ describe('tenant states', () => {
       expect(error).toMatchObject({
         type: 'WrongState',
         exitCode: 6,
-        message: `tenant acme is ${state}: cannot ${verb}`,
-        hint: expect.stringMatching(verb === 'create' ? /cvops tenant show acme$/ : NEXT[state]) as string,
+        message: expect.stringMatching(new RegExp(`^tenant acme is ${state}: cannot [a-z ]+$`)) as string,
+        hint: expect.stringMatching(
+          verb === 'create' && state === 'inactive' ? /cvops tenant show acme$/ : NEXT[state],
+        ) as string,
       });
     },
   );
+
+  it('names the time of the purge when an inactive tenant is refused something', () => {
+    expect(() => requireState('search', acme, 'inactive', '2027-02-22T10:00:00Z')).toThrow(
+      'tenant acme is inactive and will be purged at 2027-02-22T10:00:00Z: cannot search',
+    );
+  });
+
+  it.each(VERBS)('phrases the refusal of %s in words', (verb) => {
+    const state = TENANT_STATES.find((s) => !isAllowed(verb, s))!;
+    expect(() => requireState(verb, acme, state)).toThrow(/: cannot [a-z]+( [a-z]+)*$/);
+  });
 });
 
 describe('failure types', () => {
