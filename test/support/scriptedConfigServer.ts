@@ -48,6 +48,11 @@ export class ScriptedConfigServer implements DeployApi {
     this.generation = ++this.lastId;
   }
 
+  /** All sessions that are not active are gone, as after an hour or in a server that was replaced. */
+  expireSessions(): void {
+    this.sessions.clear();
+  }
+
   text(path: string): string | undefined {
     return this.active?.get(path)?.toString('utf8');
   }
@@ -156,7 +161,8 @@ export class ScriptedConfigServer implements DeployApi {
   }
 
   private filesOf(session: string | undefined): Files | undefined {
-    return session === undefined ? this.active : this.session(session).files;
+    // Reads of what is not there find nothing: a 404 for a file looks like one for its session.
+    return session === undefined ? this.active : this.sessions.get(session)?.files;
   }
 }
 

@@ -1,6 +1,7 @@
 import { OpsError } from '../../domain/errors.js';
 import { withRemovalAllowed, withoutRemovalAllowed } from '../package/overrides.js';
 import { INITIAL_HOSTS, editServices, initialServices, mappedSchemas } from '../package/services.js';
+import { Overtaken } from './disturbance.js';
 import { type DeployApi, type PackageRequest, putsOf, removalsOf } from './requests.js';
 
 export const SERVICES = 'services.xml';
@@ -51,16 +52,19 @@ export async function editOf(
   const read = async (path: string): Promise<string | undefined> =>
     (await server.readFile(path, session))?.toString('utf8');
   const services = await read(SERVICES);
-  if (services === undefined)
-    throw new OpsError('Rejected', 'the active package has no services.xml', 'deploy a valid package first');
+  if (services === undefined) throw new Overtaken('the session is gone');
 
-  const puts = new Map<string, Buffer>();
   const schemas = new Map(putsOf(requests).map(({ name, sd }) => [name, sd]));
-  for (const [name, sd] of schemas)
-    if ((await read(sdFile(name))) !== sd) puts.set(sdFile(name), Buffer.from(sd));
   const removals = removalsOf(requests);
-  const deletes: string[] = [];
-  for (const path of removals.map(sdFile)) if ((await read(path)) !== undefined) deletes.push(path);
+  // Read one by one, not found in a listing: the guard's listing is a second opinion.
+  const paths = [...schemas.keys(), ...removals].map(sdFile);
+  const there = new Map(await Promise.all(paths.map(async (path) => [path, await read(path)] as const)));
+  const puts = new Map<string, Buffer>(
+    [...schemas]
+      .filter(([name, sd]) => there.get(sdFile(name)) !== sd)
+      .map(([name, sd]) => [sdFile(name), Buffer.from(sd)]),
+  );
+  const deletes = removals.map(sdFile).filter((path) => there.get(path) !== undefined);
   const edited = editServices(services, { add: [...schemas.keys()], remove: removals });
   if (edited !== services) puts.set(SERVICES, Buffer.from(edited));
   if (puts.size === 0 && deletes.length === 0) return undefined;

@@ -18,12 +18,14 @@ export async function confirmWritten(server: DeployApi, session: string, edit: E
     ...[...edit.puts].map(([path, body]) => check(path, body)),
     ...edit.deletes.map((path) => check(path, undefined)),
   ]);
-  if (lost.length > 0)
-    throw new OpsError(
-      'VerificationFailed',
-      `refusing to activate: the server did not keep our change of ${lost.toSorted().join(', ')}`,
-      HINT,
-    );
+  if (lost.length === 0) return;
+  // Every package has one: without it there is no session either, and nothing to be sure of.
+  if ((await server.readFile(SERVICES, session)) === undefined) throw new Overtaken('the session is gone');
+  throw new OpsError(
+    'VerificationFailed',
+    `refusing to activate: the server did not keep our change of ${lost.toSorted().join(', ')}`,
+    HINT,
+  );
 }
 
 /**
@@ -42,8 +44,14 @@ export async function confirmRemovals(
 ): Promise<void> {
   const [before, after] = await Promise.all([contentOf(server, undefined), contentOf(server, session)]);
   if ((await server.activeGeneration()) !== base) throw new Overtaken('another session became active');
+  if (after.mapped === undefined || (before.mapped === undefined && base !== undefined))
+    throw new Overtaken('the session, or the package it began from, is gone');
   refuseUnlessEqual('file', before.files.difference(after.files), new Set(edit.deletes));
-  refuseUnlessEqual('mapping', before.mapped.difference(after.mapped), new Set(edit.unmapped));
+  refuseUnlessEqual(
+    'mapping',
+    (before.mapped ?? new Set<string>()).difference(after.mapped),
+    new Set(edit.unmapped),
+  );
 }
 
 function refuseUnlessEqual(
@@ -53,30 +61,26 @@ function refuseUnlessEqual(
 ): void {
   const unplanned = [...removed.difference(planned)];
   const kept = [...planned.difference(removed)];
-  if (unplanned.length > 0)
-    throw new OpsError(
-      'VerificationFailed',
-      `refusing to activate: the deploy would also remove ${what} ${unplanned.join(', ')}`,
-      HINT,
-    );
-  if (kept.length > 0)
-    throw new OpsError(
-      'VerificationFailed',
-      `refusing to activate: the deploy would not remove ${what} ${kept.join(', ')}`,
-      HINT,
-    );
+  if (unplanned.length === 0 && kept.length === 0) return;
+  throw new OpsError(
+    'VerificationFailed',
+    unplanned.length > 0
+      ? `refusing to activate: the deploy would also remove ${what} ${unplanned.join(', ')}`
+      : `refusing to activate: the deploy would not remove ${what} ${kept.join(', ')}`,
+    HINT,
+  );
 }
 
 async function contentOf(
   server: DeployApi,
   session: string | undefined,
-): Promise<{ files: Set<string>; mapped: Set<string> }> {
+): Promise<{ readonly files: ReadonlySet<string>; readonly mapped: ReadonlySet<string> | undefined }> {
   const [files, services] = await Promise.all([
     server.listFiles(session),
     server.readFile(SERVICES, session),
   ]);
   return {
     files: new Set(files),
-    mapped: new Set(services === undefined ? [] : mappedSchemas(services.toString('utf8'))),
+    mapped: services && new Set(mappedSchemas(services.toString('utf8'))),
   };
 }

@@ -150,15 +150,19 @@ describe("somebody else's deploy in between", () => {
     expect(mapped(server)).toEqual(['ours', 'ticket']);
   });
 
-  it('a session that expired, or that somebody wrote to, is left for a new one', async () => {
-    for (const call of ['putFile', 'prepare', 'activate'] as const) {
-      const server = serverWith('ticket');
-      server.script = once(call, () => ({
-        error: new DeployError(404, 'NOT_FOUND', 'no session'),
-        done: false,
-      }));
-      expect(await deploy(server, putting('p', 'ours'))).toMatchObject({ deploys: 1, conflicts: 1 });
+  it('a session that is gone by any of the calls is left for a new one', async () => {
+    const faultless = serverWith('ticket', 'old');
+    const requests = [putting('p', 'ours'), taking('r', 'old')];
+    await deploy(faultless, ...requests);
+    for (let nth = 1; nth <= faultless.calls.length; nth++) {
+      const server = serverWith('ticket', 'old');
+      server.script = () => void (server.calls.length === nth && server.expireSessions());
+      expect(await deploy(server, ...requests)).toMatchObject({ deploys: 1 });
+      expect(mapped(server)).toEqual(['ours', 'ticket']);
     }
+  });
+
+  it('a session that somebody else wrote to is left for a new one', async () => {
     const server = serverWith('ticket');
     let written = false;
     server.script = (call, [session]) => {
