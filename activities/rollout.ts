@@ -16,7 +16,7 @@ import {
   rolloutItems,
 } from '../src/registry/rollout.js';
 import { reserveSchemas, schemasOf } from '../src/registry/schemas.js';
-import { type TenantRow, listTenants, requireTenant } from '../src/registry/tenants.js';
+import { type TenantRow, everyTenant, requireTenant } from '../src/registry/tenants.js';
 import type { BaseSchema } from '../src/domain/profiles.js';
 import { sendSchemaChange } from './application.js';
 import type { RolloutActivities } from './types.js';
@@ -127,13 +127,7 @@ async function chosen(tx: Queryable, tenants: 'all' | readonly TenantRow['tenant
     for (const tenant of new Set(tenants)) rows.push(await requireTenant(tx, tenant, 'deploySchemas'));
     return rows;
   }
-  const rows: TenantRow[] = [];
-  for (;;) {
-    const after = rows.at(-1)?.tenant ?? '';
-    const page = await listTenants(tx, { state: 'active', after, limit: 1000 });
-    rows.push(...page);
-    if (page.length < 1000) return rows;
-  }
+  return everyTenant(tx, 'active');
 }
 
 /** The base schemas to ask for, with their names claimed; or why this tenant gets none. */

@@ -10,6 +10,7 @@ import { addSearchCommand } from './search.js';
 import { addStackCommands } from './stack.js';
 import { addTemplateCommands } from './templates.js';
 import { addTenantCommands } from './tenants.js';
+import { addTenantLifeCommands } from './tenantLife.js';
 
 /** Builds the command tree; the reference in `docs/` and shell completion are made from it. */
 export function buildProgram(): Command {
@@ -18,7 +19,7 @@ export function buildProgram(): Command {
     .showHelpAfterError('(add --help for the options)')
     .showSuggestionAfterError();
   addStackCommands(program);
-  addTenantCommands(program);
+  addTenantLifeCommands(addTenantCommands(program));
   addTemplateCommands(program);
   addConfigCommands(program);
   addSchemaCommands(program);

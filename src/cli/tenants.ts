@@ -11,10 +11,11 @@ interface CreateOptions extends WaitOptions {
   readonly template: string;
   readonly set: Record<string, string>;
   readonly profiles: string;
+  readonly overrideQuarantine: boolean;
 }
 
-export function addTenantCommands(program: Command): void {
-  const tenant = program.command('tenant').description('create and see tenants');
+export function addTenantCommands(program: Command): Command {
+  const tenant = program.command('tenant').description('tenants, from creation to proven erasure');
 
   withWait(
     tenant
@@ -26,13 +27,15 @@ export function addTenantCommands(program: Command): void {
         DEFAULT_TEMPLATE,
       )
       .option('--set <key=value>', 'override a value of the template; may be repeated', collectSetting, {})
-      .option('--profiles <names>', 'comma-separated', DEFAULT_PROFILES.join(',')),
+      .option('--profiles <names>', 'comma-separated', DEFAULT_PROFILES.join(','))
+      .option('--override-quarantine', 'take the name of a tenant that was purged a short while ago', false),
   ).action(async (id: string, options: CreateOptions) => {
     const request = {
       tenant: parseTenantId(id),
       template: options.template,
       overrides: options.set,
       profiles: options.profiles.split(',').map(parseProfile),
+      overrideQuarantine: options.overrideQuarantine,
       reason: options.reason,
     };
     await withClient(async (client) => {
@@ -87,6 +90,7 @@ export function addTenantCommands(program: Command): void {
       });
     },
   );
+  return tenant;
 }
 
 function collectSetting(text: string, settings: Record<string, string>): Record<string, string> {

@@ -1,4 +1,4 @@
-import type { WorkflowHandle } from '@temporalio/client';
+import type { WorkflowHandle, WorkflowUpdateHandle } from '@temporalio/client';
 import type { OperationId } from '../domain/ids.js';
 import { toOpsError } from './failures.js';
 
@@ -31,6 +31,26 @@ export class OperationHandle<T> {
       return metadata.currentDetails ?? undefined;
     } catch {
       return undefined;
+    }
+  }
+}
+
+/** An operation that is an update of a workflow which goes on afterwards. */
+export class UpdateHandle<T> extends OperationHandle<T> {
+  constructor(
+    operation: OperationId,
+    workflow: WorkflowHandle,
+    uiUrl: string,
+    private readonly update: WorkflowUpdateHandle<T>,
+  ) {
+    super(operation, workflow, uiUrl);
+  }
+
+  override async result(): Promise<T> {
+    try {
+      return await this.update.result();
+    } catch (error) {
+      throw toOpsError(error);
     }
   }
 }

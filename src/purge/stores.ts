@@ -108,7 +108,7 @@ async function countTraces({ phoenix }: Stores, { phoenixProject }: TenantRow): 
 }
 
 async function countSchedules(
-  { pool, temporal }: Stores,
+  { pool, ...stores }: Stores,
   lives: readonly Incarnation[],
   known: readonly PurgeStoreRow[],
 ): Promise<StoreCount[]> {
@@ -119,7 +119,7 @@ async function countSchedules(
   ]);
   const counts: StoreCount[] = [];
   for (const name of ids) {
-    const there = await scheduleExists(await temporal(), name);
+    const there = await scheduleExists(await stores.temporal(), name);
     counts.push({
       store: 'schedules',
       name,

@@ -80,6 +80,16 @@ export async function listTenants(
   return rows;
 }
 
+/** All of them, page by page, in order of the id. */
+export async function everyTenant(db: Queryable, state?: TenantState): Promise<TenantRow[]> {
+  const all: TenantRow[] = [];
+  for (;;) {
+    const page = await listTenants(db, { state, after: all.at(-1)?.tenant ?? '', limit: 1000 });
+    all.push(...page);
+    if (page.length < 1000) return all;
+  }
+}
+
 /**
  * Begins a life. The same operation again finds the row it made; another one finds a living tenant and is refused.
  *

@@ -40,7 +40,7 @@ export async function ensureTenantSchedule(
     await client.schedule.getHandle(options.scheduleId).update((previous) => ({
       ...previous,
       spec: options.spec,
-      action: options.action as typeof previous.action,
+      action: options.action,
       ...(options.policies ? { policies: { ...previous.policies, ...options.policies } } : {}),
     }));
   }

@@ -80,7 +80,7 @@ export class ConfigServer {
     return (jsonOf(answer) as { 'session-id': string })['session-id'];
   }
 
-  /** A session of a whole package: to try one when there is nothing active to begin from. */
+  /** A session of a whole package, for when there is nothing active to begin from. */
   async createSession(files: ReadonlyMap<string, Buffer>): Promise<string> {
     const answer = await this.write('POST', `${TENANT}/session`, zip(files), 'application/zip');
     return (jsonOf(answer) as { 'session-id': string })['session-id'];
@@ -108,7 +108,7 @@ export class ConfigServer {
     return Number(session);
   }
 
-  /** Uploads a whole package: only for the first deploy, when there is nothing to begin a session from. */
+  /** Replaces the whole application by a package, whatever is active: no conflict with what was read before is seen. */
   async prepareAndActivate(files: ReadonlyMap<string, Buffer>): Promise<number> {
     const answer = await this.write(
       'POST',

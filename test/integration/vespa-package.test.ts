@@ -1,96 +1,48 @@
-import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import os from 'node:os';
-import path from 'node:path';
-import { createInterface } from 'node:readline';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { parseTenantId } from '../../src/domain/ids.js';
 import { tenantSchemaName } from '../../src/domain/naming.js';
 import { BASE_SCHEMAS, type BaseSchema } from '../../src/domain/profiles.js';
-import { ApiServer } from '../../src/embedded/vespa/http/server.js';
-import { ConfigServer as EmulatedConfigServer } from '../../src/embedded/vespa/package/config-server.js';
-import { projectRoot } from '../../src/projectRoot.js';
 import { type PackageRequest, deployRequests, sdFile } from '../../src/vespa/application.js';
-import { ConfigServer } from '../../src/vespa/configServer.js';
+import type { ConfigServer } from '../../src/vespa/configServer.js';
 import { generateSd } from '../../src/vespa/package/sd.js';
 import { mappedSchemas } from '../../src/vespa/package/services.js';
 import { loadSchema } from '../../src/vespa/schemaFiles.js';
-import { freePort } from '../support/postgres.js';
+import { type Package, RecordedConfigServer } from '../support/recordedConfigServer.js';
+import { type Verdict, VespaChecker, checkerPresent } from '../support/vespaChecker.js';
 
 /**
  * Every package that the product deploys, judged by Vespa's own model and change validators: alone, and against the
  * package it replaces. The packages are made as in production, by `deployRequests` against a config server, and read
  * back from what that server then has active.
  */
-const checker = process.env['VESPA_CHECK'] ?? path.join(projectRoot, '..', 'shared', 'vespa-check');
-const present = existsSync(path.join(checker, 'run.sh'));
 // The reporter says only that a file was skipped, not why.
-if (!present)
+if (!checkerPresent)
   process.stderr.write(
-    `skipped: generated packages against the real Vespa model; no run.sh in ${checker} (VESPA_CHECK names the folder)\n`,
+    'skipped: generated packages against the real Vespa model; no vespa-check (VESPA_CHECK names it)\n',
   );
-
-type Package = ReadonlyMap<string, Buffer>;
-
-interface Verdict {
-  /** 0 accepted, 1 refused by Vespa's model, 2 refused for a rank feature that the schema lacks. */
-  readonly status: number;
-  readonly text: string;
-}
 
 const OVERRIDES = 'validation-overrides.xml';
 const REMOVAL_ALLOWED = />\s*schema-removal\s*<\/allow>/;
 
-describe.skipIf(!present)('packages pass the real Vespa model', () => {
-  let folder: string;
-  let packages = 0;
-  let vespa: Checker;
-  let close: () => Promise<void> = async () => undefined;
+describe.skipIf(!checkerPresent)('packages pass the real Vespa model', () => {
+  let vespa: VespaChecker;
+  let running: RecordedConfigServer | undefined;
 
   beforeAll(async () => {
-    vespa = new Checker(path.join(checker, 'run.sh'));
-    folder = await mkdtemp(path.join(os.tmpdir(), 'cvops-package-'));
+    vespa = await VespaChecker.start();
   });
-  afterAll(async () => {
-    await vespa.close();
-    await close();
-    await rm(folder, { recursive: true, force: true });
+  afterEach(async () => {
+    await running?.close();
   });
+  afterAll(() => vespa.close());
 
-  /** A config server with nothing deployed; the one before it is closed. */
+  /** A config server with nothing deployed. */
   async function emptyServer(): Promise<ConfigServer> {
-    await close();
-    const emulated = new EmulatedConfigServer({
-      dataDir: await mkdtemp(path.join(folder, 'config-')),
-      convergenceMs: 0,
-    });
-    await emulated.start();
-    const http = new ApiServer(emulated.handle);
-    const port = await freePort();
-    await http.listen(port, '127.0.0.1');
-    close = async () => {
-      close = async () => undefined;
-      await http.close();
-      await emulated.stop();
-    };
-    return new ConfigServer(`http://127.0.0.1:${port}`);
+    running = await RecordedConfigServer.start();
+    return running.client();
   }
 
-  async function validate(files: Package, previous?: Package): Promise<Verdict> {
-    const dirs = [await written(files), ...(previous === undefined ? [] : [await written(previous)])];
-    return vespa.validate(dirs);
-  }
-
-  async function written(files: Package): Promise<string> {
-    const dir = path.join(folder, `package-${packages++}`);
-    for (const [name, body] of files) {
-      const file = path.join(dir, name);
-      await mkdir(path.dirname(file), { recursive: true });
-      await writeFile(file, body);
-    }
-    return dir;
-  }
+  const validate = (files: Package, previous?: Package): Promise<Verdict> => vespa.validate(files, previous);
 
   async function deploy(server: ConfigServer, ...requests: PackageRequest[]): Promise<Package> {
     const { outcomes, deploys } = await deployRequests(server, requests);
@@ -193,38 +145,6 @@ describe.skipIf(!present)('packages pass the real Vespa model', () => {
     });
   });
 });
-
-/** One JVM for all verdicts: `run.sh batch` takes the folders of one validation a line and ends each answer with its status. */
-class Checker {
-  private readonly child: ChildProcessWithoutNullStreams;
-  private readonly lines: AsyncIterator<string>;
-  private readonly exited: Promise<unknown>;
-  private errors = '';
-
-  constructor(run: string) {
-    this.child = spawn(run, ['batch']);
-    this.lines = createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
-    this.child.stderr.on('data', (chunk: Buffer) => (this.errors += chunk.toString('utf8')));
-    this.child.stdin.on('error', (error) => (this.errors += error.message));
-    this.exited = new Promise((resolve) => this.child.once('exit', resolve));
-  }
-
-  async validate(dirs: readonly string[]): Promise<Verdict> {
-    this.child.stdin.write(`--quiet ${dirs.join(' ')}\n`);
-    for (let text = ''; ;) {
-      const line = await this.lines.next();
-      if (line.done) throw new Error(`the checker ended: ${this.errors.slice(-2000)}`);
-      const status = /^status (\d+)$/.exec(line.value)?.[1];
-      if (status !== undefined) return { status: Number(status), text };
-      text += `${line.value}\n`;
-    }
-  }
-
-  async close(): Promise<void> {
-    this.child.stdin.end();
-    await this.exited;
-  }
-}
 
 function namesOf(tenant: string, bases: readonly BaseSchema[]): string[] {
   return bases.map((base) => tenantSchemaName(base, parseTenantId(tenant)));
