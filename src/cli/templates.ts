@@ -1,8 +1,8 @@
-import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
 import { OpsError } from '../domain/errors.js';
 import { quoteForMessage } from '../domain/ids.js';
 import { DEFAULT_TEMPLATE, TEMPLATE_FIELDS } from '../domain/templates.js';
+import { confirm } from './confirm.js';
 import { type CommonOptions, withClient, withOutput } from './context.js';
 import { answer, table } from './output.js';
 
@@ -77,32 +77,12 @@ export function addTemplateCommands(program: Command): void {
           answer(options.output, { dryRun: true, removed: there }, () => `would remove ${there.name}`);
           return;
         }
-        await confirm(name, options.confirm);
+        await confirm(name, options.confirm, `the removal of template ${name}`);
         await client.templates.remove(name, options.reason);
         answer(options.output, { name, removed: true }, () => `template ${name} is removed`);
       });
     },
   );
-}
-
-/** @throws OpsError `InvalidInput` unless the name was given a second time */
-async function confirm(name: string, given: string | undefined): Promise<void> {
-  const typed = given ?? (process.stdin.isTTY ? await ask(`type ${name} to remove it: `) : undefined);
-  if (typed === name) return;
-  throw new OpsError(
-    'InvalidInput',
-    typed === undefined ? `removing ${name} wants to be confirmed` : `that is not ${quoteForMessage(name)}`,
-    `--confirm=${name}`,
-  );
-}
-
-async function ask(question: string): Promise<string> {
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    return (await terminal.question(question)).trim();
-  } finally {
-    terminal.close();
-  }
 }
 
 function collectSetting(text: string, settings: Record<string, string>): Record<string, string> {
