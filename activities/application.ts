@@ -63,13 +63,16 @@ export function createApplicationActivities({
           result.outcomes.some(({ id, ok }) => ok && id === request.id),
         );
         const schemas = done.flatMap(({ put }) => put.map(({ schemaName }) => schemaName));
-        heartbeat({ step: 'convergence', generation: result.generation });
-        await waitForConvergence(
-          server,
-          vespaUrl,
-          { generation: result.generation, schemas },
-          { timeoutMs: CONVERGENCE_TIMEOUT_MS, signal },
-        );
+        // Generation 0: there is no application, and nothing of these was to be put into one.
+        if (result.generation > 0) {
+          heartbeat({ step: 'convergence', generation: result.generation });
+          await waitForConvergence(
+            server,
+            vespaUrl,
+            { generation: result.generation, schemas },
+            { timeoutMs: CONVERGENCE_TIMEOUT_MS, signal },
+          );
+        }
         // Rows follow the package: a kill before this line finds all there already and writes them then.
         for (const { request } of done) {
           if (request.incarnation === null) continue;

@@ -1,4 +1,12 @@
 #!/usr/bin/env node
-import { main } from '../dist/src/cli/main.js';
+// Said here: an older Node would fail much later, in the middle of an operation.
+const [major, minor] = process.versions.node.split('.').map(Number);
+if (major < 22 || (major === 22 && minor < 15)) {
+  process.stderr.write(
+    `cvops needs Node 22.15 or newer, this is ${process.versions.node}; in a checkout run: npx cvops …\n`,
+  );
+  process.exit(2);
+}
 
+const { main } = await import('../dist/src/cli/main.js');
 await main(process.argv);

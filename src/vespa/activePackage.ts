@@ -11,16 +11,12 @@ export interface ActivePackage {
 }
 
 /**
- * @param session of a session in preparation; the active package when left out
  * @throws Error when there is an active application whose package this server does not serve (yet): one of several
  *   config servers answers 404 until it has fetched it, and "nothing there" would be a lie
  */
-export async function readPackage(server: ConfigServer, session?: string): Promise<ActivePackage> {
-  const [files, services] = await Promise.all([
-    server.listFiles(session),
-    server.readFile('services.xml', session),
-  ]);
-  if (services === undefined && (session !== undefined || (await server.activeGeneration()) !== undefined))
+export async function readPackage(server: ConfigServer): Promise<ActivePackage> {
+  const [files, services] = await Promise.all([server.listFiles(), server.readFile('services.xml')]);
+  if (services === undefined && (await server.activeGeneration()) !== undefined)
     throw new Error('the config server does not serve the application package (yet)');
   const text = services?.toString('utf8');
   return {
