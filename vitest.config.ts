@@ -20,6 +20,16 @@ export default defineConfig({
       },
       {
         test: {
+          name: 'isolation',
+          include: ['test/isolation/**/*.test.ts'],
+          setupFiles: ['test/support/isolation/setup.ts'],
+          testTimeout: 600_000,
+          hookTimeout: 120_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
           name: 'integration',
           expect,
           globalSetup: ['test/support/globalStack.ts'],
