@@ -1,7 +1,7 @@
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import { generateKeyPairSync } from 'node:crypto';
-import pg from 'pg';
+import type pg from 'pg';
 import { createApplicationActivities } from '../../../activities/application.js';
 import { createLedgerActivities } from '../../../activities/ingest.js';
 import { createPurgeActivities } from '../../../activities/purge.js';
