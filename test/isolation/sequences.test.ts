@@ -7,7 +7,7 @@ import { type TestRegistry, startTestRegistry } from '../support/registry.js';
 
 const SEQUENCES = Number(process.env['N'] ?? 20_000);
 /** Each with a registry of its own: the audit log's lock lets one writer of a registry in at a time. */
-const LANES = 3;
+const LANES = 4;
 
 let registry: TestRegistry;
 const lanes: Lane[] = [];

@@ -24,13 +24,13 @@ interface Found {
 /** Every row of the present life of each id, else of its last one. */
 const LIVES = `
   select t.tenant, t.state, t.phoenix_project as project,
-    jsonb_build_array(to_jsonb(t),
-      (select jsonb_agg(s order by s.schema_name) from tenant_schemas s where s.incarnation = t.incarnation),
-      (select jsonb_agg(c order by c.scope, c.key, c.version) from config_versions c where c.incarnation = t.incarnation),
-      (select jsonb_agg(i order by i.operation, i.item) from operations o join ingest_items i using (operation)
-        where o.tenant = t.tenant and o.incarnation = t.incarnation),
-      (select jsonb_agg(v order by v.base_schema, v.video) from videos v where v.incarnation = t.incarnation),
-      (select jsonb_agg(p order by p.schedule_id) from tenant_schedules p where p.incarnation = t.incarnation)
+    jsonb_build_array(t::text,
+      array(select s::text from tenant_schemas s where s.incarnation = t.incarnation order by 1),
+      array(select c::text from config_versions c where c.incarnation = t.incarnation order by 1),
+      array(select i::text from operations o join ingest_items i using (operation)
+        where o.tenant = t.tenant and o.incarnation = t.incarnation order by 1),
+      array(select v::text from videos v where v.incarnation = t.incarnation order by 1),
+      array(select p::text from tenant_schedules p where p.incarnation = t.incarnation order by 1)
     )::text as rows,
     array(select schema_name from tenant_schemas s where s.incarnation = t.incarnation order by 1) as schemas,
     array(select schedule_id from tenant_schedules p where p.incarnation = t.incarnation order by 1) as schedules

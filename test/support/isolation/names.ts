@@ -21,12 +21,12 @@ export type Role = (typeof CASTS)[number][number];
 
 /**
  * The id that plays a role in one sequence: no two sequences share one, none begins another's, and within a sequence
- * ids begin and end alike as the roles do.
+ * ids begin and end alike as the roles do. Digits are too near to each other for two numbers to have one Java hash.
  *
  * @param run number of the sequence in its database
  */
 export function tenantOf(role: Role, run: number): TenantId {
-  const infix = `s${run.toString(36).padStart(5, '0')}`;
+  const infix = `s${String(run).padStart(6, '0')}`;
   const [, stem, tail] = /^(.*corp)(_[a-z0-9]{2})?$/.exec(role)!;
   return parseTenantId(`${stem}_${infix}${tail ?? ''}`);
 }

@@ -42,6 +42,8 @@ export interface Sequence {
   readonly steps: readonly Step[];
 }
 
+const MOST_STEPS = 14;
+
 const create: fc.Arbitrary<Deed> = fc.record({
   do: fc.constant('create' as const),
   base: fc.constantFrom('frame' as const, 'mv' as const),
@@ -51,54 +53,74 @@ const create: fc.Arbitrary<Deed> = fc.record({
 const plain = <T extends 'rollback' | 'schedule' | 'deactivate' | 'reactivate' | 'extend' | 'purge'>(
   name: T,
 ) => fc.constant({ do: name });
-/** A step that is left out: what shrinking makes of those that a failure does not need. */
-const NOTHING = undefined;
 
-const deed: fc.Arbitrary<Deed | undefined> = fc.oneof(
+/** One after the other on one tenant. */
+type Phrase = readonly Deed[];
+const alone = (deed: fc.Arbitrary<Deed>): fc.Arbitrary<Phrase> => deed.map((d) => [d]);
+
+/** Of a random order few reactivations would find an inactive tenant: half of the deactivations have their sequel. */
+const retention = fc.tuple(
+  plain('deactivate'),
+  fc.constantFrom<Phrase>([], [], [{ do: 'reactivate' }], [{ do: 'extend' }], [{ do: 'purge' }]),
+);
+
+const phrases: fc.Arbitrary<Phrase> = fc.oneof(
   { withCrossShrink: true },
-  { weight: 1, arbitrary: fc.constant(NOTHING) },
-  { weight: 14, arbitrary: create },
-  { weight: 8, arbitrary: plain('purge') },
+  // Left out: what shrinking makes of a step that a failure does not need.
+  { weight: 1, arbitrary: fc.constant([]) },
+  { weight: 12, arbitrary: alone(create) },
+  { weight: 9, arbitrary: alone(plain('purge')) },
   {
     weight: 9,
-    arbitrary: fc.record({ do: fc.constant('ingest' as const), videos: fc.integer({ min: 1, max: 2 }) }),
+    arbitrary: alone(fc.record({ do: fc.constant('ingest'), videos: fc.integer({ min: 1, max: 2 }) })),
   },
   {
-    weight: 7,
-    arbitrary: fc.record({
-      do: fc.constant('addSchema' as const),
-      base: fc.constantFrom('frame' as const, 'mv' as const, 'chunk' as const),
-    }),
+    weight: 8,
+    arbitrary: alone(
+      fc.record({ do: fc.constant('addSchema'), base: fc.constantFrom('frame', 'mv', 'chunk') }),
+    ),
   },
   {
     weight: 6,
-    arbitrary: fc.record({ do: fc.constant('setConfig' as const), maxQps: fc.integer({ min: 1, max: 100 }) }),
+    arbitrary: alone(fc.record({ do: fc.constant('setConfig'), maxQps: fc.integer({ min: 1, max: 100 }) })),
   },
-  { weight: 3, arbitrary: plain('rollback') },
-  { weight: 3, arbitrary: plain('schedule') },
-  { weight: 5, arbitrary: plain('deactivate') },
-  { weight: 3, arbitrary: plain('reactivate') },
-  { weight: 2, arbitrary: plain('extend') },
+  { weight: 4, arbitrary: alone(plain('rollback')) },
+  { weight: 4, arbitrary: alone(plain('schedule')) },
+  { weight: 8, arbitrary: retention.map(([first, then]) => [first, ...then]) },
+  { weight: 1, arbitrary: alone(plain('reactivate')) },
+  { weight: 1, arbitrary: alone(plain('extend')) },
 );
 
-const step = <D>(arbitrary: fc.Arbitrary<D>) => fc.record({ who: fc.nat(3), deed: arbitrary });
+const spoken = <T>(what: fc.Arbitrary<T>) => fc.record({ who: fc.nat(3), what });
 
-/** 6 to 14 steps, the first two of them creations, over the three or four tenants of one cast. */
+/**
+ * Two creations and then 4 to 12 steps more, oftener few than many, over the three or four tenants of one cast.
+ */
 export const sequences: fc.Arbitrary<Sequence> = fc
   .record({
     cast: fc.constantFrom(...CASTS),
-    first: fc.tuple(step(create), step(create)),
-    then: fc.array(step(deed), { minLength: 4, maxLength: 12 }),
-  })
-  .map(({ cast, first, then }) => ({
-    cast,
-    steps: [...first, ...then].flatMap(({ who, deed }): Step[] =>
-      deed === undefined ? [] : [{ tenant: cast[who % cast.length]!, deed }],
+    first: fc.tuple(spoken(create), spoken(create)),
+    then: fc.oneof(
+      { weight: 3, arbitrary: fc.array(spoken(phrases), { minLength: 4, maxLength: 6 }) },
+      { weight: 1, arbitrary: fc.array(spoken(phrases), { minLength: 7, maxLength: 12 }) },
     ),
-    [fc.toStringMethod]() {
-      return `\n${this.steps.map((s) => `  ${stepText(s)}`).join('\n')}\n`;
-    },
-  }));
+  })
+  .map(({ cast, first: [one, two], then }) => {
+    const said = [one, { ...two, who: one.who + 1 + (two.who % 2) }].map(({ who, what }) => ({
+      who,
+      what: [what],
+    }));
+    const steps = [...said, ...then].flatMap(({ who, what }) =>
+      what.map((deed): Step => ({ tenant: cast[who % cast.length]!, deed })),
+    );
+    return {
+      cast,
+      steps: steps.slice(0, MOST_STEPS),
+      [fc.toStringMethod]() {
+        return `\n${this.steps.map((step) => `  ${stepText(step)}`).join('\n')}\n`;
+      },
+    };
+  });
 
 /** `create acme_corp base=frame memory=false override=true`. */
 export function stepText({ tenant, deed }: Step): string {
