@@ -5,9 +5,11 @@ import { type Lane, openLane } from '../support/isolation/lane.js';
 import { DEED_NAMES, sequences } from '../support/isolation/sequences.js';
 import { type TestRegistry, startTestRegistry } from '../support/registry.js';
 
-const SEQUENCES = Number(process.env['N'] ?? 20_000);
+const SEQUENCES = 20_000;
 /** Each with a registry of its own: the audit log's lock lets one writer of a registry in at a time. */
 const LANES = 4;
+/** Of two cores for itself it takes six minutes, 130 statements a sequence; others may be at work there too. */
+const TIMEOUT_MS = 30 * 60_000;
 
 let registry: TestRegistry;
 const lanes: Lane[] = [];
@@ -21,19 +23,28 @@ afterAll(async () => {
   await registry.stop();
 });
 
-test(`${SEQUENCES} sequences of operations: none changes another tenant`, async () => {
+test(`${SEQUENCES} sequences of operations change no other tenant`, { timeout: TIMEOUT_MS }, async () => {
   const tally = newTally();
-  const seed = Date.now() | 0;
   const started = performance.now();
-  await Promise.all(
-    lanes.map(async (lane, i) => {
-      const property = fc.asyncProperty(sequences, (sequence) => checkSequence(lane, sequence, tally));
-      await fc.assert(property, { seed: seed + i, numRuns: Math.ceil(SEQUENCES / LANES) });
+  let failing: Lane | undefined;
+  const results = await Promise.allSettled(
+    lanes.map((lane) => {
+      const property = fc.asyncProperty(sequences, async (sequence) => {
+        // Only the lane that found something goes on: to shrink it.
+        if (failing !== undefined && failing !== lane) return;
+        await checkSequence(lane, sequence, tally).catch((error: unknown) => {
+          failing ??= lane;
+          throw error;
+        });
+      });
+      return fc.assert(property, { numRuns: Math.ceil(SEQUENCES / LANES) });
     }),
   );
-  const seconds = (performance.now() - started) / 1000;
-  process.stdout.write(`isolation: ${JSON.stringify(tally)} in ${seconds.toFixed(0)} s, seed ${seed}\n`);
+  const seconds = Math.round((performance.now() - started) / 1000);
+  process.stdout.write(`isolation: ${JSON.stringify(tally)} in ${seconds} s\n`);
+  for (const result of results) if (result.status === 'rejected') throw result.reason;
   expect(tally.sequences).toBeGreaterThanOrEqual(SEQUENCES);
+  // Not empty words: each kind of operation had its effect, and names did collide.
+  for (const name of DEED_NAMES) expect(tally.done[name], name).toBeGreaterThan(SEQUENCES / 50);
   expect(tally.collisions).toBeGreaterThan(SEQUENCES / 10);
-  for (const name of DEED_NAMES) expect(tally.done[name], name).toBeGreaterThan(SEQUENCES / 100);
 });

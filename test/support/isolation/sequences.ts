@@ -101,8 +101,8 @@ export const sequences: fc.Arbitrary<Sequence> = fc
     cast: fc.constantFrom(...CASTS),
     first: fc.tuple(spoken(create), spoken(create)),
     then: fc.oneof(
-      { weight: 3, arbitrary: fc.array(spoken(phrases), { minLength: 4, maxLength: 6 }) },
-      { weight: 1, arbitrary: fc.array(spoken(phrases), { minLength: 7, maxLength: 12 }) },
+      { weight: 3, arbitrary: fc.array(spoken(phrases), { minLength: 4, maxLength: 5 }) },
+      { weight: 1, arbitrary: fc.array(spoken(phrases), { minLength: 6, maxLength: 12 }) },
     ),
   })
   .map(({ cast, first: [one, two], then }) => {
