@@ -26,6 +26,8 @@ export default defineConfig({
           testTimeout: 600_000,
           hookTimeout: 120_000,
           fileParallelism: false,
+          // Minutes of two whole cores: after the others, whose clocks would suffer.
+          sequence: { groupOrder: 1 },
         },
       },
       {
