@@ -64,61 +64,68 @@ export async function softDeleteTenant(input: RetentionInput): Promise<Retention
     running,
     purge: purge ?? null,
   });
-  const isReady = async (): Promise<void> => {
-    await condition(() => ready || refused !== undefined);
-    if (refused !== undefined) throw operationFailure(refused);
+  /**
+   * An update's failure is its caller's, and no fault of this workflow's. A cancellation request, which does not end
+   * the wait, must not keep its answers from being given either.
+   */
+  const answer = <A extends unknown[]>(work: (...args: A) => Promise<void>) => {
+    return (...args: A): Promise<RetentionStatus> =>
+      CancellationScope.nonCancellable(async () => {
+        await condition(() => ready || refused !== undefined);
+        if (refused !== undefined) throw operationFailure(refused);
+        await work(...args).catch((error: unknown) => {
+          throw operationFailure(failureRecord(error));
+        });
+        return status();
+      });
   };
-  /** An update's failure is its caller's, and no fault of this workflow's. */
-  const answer = async <T>(work: Promise<T>): Promise<T> =>
-    work.catch((error: unknown) => {
-      throw operationFailure(failureRecord(error));
-    });
 
   setHandler(retentionStatus, status);
   setHandler(wake, () => void (woken = true));
-  setHandler(deactivated, async () => {
-    await isReady();
-    return status();
-  });
-  setHandler(reactivate, async (request) => {
-    await isReady();
-    await answer(titled(registry.reactivate, `by ${request.principal}`, { ...request, now: Date.now() }));
-    await answer(
-      titled(registry.resumeSchedules, 'those the deactivation paused', {
+  setHandler(
+    deactivated,
+    answer(async () => undefined),
+  );
+  setHandler(
+    reactivate,
+    answer(async (request) => {
+      await titled(registry.reactivate, `by ${request.principal}`, { ...request, now: Date.now() });
+      await titled(registry.resumeSchedules, 'those the deactivation paused', {
         ...life,
         operation: request.operation,
-      }),
-    );
-    state = 'active';
-    woken = true;
-    return status();
-  });
-  setHandler(extendRetention, async (request) => {
-    await isReady();
-    const { purgeAt } = await answer(
-      titled(registry.extendRetention, `${request.days} day(s), by ${request.principal}`, {
-        ...request,
-        now: Date.now(),
-      }),
-    );
-    retention = { purgeAt, setAt: Date.now(), noticed: null };
-    woken = true;
-    return status();
-  });
-  setHandler(purgeNow, async (request) => {
-    await isReady();
-    asked = request;
-    purgeFailure = undefined;
-    woken = true;
-    await condition(() => purge !== undefined || purgeFailure !== undefined || state !== 'inactive');
-    if (purge !== undefined) return status();
-    throw operationFailure(
-      purgeFailure ?? {
-        code: 'WrongState',
-        message: `tenant ${tenant} is ${state}: there is no retention to end`,
-      },
-    );
-  });
+      });
+      state = 'active';
+      woken = true;
+    }),
+  );
+  setHandler(
+    extendRetention,
+    answer(async (request) => {
+      const { purgeAt } = await titled(
+        registry.extendRetention,
+        `${request.days} day(s), by ${request.principal}`,
+        { ...request, now: Date.now() },
+      );
+      retention = { purgeAt, setAt: Date.now(), noticed: null };
+      woken = true;
+    }),
+  );
+  setHandler(
+    purgeNow,
+    answer(async (request) => {
+      asked = request;
+      purgeFailure = undefined;
+      woken = true;
+      await condition(() => purge !== undefined || purgeFailure !== undefined || state !== 'inactive');
+      if (purge !== undefined) return;
+      throw operationFailure(
+        purgeFailure ?? {
+          code: 'WrongState',
+          message: `tenant ${tenant} is ${state}: there is no retention to end`,
+        },
+      );
+    }),
+  );
 
   const describe = (doing: string): void =>
     setCurrentDetails(
