@@ -223,6 +223,8 @@ export async function softDeleteTenant(input: RetentionInput): Promise<Retention
     let failedPurges = 0;
     for (;;) {
       if (draining) await drain(draining);
+      // Before the look: what comes during it, or during a notice that is hard to give, is looked at next.
+      woken = false;
       const seen = await titled(registry.readRetention, 'the truth about it', life);
       state = seen.state;
       if (seen.state === 'inactive' && retention?.purgeAt !== seen.purgeAt)
@@ -244,7 +246,6 @@ export async function softDeleteTenant(input: RetentionInput): Promise<Retention
         await condition(() => woken, pause);
       } else {
         describe(draining ? 'waits for operations to end' : 'waits');
-        woken = false;
         const hop = nextHop(retention, Date.now());
         await condition(() => woken, draining ? Math.min(DRAIN_POLL_MS, hop) : hop, {
           summary: `purge at ${new Date(retention.purgeAt).toISOString()}`,
