@@ -252,8 +252,9 @@ export async function softDeleteTenant(input: RetentionInput): Promise<Retention
         });
       }
       if ((woken || draining) && workflowInfo().historyLength < MAX_HISTORY) continue;
-      // A handler at work would be lost with the run.
-      await condition(allHandlersFinished);
+      // A handler at work would be lost with the run, and one that asked for the purge waits for this very run.
+      await condition(() => asked !== undefined || allHandlersFinished());
+      if (asked !== undefined) continue;
       const continueSelf = makeContinueAsNewFunc<typeof softDeleteTenant>({
         initialVersioningBehavior: 'AUTO_UPGRADE',
       });
