@@ -23,7 +23,7 @@ import type {
 import type { OperationId } from '../src/domain/ids.js';
 import { workflowIds } from '../src/domain/naming.js';
 import { DEFAULT_SECOND_LOOK_SECONDS } from '../src/domain/purge.js';
-import { DAY_MS, type Retention, dueNotice, nextHop } from '../src/domain/retention.js';
+import { DAY_MS, MAX_HOP_MS, type Retention, dueNotice, nextHop } from '../src/domain/retention.js';
 import { SEARCH_ATTRIBUTES } from '../src/domain/searchAttributes.js';
 import type { TenantState } from '../src/domain/states.js';
 import { failureRecord, operationFailure } from './failures.js';
@@ -36,7 +36,7 @@ const DRAIN_POLL_MS = 5_000;
 /** How long a purge that could not begin is waited for; doubled each time. */
 const PURGE_RETRY_MS = 60_000;
 const MAX_PURGE_RETRY_MS = 60 * 60_000;
-/** A run that polls for draining operations begins anew before its history is long. */
+/** A run that polls for draining operations, or tries to purge, begins anew before its history is long. */
 const MAX_HISTORY = 1_000;
 
 /**
@@ -251,7 +251,9 @@ export async function softDeleteTenant(input: RetentionInput): Promise<Retention
           summary: `purge at ${new Date(retention.purgeAt).toISOString()}`,
         });
       }
-      if ((woken || draining) && workflowInfo().historyLength < MAX_HISTORY) continue;
+      const { historyLength, runStartTime } = workflowInfo();
+      const young = historyLength < MAX_HISTORY && Date.now() - runStartTime.getTime() < MAX_HOP_MS;
+      if ((woken || draining || failedPurges > 0) && young) continue;
       // A handler at work would be lost with the run, and one that asked for the purge waits for this very run.
       await condition(() => asked !== undefined || allHandlersFinished());
       if (asked !== undefined) continue;
