@@ -275,8 +275,10 @@ export async function softDeleteTenant(input: RetentionInput): Promise<Retention
       });
     await condition(allHandlersFinished);
     describe('is over');
+    // A purge that was refused because somebody was faster is no failure of the retention.
+    const failed = purgeFailure !== undefined && state === 'purging';
     upsertSearchAttributes([
-      { key: SEARCH_ATTRIBUTES.operationState, value: purgeFailure === undefined ? 'completed' : 'failed' },
+      { key: SEARCH_ATTRIBUTES.operationState, value: failed ? 'failed' : 'completed' },
     ]);
     return status();
   });
