@@ -25,7 +25,7 @@ export async function hardDeleteTenant(input: HardDeleteInput): Promise<HardDele
 
   // Refused here, nothing was done and nothing is to be said of it.
   await begin(input, steps).catch((error: unknown) => {
-    throw operationFailure(failureRecord(error));
+    throw isCancellation(error) ? error : operationFailure(failureRecord(error));
   });
   const erase = {
     schemas: async (round: number): Promise<void> => {
