@@ -1,5 +1,6 @@
 import {
   CancellationScope,
+  ContinueAsNew,
   allHandlersFinished,
   condition,
   continueAsNew,
@@ -99,6 +100,7 @@ export async function deploySchemas(start: DeploySchemasInput | RolloutState): P
     ]);
     return result;
   } catch (error) {
+    if (error instanceof ContinueAsNew) throw error;
     const cancelled = isCancellation(error);
     const failure: Failure = cancelled
       ? { code: 'Conflict', message: 'the rollout was cancelled; what was deployed stays' }
