@@ -29,6 +29,15 @@ export default defineConfig({
           fileParallelism: false,
         },
       },
+      {
+        test: {
+          name: 'packages',
+          include: ['test/packages/**/*.test.ts'],
+          testTimeout: 600_000,
+          // After the tests that deploy them.
+          sequence: { groupOrder: 1 },
+        },
+      },
     ],
   },
 });

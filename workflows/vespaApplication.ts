@@ -4,6 +4,7 @@ import {
   getExternalWorkflowHandle,
   log,
   makeContinueAsNewFunc,
+  patched,
   setCurrentDetails,
   setHandler,
   sleep,
@@ -27,6 +28,8 @@ export interface ApplicationState {
 
 /** Requests that come within this of the first one of an idle time join its deploy. */
 const GATHER_MS = 300;
+/** How often the gathering goes on, at most. */
+const MAX_GATHERS = 10;
 /** Requests in one package, and their size in JSON: bounds the activity's input to well below 64 KiB. */
 const MAX_BATCH = 100;
 const MAX_BATCH_LENGTH = 50_000;
@@ -73,7 +76,19 @@ export async function vespaApplication(state: ApplicationState): Promise<{ deplo
       await condition(allHandlersFinished);
       if (waiting.length === 0) return { deploys };
     }
+    let seen = waiting.length;
     await sleep(GATHER_MS, { summary: 'gather requests' });
+    // While more keep coming the deploy waits for them: a hundred tenants that are created at once are a few deploys,
+    // however slowly the machine hands their requests over.
+    for (
+      let rounds = 0;
+      rounds < MAX_GATHERS && seen < waiting.length && waiting.length < MAX_BATCH;
+      rounds++
+    ) {
+      if (!patched('gather-until-quiet')) break;
+      seen = waiting.length;
+      await sleep(GATHER_MS, { summary: 'more keep coming' });
+    }
 
     // Every update that waited for one of these has read it: the timer above was an activation of its own.
     settled.clear();

@@ -33,7 +33,7 @@ import { type TenantRow, getTenant, requireTenant } from '../registry/tenants.js
 import { ConfigServer } from '../vespa/configServer.js';
 import { DocumentClient } from '../vespa/documents.js';
 import { type Connections, underWay } from './connections.js';
-import type { OperationHandle} from './operations.js';
+import type { OperationHandle } from './operations.js';
 import { UpdateHandle } from './operations.js';
 
 export interface DeactivateRequest {

@@ -45,6 +45,7 @@ const LEDGER = {
   videos: 'incarnation = any($1)',
   rollout_items: 'incarnation = any($1)',
 } as const;
+const NONE = { documents: 'no video schema', memory: 'no memory schema', schemas: 'no schema' } as const;
 const EVER = { from: new Date(0), to: new Date('9999-01-01T00:00:00Z') };
 
 /**
@@ -74,7 +75,8 @@ async function countSchemas(
   const others = new Map((await allSchemas(pool)).map((s) => [s.schemaName, s.incarnation]));
   const isMemory = new Map(owned.map((s) => [s.schemaName, s.baseSchema === MEMORY_SCHEMA]));
   for (const { store, name } of known)
-    if (store === 'memory' || store === 'documents') isMemory.set(name, store === 'memory');
+    if ((store === 'memory' || store === 'documents') && name !== NONE[store])
+      isMemory.set(name, store === 'memory');
   const active = await readPackage(configServer);
   const counts: StoreCount[] = [];
   for (const [name, memory] of isMemory) {
@@ -87,6 +89,10 @@ async function countSchemas(
     counts.push({ store: memory ? 'memory' : 'documents', name, count });
     counts.push({ store: 'schemas', name, count: there || (holder !== undefined && !theirs) ? 1 : 0 });
   }
+  // The certificate says of every kind of store what was found, also that there was none.
+  for (const [store, none] of Object.entries(NONE))
+    if (!counts.some((c) => c.store === store))
+      counts.push({ store: store as PurgeStore, name: none, count: 0 });
   return counts;
 }
 
@@ -117,8 +123,9 @@ async function countSchedules(
     ...rows.map(({ scheduleId }) => scheduleId),
     ...known.filter(({ store }) => store === 'schedules').map(({ name }) => name),
   ]);
-  const counts: StoreCount[] = [];
+  const counts: StoreCount[] = [{ store: 'schedules', name: 'tenant_schedules', count: rows.length }];
   for (const name of ids) {
+    if (name === 'tenant_schedules') continue;
     const there = await scheduleExists(await stores.temporal(), name);
     counts.push({
       store: 'schedules',

@@ -1,8 +1,10 @@
+import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { startStack } from '../../src/embedded/stack.js';
 import { projectRoot } from '../../src/projectRoot.js';
 import type { StackAddresses } from '../../src/settings.js';
+import { recordedPackages } from './recordedPackages.js';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -16,6 +18,8 @@ declare module 'vitest' {
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const home = path.join(projectRoot, '.cvops', 'test-home');
+  await rm(recordedPackages, { recursive: true, force: true });
+  process.env['CVOPS_RECORD_PACKAGES'] = recordedPackages;
   process.env['CVOPS_VENV'] ??= path.join(projectRoot, '.cvops', 'venv');
   const stack = await startStack({
     home,

@@ -14,6 +14,10 @@ export const vespa: ServiceDefinition = {
       port: ports.vespa,
       'config-port': ports['vespa-config'],
       'data-dir': path.join(home, 'vespa'),
+      // Every package that becomes active is kept there: tests prove them with Vespa's own model.
+      ...(process.env['CVOPS_RECORD_PACKAGES']
+        ? { 'record-packages': process.env['CVOPS_RECORD_PACKAGES'] }
+        : {}),
     };
     return {
       file: process.execPath,

@@ -20,6 +20,7 @@ async function main(): Promise<void> {
       'data-dir': { type: 'string', default: '.cvops/vespa' },
       'convergence-ms': { type: 'string', default: '200' },
       fsync: { type: 'boolean', default: false },
+      'record-packages': { type: 'string', default: '' },
       'fault-rate': { type: 'string', default: '0' },
       'fault-statuses': { type: 'string', default: '429,500,502,503,504' },
       'fault-seed': { type: 'string', default: '1' },
@@ -32,6 +33,8 @@ async function main(): Promise<void> {
   config.onContainerModel((model) => {
     if (store === undefined) store = new DiskStore(path.join(dataDir, 'documents'), model, values.fsync);
     else store.setModel(model);
+    if (values['record-packages'] !== '')
+      config.copyActive(path.join(values['record-packages'], String(model.generation)));
     log(`container serves generation ${model.generation}: ${model.schemas.size} schemas`);
   });
   await config.start();

@@ -47,6 +47,11 @@ export class ConfigServer {
     return this.container;
   }
 
+  /** Copies the files of the active package to a folder, for whoever wants to look at it afterwards. */
+  copyActive(to: string): void {
+    this.sessions.copyActive(to);
+  }
+
   onContainerModel(callback: (model: ApplicationModel) => void): void {
     this.listeners.push(callback);
   }

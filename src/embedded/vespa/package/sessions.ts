@@ -141,6 +141,11 @@ export class SessionStore {
     return true;
   }
 
+  /** Copies the active package's files to a folder of the caller's. */
+  copyActive(to: string): void {
+    cpSync(this.contentDir(this.active), to, { recursive: true });
+  }
+
   private contentDir(id: number): string {
     return path.join(this.root, 'sessions', String(id), 'content');
   }
