@@ -74,7 +74,7 @@ export function createRolloutActivities({
           continue;
         }
         await sendSchemaChange(client, cluster, {
-          id: `${operation}/${item.item}`,
+          id: `${operation}/${wave}/${item.item}`,
           tenant: item.tenant,
           incarnation: item.incarnation,
           add: wanted.bases,

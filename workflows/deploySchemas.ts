@@ -1,5 +1,6 @@
 import {
   CancellationScope,
+  ContinueAsNew,
   allHandlersFinished,
   condition,
   continueAsNew,
@@ -38,30 +39,32 @@ export async function deploySchemas(start: DeploySchemasInput | RolloutState): P
   const generations = new Set(resumed?.generations ?? []);
   const outcomes = new Map<number, SchemaChangeOutcome>();
   let failed = resumed?.failed ?? 0;
+  let wave = resumed?.next ?? 1;
   setHandler(schemasChanged, (outcome) => {
-    outcomes.set(Number(outcome.id.slice(outcome.id.lastIndexOf('/') + 1)), outcome);
     if (outcome.changed === true) generations.add(outcome.generation);
+    const [of, item] = outcome.id.split('/').slice(-2).map(Number);
+    // A request that was sent twice is answered twice, and the second answer may come in the next wave.
+    if (of === wave) outcomes.set(item!, outcome);
   });
 
   const waves =
     resumed?.waves ??
     (
       await titled(rollout.beginRollout, 'who is in it', input).catch((error: unknown) => {
-        throw operationFailure(failureRecord(error));
+        throw isCancellation(error) ? error : operationFailure(failureRecord(error));
       })
     ).waves;
-  const describe = (wave: number, doing: string): void =>
+  const describe = (doing: string): void =>
     setCurrentDetails(
       `**Deploy schemas**: wave **${wave}** of ${waves}: ${doing}\n\n` +
         `- **${outcomes.size}** answered\n- **${failed}** failed\n- **${generations.size}** deploys`,
     );
 
   try {
-    let wave = resumed?.next ?? 1;
     for (; wave <= waves && failed <= maxFailures; wave++) {
       outcomes.clear();
       const replyTo = workflowInfo().workflowId;
-      describe(wave, 'asks');
+      describe('asks');
       const { requested } = await titled(rolloutWave.requestWave, `wave ${wave}`, {
         operation,
         cluster,
@@ -69,12 +72,12 @@ export async function deploySchemas(start: DeploySchemasInput | RolloutState): P
         wave,
         replyTo,
       });
-      describe(wave, `waits for ${requested} answer(s)`);
+      describe(`waits for ${requested} answer(s)`);
       await condition(() => outcomes.size >= requested, WAVE_DEADLINE, {
         summary: `answers to wave ${wave}`,
       });
       failed = await settle(operation, wave, outcomes);
-      describe(wave, 'settled');
+      describe('settled');
       if (wave < waves && failed <= maxFailures && workflowInfo().historyLength > MAX_HISTORY) {
         await condition(allHandlersFinished);
         await continueAsNew<typeof deploySchemas>({
@@ -97,6 +100,7 @@ export async function deploySchemas(start: DeploySchemasInput | RolloutState): P
     ]);
     return result;
   } catch (error) {
+    if (error instanceof ContinueAsNew) throw error;
     const cancelled = isCancellation(error);
     const failure: Failure = cancelled
       ? { code: 'Conflict', message: 'the rollout was cancelled; what was deployed stays' }

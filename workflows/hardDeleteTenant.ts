@@ -25,7 +25,7 @@ export async function hardDeleteTenant(input: HardDeleteInput): Promise<HardDele
 
   // Refused here, nothing was done and nothing is to be said of it.
   await begin(input, steps).catch((error: unknown) => {
-    throw operationFailure(failureRecord(error));
+    throw isCancellation(error) ? error : operationFailure(failureRecord(error));
   });
   const erase = {
     schemas: async (round: number): Promise<void> => {
@@ -49,14 +49,35 @@ export async function hardDeleteTenant(input: HardDeleteInput): Promise<HardDele
     configuration: () => titled(purging.eraseConfiguration, 'delete rows', key),
   };
 
-  /** Reads every store back until all are empty, emptying again what is not: Phoenix may bring a project back. */
-  const proveEmpty = async (look: 'first' | 'second'): Promise<void> => {
+  const look = async (which: 'first' | 'second', round: number): Promise<readonly StoreCount[]> =>
+    (await titled(purgeStores.readBack, `${which} look, round ${round}`, { ...key, look: which })).residuals;
+
+  /** Empties again what is not empty: Phoenix may bring a project back. */
+  const eraseAgain = async (residuals: readonly StoreCount[], round: number): Promise<void> => {
+    log.warn('emptying again', { tenant, round, residuals: residuals.map(shown) });
+    const left = new Set(residuals.map(({ store }) => store));
+    if (left.has('schemas') || left.has('documents') || left.has('memory')) await erase.schemas(round);
+    if (left.has('traces')) await erase.traces();
+    if (left.has('schedules')) await erase.schedules();
+    if (left.has('ledger')) await erase.ledger();
+    if (left.has('configuration')) await erase.configuration();
+    await sleep(5_000 * round, { summary: 'let what is on its way arrive' });
+  };
+
+  /**
+   * Two looks that find nothing, with the whole wait and no deletion between them. What the second finds has come after
+   * the first, and may come once more: both are taken again.
+   */
+  const proveEmpty = async (): Promise<void> => {
     for (let round = 1; ; round++) {
-      const { residuals } = await titled(purgeStores.readBack, `${look} look, round ${round}`, {
-        ...key,
-        look,
-      });
-      if (residuals.length === 0) return;
+      let residuals = await steps.step('read back', () => look('first', round));
+      if (residuals.length === 0) {
+        await steps.step(`wait ${input.secondLookSeconds} s`, () =>
+          sleep(input.secondLookSeconds * 1000, { summary: 'before the second look' }),
+        );
+        residuals = await steps.step('read back again', () => look('second', round));
+        if (residuals.length === 0) return;
+      }
       if (round === ROUNDS) {
         throw operationFailure({
           code: 'VerificationFailed',
@@ -64,14 +85,7 @@ export async function hardDeleteTenant(input: HardDeleteInput): Promise<HardDele
           hint: `find out who still writes there, then run it again: cvops tenant delete ${tenant} --hard`,
         });
       }
-      log.warn('emptying again', { tenant, look, round, residuals: residuals.map(shown) });
-      const left = new Set(residuals.map(({ store }) => store));
-      if (left.has('schemas') || left.has('documents') || left.has('memory')) await erase.schemas(round);
-      if (left.has('traces')) await erase.traces();
-      if (left.has('schedules')) await erase.schedules();
-      if (left.has('ledger')) await erase.ledger();
-      if (left.has('configuration')) await erase.configuration();
-      await sleep(5_000 * round, { summary: 'let what is on its way arrive' });
+      await eraseAgain(residuals, round);
     }
   };
 
@@ -88,11 +102,7 @@ export async function hardDeleteTenant(input: HardDeleteInput): Promise<HardDele
     await steps.step('schedules', erase.schedules);
     await steps.step('ledger', erase.ledger);
     await steps.step('configuration', erase.configuration);
-    await steps.step('read back', () => proveEmpty('first'));
-    await steps.step(`wait ${input.secondLookSeconds} s`, () =>
-      sleep(input.secondLookSeconds * 1000, { summary: 'before the second look' }),
-    );
-    await steps.step('read back again', () => proveEmpty('second'));
+    await proveEmpty();
     const result = await steps.step('certificate', () =>
       titled(purging.issueCertificate, 'sign and keep', input),
     );

@@ -30,13 +30,15 @@ export async function noteBefore(
   }
 }
 
+/** When it was emptied: the last time, if a look in between found it not empty. */
 export async function noteDeleted(
   db: Queryable,
   incarnation: Incarnation,
   stores: readonly PurgeStore[],
 ): Promise<void> {
   await db.query(
-    `update purge_stores set deleted_at = now() where incarnation = $1 and store = any($2) and deleted_at is null`,
+    `update purge_stores set deleted_at = now()
+     where incarnation = $1 and store = any($2) and (deleted_at is null or after > 0 or after_delay > 0)`,
     [incarnation, stores],
   );
 }

@@ -2,12 +2,26 @@ import { fileURLToPath } from 'node:url';
 import type { Client } from '@temporalio/client';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { type BundleOptions, DefaultLogger, Runtime, Worker, bundleWorkflowCode } from '@temporalio/worker';
-import type { ApplicationActivities, IngestActivities, TenantActivities } from '../../activities/types.js';
+import type {
+  ApplicationActivities,
+  IngestActivities,
+  PurgeActivities,
+  RetentionActivities,
+  RolloutActivities,
+  TenantActivities,
+} from '../../activities/types.js';
 import { TASK_QUEUES } from '../../src/domain/naming.js';
 import { SEARCH_ATTRIBUTES } from '../../src/domain/searchAttributes.js';
 import { temporalExecutable } from './temporal.js';
 
-export type FakeActivities = Partial<TenantActivities & ApplicationActivities & IngestActivities>;
+export type FakeActivities = Partial<
+  TenantActivities &
+    ApplicationActivities &
+    IngestActivities &
+    RetentionActivities &
+    PurgeActivities &
+    RolloutActivities
+>;
 
 const silent: NonNullable<BundleOptions['logger']> = {
   log() {},
