@@ -13,13 +13,13 @@ import { stopOperations } from '../src/operations/stop.js';
 import type { CertificateSigner } from '../src/purge/certificate.js';
 import { METHODS, type Stores, countStores, deleteLedger } from '../src/purge/stores.js';
 import { deleteConfig } from '../src/registry/config.js';
-import { transaction } from '../src/registry/database.js';
+import { type Queryable, transaction } from '../src/registry/database.js';
 import { beginOperation, closeOperation, endOperation } from '../src/registry/operationLog.js';
 import { startedBefore } from '../src/registry/operations.js';
 import { noteBefore, noteDeleted, noteReadBack } from '../src/registry/purgeStores.js';
 import { beginPurging, endLives } from '../src/registry/retention.js';
 import { releaseReserved, schemasOf } from '../src/registry/schemas.js';
-import { getLife, livesOf } from '../src/registry/tenants.js';
+import { type TenantLife, findTenant, getLife, livesOf } from '../src/registry/tenants.js';
 import { deleteTenantSchedules, pauseTenantSchedules } from '../src/schedules/tenantSchedules.js';
 import { heartbeating } from './heartbeat.js';
 import type { PurgeActivities } from './types.js';
@@ -46,6 +46,7 @@ export function createPurgeActivities(dependencies: PurgeDependencies): PurgeAct
       return transaction(pool, async (tx) => {
         if (await startedBefore(tx, operation)) return { state: 'purging' };
         const row = await getLife(tx, input);
+        if (row.state === 'creation_failed') await requireNoOtherLife(tx, row);
         if (row.state === 'creating' && !creationStopped) return { state: 'creating' };
         const expired = trigger === 'expiry' ? new Date(now) : undefined;
         const from =
@@ -194,4 +195,16 @@ export function createPurgeActivities(dependencies: PurgeDependencies): PurgeAct
       await closeOperation(pool, operation, 'delete', { state: 'failed', error: failure }, { ...failure });
     },
   };
+}
+
+/** A failed creation is deleted by itself only while its id has no other life: with that one it goes anyway. */
+async function requireNoOtherLife(tx: Queryable, { tenant, incarnation }: TenantLife): Promise<void> {
+  const present = await findTenant(tx, tenant);
+  if (present === undefined || present.incarnation === incarnation) return;
+  if (present.state === 'creation_failed' || present.state === 'purged') return;
+  throw new OpsError(
+    'Conflict',
+    `tenant ${tenant} was created anew meanwhile, and is ${present.state}`,
+    `to delete that one: cvops tenant delete ${tenant} --hard`,
+  );
 }

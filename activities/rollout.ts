@@ -14,6 +14,7 @@ import {
   countRollout,
   endRolloutItem,
   rolloutItems,
+  skipPendingItems,
 } from '../src/registry/rollout.js';
 import { reserveSchemas, schemasOf } from '../src/registry/schemas.js';
 import { type TenantRow, everyTenant, requireTenant } from '../src/registry/tenants.js';
@@ -104,9 +105,7 @@ export function createRolloutActivities({
     },
 
     async finishRollout({ operation, deployments, why }) {
-      for (const { item, state } of await rolloutItems(pool, operation))
-        if (state === 'pending')
-          await endRolloutItem(pool, operation, item, { state: 'skipped', reason: why });
+      await skipPendingItems(pool, operation, why);
       const { done, failed, skipped } = await countRollout(pool, operation);
       const state = failed + skipped > 0 ? 'completed_with_failures' : 'completed';
       const counts = { done, failed, skipped, deployments };
@@ -115,6 +114,7 @@ export function createRolloutActivities({
     },
 
     async failRollout({ operation, state, failure }) {
+      await skipPendingItems(pool, operation, failure.message);
       await closeOperation(pool, operation, 'deploy-schemas', { state, error: failure }, { ...failure });
     },
   };

@@ -37,13 +37,16 @@ export async function stopOperations(
     (await runningOperations(pool, incarnation)).filter(
       ({ operation, kind }) => operation !== options.except && !RETENTION_KINDS.includes(kind),
     );
-  const first = await others();
+  // Every purge of a tenant has one workflow id. A former one that was terminated has a row that still runs, and its
+  // workflow is by now the one that asks.
+  const workflows = async () => (await others()).filter(({ kind }) => kind !== 'hardDeleteTenant');
+  const first = await workflows();
   await cancelOperations(client, first);
   const deadline = Date.now() + options.graceMs;
   let left: OperationRow[];
   for (;;) {
     left = [];
-    for (const row of await others()) if (await isOpen(client, row)) left.push(row);
+    for (const row of await workflows()) if (await isOpen(client, row)) left.push(row);
     if (left.length === 0 || Date.now() > deadline) break;
     options.signal.throwIfAborted();
     await delay(500);

@@ -59,6 +59,15 @@ export async function endRolloutItem(
   );
 }
 
+/** Ends every item that nothing more is done for. */
+export async function skipPendingItems(db: Queryable, operation: OperationId, reason: string): Promise<void> {
+  await db.query(
+    `update rollout_items set state = 'skipped', reason = $2, ended_at = now()
+     where operation = $1 and state = 'pending'`,
+    [operation, reason],
+  );
+}
+
 export async function countRollout(
   db: Queryable,
   operation: OperationId,

@@ -6,6 +6,7 @@ import type {
   ApplicationActivities,
   IngestActivities,
   PurgeActivities,
+  ReconcileActivities,
   RetentionActivities,
   RolloutActivities,
   TenantActivities,
@@ -20,6 +21,7 @@ export type FakeActivities = Partial<
     IngestActivities &
     RetentionActivities &
     PurgeActivities &
+    ReconcileActivities &
     RolloutActivities
 >;
 

@@ -1,0 +1,215 @@
+import { randomUUID } from 'node:crypto';
+import type { Client, ScheduleOptions } from '@temporalio/client';
+import { defaultPayloadConverter } from '@temporalio/common';
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createReconcileActivities } from '../../activities/reconcile.js';
+import { TASK_QUEUES, workflowIds } from '../../src/domain/naming.js';
+import type { Pool } from '../../src/registry/database.js';
+import { beginPurging, deactivate, endLives } from '../../src/registry/retention.js';
+import { schedulesOf } from '../../src/registry/tenantSchedules.js';
+import { ensureSystemSchedules } from '../../src/schedules/systemSchedules.js';
+import {
+  deleteTenantSchedules,
+  ensureTenantSchedule,
+  pauseTenantSchedules,
+  resumeTenantSchedules,
+  scheduleExists,
+} from '../../src/schedules/tenantSchedules.js';
+import { reconcileRetention } from '../../workflows/reconcileRetention.js';
+import {
+  type Life,
+  type TestRegistry,
+  makeTenant,
+  newOperation,
+  startTestRegistry,
+} from '../support/registry.js';
+import { WorkflowBench } from '../support/workflows.js';
+
+let registry: TestRegistry;
+let bench: WorkflowBench;
+let pool: Pool;
+let client: Client;
+beforeAll(async () => {
+  [registry, bench] = await Promise.all([startTestRegistry(), WorkflowBench.start()]);
+  pool = registry.pool;
+  client = bench.client;
+});
+afterAll(async () => {
+  await bench?.stop();
+  await registry?.stop();
+});
+
+const options = ({ tenant }: Life, name: string, every: '15 minutes' | '30 minutes' = '15 minutes') =>
+  ({
+    scheduleId: `tenant/${tenant}/${name}`,
+    spec: { intervals: [{ every }] },
+    action: { type: 'startWorkflow', workflowType: 'checkHealth', taskQueue: 'nobody', args: [{ tenant }] },
+  }) satisfies ScheduleOptions;
+const ensure = (life: Life, name: string, every?: '30 minutes') =>
+  ensureTenantSchedule(pool, client, life, 'checkHealth', options(life, name, every));
+const handleOf = (life: Life, name: string) => client.schedule.getHandle(options(life, name).scheduleId);
+const isPaused = async (life: Life, name: string) => (await handleOf(life, name).describe()).state.paused;
+const rowsOf = async ({ incarnation }: Life) =>
+  (await schedulesOf(pool, [incarnation])).map(({ scheduleId }) => scheduleId);
+
+describe('schedules of a tenant', () => {
+  test('are made with their row; made again they are brought up to date and stay paused', async () => {
+    const life = await makeTenant(pool);
+    await ensure(life, 'a');
+    await handleOf(life, 'a').pause('a person');
+    await ensure(life, 'a', '30 minutes');
+    const { spec, state } = await handleOf(life, 'a').describe();
+    expect(spec.intervals).toEqual([expect.objectContaining({ every: 30 * 60_000 })]);
+    expect(state).toMatchObject({ paused: true, note: 'a person' });
+    expect(await rowsOf(life)).toEqual([`tenant/${life.tenant}/a`]);
+  });
+
+  test('an id whose row is another life’s is refused, and that schedule stays as it is', async () => {
+    const [life, other] = [await makeTenant(pool), await makeTenant(pool)];
+    await ensure(life, 'a');
+    const stolen = ensureTenantSchedule(pool, client, other, 'checkHealth', options(life, 'a', '30 minutes'));
+    await expect(stolen).rejects.toMatchObject({ type: 'Conflict' });
+    const { spec } = await handleOf(life, 'a').describe();
+    expect(spec.intervals).toEqual([expect.objectContaining({ every: 15 * 60_000 })]);
+    expect(await rowsOf(other)).toEqual([]);
+  });
+
+  test('what a person had paused stays paused after a reactivation; both steps may run twice', async () => {
+    const life = await makeTenant(pool);
+    for (const name of ['gone', 'persons', 'runs']) await ensure(life, name);
+    await handleOf(life, 'persons').pause('a person');
+    await handleOf(life, 'gone').delete();
+
+    for (let i = 0; i < 2; i++) {
+      await pauseTenantSchedules(pool, client, life.incarnation);
+      expect([await isPaused(life, 'runs'), await isPaused(life, 'persons')]).toEqual([true, true]);
+    }
+    expect((await handleOf(life, 'persons').describe()).state.note).toBe('a person');
+
+    expect(await resumeTenantSchedules(pool, client, life.incarnation)).toBe(1);
+    expect(await resumeTenantSchedules(pool, client, life.incarnation)).toBe(0);
+    expect([await isPaused(life, 'runs'), await isPaused(life, 'persons')]).toEqual([false, true]);
+  });
+
+  test('paused by a step that was killed before it could say so, it is resumed all the same', async () => {
+    const life = await makeTenant(pool);
+    await ensure(life, 'a');
+    await pool.query('update tenant_schedules set paused_for_retention = true where incarnation = $1', [
+      life.incarnation,
+    ]);
+    await pauseTenantSchedules(pool, client, life.incarnation);
+    expect(await isPaused(life, 'a')).toBe(true);
+    await resumeTenantSchedules(pool, client, life.incarnation);
+    expect(await isPaused(life, 'a')).toBe(false);
+  });
+
+  test('are deleted with their rows, also one that is gone already, and nobody else’s', async () => {
+    const [life, other] = [await makeTenant(pool), await makeTenant(pool)];
+    for (const name of ['a', 'gone']) await ensure(life, name);
+    await ensure(other, 'a');
+    await handleOf(life, 'gone').delete();
+    for (let i = 0; i < 2; i++) await deleteTenantSchedules(pool, client, [life.incarnation]);
+    expect(await rowsOf(life)).toEqual([]);
+    expect(await scheduleExists(client, `tenant/${life.tenant}/a`)).toBe(false);
+    expect(await scheduleExists(client, `tenant/${other.tenant}/a`)).toBe(true);
+    expect(await rowsOf(other)).toEqual([`tenant/${other.tenant}/a`]);
+  });
+
+  test('the daily reconciliation is made once, and what an operator changed of it stays', async () => {
+    await ensureSystemSchedules(client, 'test');
+    await client.schedule.getHandle('system/retention-reconcile').pause('maintenance');
+    await ensureSystemSchedules(client, 'test');
+    const { state, action } = await client.schedule.getHandle('system/retention-reconcile').describe();
+    expect(state).toMatchObject({ paused: true, note: 'maintenance' });
+    expect(action).toMatchObject({ workflowType: 'reconcileRetention', args: [{ cluster: 'test' }] });
+  });
+});
+
+describe('reconcileRetention', () => {
+  async function inactive(): Promise<Life> {
+    const life = await makeTenant(pool);
+    await deactivate(pool, life.incarnation, new Date(Date.now() + 90 * 86_400_000));
+    return life;
+  }
+  async function purging(): Promise<Life> {
+    const life = await makeTenant(pool);
+    await beginPurging(pool, life.incarnation, newOperation(), ['active']);
+    return life;
+  }
+  /** Something that runs under this id: no worker ever takes it. */
+  const occupy = (workflowId: string) =>
+    client.workflow.start('softDeleteTenant', { workflowId, taskQueue: 'nobody' });
+  /** Without workers: what it starts stays as it was started. */
+  const reconcile = () => {
+    const activities = createReconcileActivities({ pool, client });
+    return new MockActivityEnvironment().run(() => activities.reconcileRetention({ cluster: 'test' }));
+  };
+
+  async function startedInput(workflowId: string): Promise<unknown> {
+    const { events } = await client.workflow.getHandle(workflowId).fetchHistory();
+    const { input } = events![0]!.workflowExecutionStartedEventAttributes!;
+    return defaultPayloadConverter.fromPayload(input!.payloads![0]!);
+  }
+
+  test('starts exactly what is missing, under the ids that everybody uses, and nothing the next time', async () => {
+    const [waits, lost] = [await inactive(), await inactive()];
+    const [purges, stuck] = [await purging(), await purging()];
+    const [active, gone] = [await makeTenant(pool), await purging()];
+    await endLives(pool, [gone.incarnation]);
+    const waiting = await occupy(workflowIds.retention(waits.tenant));
+    const purge = await occupy(workflowIds.purge(purges.tenant));
+    // It ended without doing its work.
+    const terminated = await occupy(workflowIds.purge(stuck.tenant));
+    await terminated.terminate('an operator');
+
+    expect(await reconcile()).toEqual({ retentions: 1, purges: 1 });
+    expect(await startedInput(workflowIds.retention(lost.tenant))).toEqual({
+      version: 1,
+      tenant: lost.tenant,
+      incarnation: lost.incarnation,
+      cluster: 'test',
+    });
+    expect(await startedInput(workflowIds.purge(stuck.tenant))).toMatchObject({
+      tenant: stuck.tenant,
+      incarnation: stuck.incarnation,
+      cluster: 'test',
+      principal: 'system',
+    });
+    const description = await client.workflow.getHandle(workflowIds.purge(stuck.tenant)).describe();
+    expect(description).toMatchObject({ type: 'hardDeleteTenant', taskQueue: TASK_QUEUES.control });
+    // Those that ran are the ones that run.
+    for (const handle of [waiting, purge])
+      expect((await client.workflow.getHandle(handle.workflowId).describe()).runId).toBe(
+        handle.firstExecutionRunId,
+      );
+    for (const id of [active, gone].flatMap(({ tenant }) => [
+      workflowIds.retention(tenant),
+      workflowIds.purge(tenant),
+    ]))
+      await expect(client.workflow.getHandle(id).describe()).rejects.toThrow();
+
+    expect(await reconcile()).toEqual({ retentions: 0, purges: 0 });
+    for (const id of [workflowIds.retention(lost.tenant), workflowIds.purge(stuck.tenant)])
+      await client.workflow.getHandle(id).terminate('the next test has workers');
+  });
+
+  test('the workflow answers with what its step did', async () => {
+    const asked: unknown[] = [];
+    const activities = {
+      reconcileRetention: async (input: { cluster: string }) => {
+        asked.push(input);
+        return { retentions: 2, purges: 1 };
+      },
+    };
+    await bench.withWorkers(activities, async () => {
+      const result = await client.workflow.execute(reconcileRetention, {
+        workflowId: `test/${randomUUID()}`,
+        taskQueue: TASK_QUEUES.control,
+        args: [{ cluster: 'test' }],
+      });
+      expect(result).toEqual({ retentions: 2, purges: 1 });
+      expect(asked).toEqual([{ cluster: 'test' }]);
+    });
+  });
+});
