@@ -3,7 +3,7 @@ import type { Client } from '@temporalio/client';
 import type { SchemaChangeOutcome, SchemaChangeRequest } from '../src/contracts/tenants.js';
 import type { Pool } from '../src/registry/database.js';
 import { type SchemaRow, allSchemas, markDeployed, markRemoved, schemasOf } from '../src/registry/schemas.js';
-import { type PackageRequest, deployRequests } from '../src/vespa/application.js';
+import { type PackageRequest, deployRequests, sdFile } from '../src/vespa/application.js';
 import { readPackage } from '../src/vespa/activePackage.js';
 import { applicationStart } from '../src/operations/start.js';
 import { ConfigServer } from '../src/vespa/configServer.js';
@@ -108,7 +108,8 @@ interface OwnedChange {
   readonly refused?: string;
 }
 
-async function ownedChange(
+/** @internal */
+export async function ownedChange(
   pool: Pool,
   server: ConfigServer,
   request: SchemaChangeRequest,
@@ -133,7 +134,24 @@ async function ownedChange(
         `planned to remove ${still.join(', ')}, which the registry does not name as theirs`,
       );
   }
+  const adopted = await foreign(server, put);
+  if (adopted !== undefined)
+    return nothing(request, `schema ${adopted} is in the package already, and is nobody's by the registry`);
   return { request, put, remove };
+}
+
+/**
+ * A name that was claimed and never deployed, under which the package has another schema: somebody else's. One with the
+ * very bytes that we would put is ours, from an attempt that was killed before it could note so.
+ */
+async function foreign(server: ConfigServer, put: readonly SchemaRow[]): Promise<string | undefined> {
+  for (const { schemaName, baseSchema, state } of put) {
+    if (state !== 'reserved') continue;
+    const there = await server.readFile(sdFile(schemaName));
+    if (there !== undefined && there.toString('utf8') !== generateSd(schemaName, loadSchema(baseSchema)))
+      return schemaName;
+  }
+  return undefined;
 }
 
 /** Schemas that are in the package and nobody's: taken out only while no row of the registry names them. */

@@ -16,7 +16,9 @@ import {
   rolloutItems,
   skipPendingItems,
 } from '../src/registry/rollout.js';
-import { reserveSchemas, schemasOf } from '../src/registry/schemas.js';
+import { schemasOf } from '../src/registry/schemas.js';
+import { claimSchemas } from '../src/tenants/claimSchemas.js';
+import type { ConfigServer } from '../src/vespa/configServer.js';
 import { type TenantRow, everyTenant, requireTenant } from '../src/registry/tenants.js';
 import type { BaseSchema } from '../src/domain/profiles.js';
 import { sendSchemaChange } from './application.js';
@@ -25,9 +27,11 @@ import type { RolloutActivities } from './types.js';
 export function createRolloutActivities({
   pool,
   client,
+  configServer,
 }: {
   readonly pool: Pool;
   readonly client: Client;
+  readonly configServer: ConfigServer;
 }): RolloutActivities {
   return {
     async beginRollout(raw) {
@@ -69,7 +73,7 @@ export function createRolloutActivities({
       for (const item of await rolloutItems(pool, operation, wave)) {
         if (item.state !== 'pending') continue;
         heartbeat({ item: item.item });
-        const wanted = await claim(pool, item, bases);
+        const wanted = await claim(pool, configServer, item, bases);
         if ('reason' in wanted) {
           await endRolloutItem(pool, operation, item.item, wanted);
           continue;
@@ -133,6 +137,7 @@ async function chosen(tx: Queryable, tenants: 'all' | readonly TenantRow['tenant
 /** The base schemas to ask for, with their names claimed; or why this tenant gets none. */
 async function claim(
   pool: Pool,
+  configServer: ConfigServer,
   { tenant, incarnation }: RolloutItem,
   bases: readonly BaseSchema[] | null,
 ): Promise<{ bases: BaseSchema[] } | { state: 'failed' | 'skipped'; reason: string }> {
@@ -140,7 +145,7 @@ async function claim(
     const row = await requireTenant(pool, tenant, 'deploySchemas');
     if (row.incarnation !== incarnation) return { state: 'skipped', reason: 'it was re-created meanwhile' };
     if (bases !== null) {
-      await reserveSchemas(pool, tenant, incarnation, bases);
+      await claimSchemas(pool, configServer, tenant, incarnation, bases);
       return { bases: [...bases] };
     }
     const owned = (await schemasOf(pool, incarnation)).map(({ baseSchema }) => baseSchema);

@@ -9,12 +9,14 @@ import { deleteProject, ensureProject, findProject } from '../src/phoenix/projec
 import { type ConfigCoordinates, deleteConfig, getConfig, putConfig } from '../src/registry/config.js';
 import { type Pool, transaction } from '../src/registry/database.js';
 import { beginOperation, endOperation } from '../src/registry/operationLog.js';
-import { releaseReserved, reserveSchemas, schemasOf } from '../src/registry/schemas.js';
+import { releaseReserved, schemasOf } from '../src/registry/schemas.js';
 import { findTenant, getLife, insertTenant, setTenantState } from '../src/registry/tenants.js';
+import { claimSchemas } from '../src/tenants/claimSchemas.js';
 import { isQuarantined, requireFreeName } from '../src/tenants/quarantine.js';
 import { ROUTING_CONFIG, SYSTEM_CONFIG } from '../src/domain/config/keys.js';
 import { initialRoutingConfig, initialSystemConfig } from '../src/tenants/initialConfig.js';
 import { requireState } from '../src/domain/states.js';
+import { ConfigServer } from '../src/vespa/configServer.js';
 import { answersFor } from '../src/vespa/convergence.js';
 import type { DocumentClient } from '../src/vespa/documents.js';
 import type { TenantActivities, TenantKey } from './types.js';
@@ -88,7 +90,7 @@ export function createTenantActivities({
     },
 
     async reserveSchemas({ tenant, incarnation, bases }) {
-      await reserveSchemas(pool, tenant, incarnation, bases);
+      await claimSchemas(pool, new ConfigServer(vespaConfigUrl), tenant, incarnation, bases);
     },
 
     async schemasToRemove({ incarnation }) {

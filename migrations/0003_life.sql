@@ -60,6 +60,8 @@ begin
   raise exception '% is append-only', case tg_table_name when 'audit_log' then 'the audit log' else tg_table_name end;
 end $$;
 
+create index operations_by_life on operations (incarnation);
+
 -- An operation over many tenants has none of its own; its items say which.
 alter table operations alter column tenant drop not null, alter column incarnation drop not null;
 alter table operations add constraint operations_tenant_with_life check ((tenant is null) = (incarnation is null));

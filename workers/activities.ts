@@ -74,12 +74,13 @@ export async function openResources(
 export function controlActivities(resources: Resources) {
   const { pool, client, phoenix, documents, settings } = resources;
   const { vespaUrl, vespaConfigUrl } = settings;
+  const configServer = new ConfigServer(vespaConfigUrl);
   return {
     ...typedFailures({ ...createTenantActivities({ pool, phoenix, documents, vespaUrl, vespaConfigUrl }) }),
     ...typedFailures({ ...createApplicationActivities({ pool, client, vespaUrl, vespaConfigUrl }) }),
     ...typedFailures({ ...createLedgerActivities({ pool }) }),
     ...typedFailures({ ...createRetentionActivities({ pool, client, webhook: resources.webhook }) }),
-    ...typedFailures({ ...createRolloutActivities({ pool, client }) }),
+    ...typedFailures({ ...createRolloutActivities({ pool, client, configServer }) }),
     ...typedFailures({ ...createReconcileActivities({ pool, client }) }),
     ...typedFailures({
       ...createPurgeActivities({
@@ -88,7 +89,7 @@ export function controlActivities(resources: Resources) {
         phoenix,
         documents,
         vespaUrl,
-        configServer: new ConfigServer(vespaConfigUrl),
+        configServer,
         temporal: async () => client,
         signer: new CertificateSigner(() => loadSigningKey(settings.certificateKey)),
       }),

@@ -53,6 +53,7 @@ export const ALLOWED = {
   configure: ['active'],
   readConfig: ['creating', 'active', 'inactive', 'purging', 'creation_failed'],
   deploySchemas: ['active'],
+  schedule: ['active'],
 } as const satisfies Record<string, readonly TenantState[]>;
 export type TenantVerb = keyof typeof ALLOWED;
 
@@ -63,6 +64,7 @@ const PHRASES: Partial<Record<TenantVerb, string>> = {
   deploySchemas: 'deploy its schemas',
   extend: 'extend its retention',
   purgeNow: 'purge it before its time',
+  schedule: 'make a schedule for it',
 };
 
 export function isAllowed(verb: TenantVerb, state: TenantState): boolean {

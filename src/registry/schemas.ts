@@ -38,6 +38,15 @@ export async function allSchemas(db: Queryable): Promise<SchemaRow[]> {
   return rows;
 }
 
+/** Those of the names that are somebody's. */
+export async function registeredNames(db: Queryable, names: readonly string[]): Promise<Set<string>> {
+  const { rows } = await db.query<{ schema_name: string }>(
+    'select schema_name from tenant_schemas where schema_name = any($1)',
+    [names],
+  );
+  return new Set(rows.map((row) => row.schema_name));
+}
+
 /**
  * Claims the physical names of one life's schemas, all or none; again is fine.
  *

@@ -1,5 +1,8 @@
+import { OpsError } from '../domain/errors.js';
 import type { Incarnation } from '../domain/ids.js';
+import { requireState } from '../domain/states.js';
 import type { Queryable } from './database.js';
+import { type TenantLife, getLife } from './tenants.js';
 
 export interface TenantSchedule {
   readonly scheduleId: string;
@@ -10,20 +13,27 @@ export interface TenantSchedule {
 /**
  * Notes whose a Temporal Schedule is, before it is made: one that no row names would never be found again.
  *
- * @returns false when the id is another life's
+ * @param tx holds the tenant's row until it ends: a purge finds this row, or the schedule is refused
+ * @throws OpsError `NotFound`; `WrongState` unless the life is active or being created; `Conflict` when the id is another
+ *   life's
  */
 export async function noteSchedule(
-  db: Queryable,
-  incarnation: Incarnation,
+  tx: Queryable,
+  life: TenantLife,
   scheduleId: string,
   kind: string,
-): Promise<boolean> {
-  const { rowCount } = await db.query(
+): Promise<void> {
+  const { tenant, incarnation } = life;
+  await tx.query('select 1 from tenants where incarnation = $1 for share', [incarnation]);
+  const { state, purgeAt } = await getLife(tx, life);
+  if (state !== 'creating') requireState('schedule', tenant, state, purgeAt);
+  const { rowCount } = await tx.query(
     `insert into tenant_schedules (schedule_id, incarnation, kind) values ($1, $2, $3)
      on conflict (schedule_id) do update set kind = excluded.kind where tenant_schedules.incarnation = excluded.incarnation`,
     [scheduleId, incarnation, kind],
   );
-  return rowCount === 1;
+  if (rowCount !== 1)
+    throw new OpsError('Conflict', `schedule ${scheduleId} belongs to another tenant or life`);
 }
 
 export async function schedulesOf(

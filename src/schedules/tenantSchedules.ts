@@ -5,9 +5,8 @@ import {
   ScheduleNotFoundError,
   type ScheduleOptions,
 } from '@temporalio/client';
-import { OpsError } from '../domain/errors.js';
 import type { Incarnation } from '../domain/ids.js';
-import type { Pool } from '../registry/database.js';
+import { type Pool, transaction } from '../registry/database.js';
 import {
   forgetSchedule,
   noteSchedule,
@@ -22,17 +21,16 @@ const PAUSED_NOTE = 'the tenant is inactive';
  * Makes, or brings up to date, a schedule of a tenant. The registry's row comes first: it is the only thing that says
  * whose a schedule is, and a schedule without one would outlive its tenant.
  *
- * @throws OpsError `Conflict` when the id is another life's
+ * @throws OpsError `WrongState` unless the life is active or being created, `Conflict` when the id is another life's
  */
 export async function ensureTenantSchedule(
   pool: Pool,
   client: Client,
-  { incarnation }: TenantLife,
+  life: TenantLife,
   kind: string,
   options: ScheduleOptions,
 ): Promise<void> {
-  if (!(await noteSchedule(pool, incarnation, options.scheduleId, kind)))
-    throw new OpsError('Conflict', `schedule ${options.scheduleId} belongs to another tenant or life`);
+  await transaction(pool, (tx) => noteSchedule(tx, life, options.scheduleId, kind));
   try {
     await client.schedule.create(options);
   } catch (error) {
