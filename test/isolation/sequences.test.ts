@@ -8,7 +8,7 @@ import { type TestRegistry, startTestRegistry } from '../support/registry.js';
 const SEQUENCES = 20_000;
 /** Each with a registry of its own: the audit log's lock lets one writer of a registry in at a time. */
 const LANES = 4;
-/** Of two cores for itself it takes six minutes, 130 statements a sequence; others may be at work there too. */
+/** Measured: ten minutes on two cores with a load of eight. A sequence is some 130 statements. */
 const TIMEOUT_MS = 30 * 60_000;
 
 let registry: TestRegistry;
