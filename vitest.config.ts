@@ -20,6 +20,18 @@ export default defineConfig({
       },
       {
         test: {
+          name: 'isolation',
+          include: ['test/isolation/**/*.test.ts'],
+          setupFiles: ['test/support/isolation/setup.ts'],
+          testTimeout: 600_000,
+          hookTimeout: 120_000,
+          fileParallelism: false,
+          // Minutes of two whole cores: after the others, whose clocks would suffer.
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
           name: 'integration',
           expect,
           globalSetup: ['test/support/globalStack.ts'],

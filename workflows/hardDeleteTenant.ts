@@ -90,13 +90,19 @@ export async function hardDeleteTenant(input: HardDeleteInput): Promise<HardDele
   };
 
   try {
-    await steps.step('stop schedules and operations', () =>
-      titled(purgeStores.stopOperations, 'cancel, wait, terminate', key),
+    await steps.step(
+      'stop schedules and operations',
+      () => titled(purgeStores.stopOperations, 'cancel, wait, terminate', key),
+      ({ stopped, terminated }) => `${stopped} ended, ${terminated} of them by force`,
     );
     await steps.step('drain traces', () =>
       titled(purgeStores.drainTraces, 'until Phoenix has stored all', key),
     );
-    await steps.step('count what is there', () => titled(purgeStores.countStores, 'store by store', key));
+    await steps.step(
+      'count what is there',
+      () => titled(purgeStores.countStores, 'store by store', key),
+      ({ things, total }) => `${total} items in ${things} places`,
+    );
     await steps.step('documents, memory and schemas', () => erase.schemas(0));
     await steps.step('traces', erase.traces);
     await steps.step('schedules', erase.schedules);

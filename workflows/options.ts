@@ -52,7 +52,7 @@ const notice: ActivityOptions = { ...registry, scheduleToCloseTimeout: '1h' };
 const purge: ActivityOptions = {
   taskQueue: TASK_QUEUES.control,
   startToCloseTimeout: '2h',
-  heartbeatTimeout: '1m',
+  heartbeatTimeout: '20s',
   scheduleToCloseTimeout: '1 day',
   retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '1m' },
 };

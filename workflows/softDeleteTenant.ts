@@ -15,6 +15,7 @@ import {
 } from '@temporalio/workflow';
 import type { Failure } from '../activities/types.js';
 import type {
+  ExtendRequest,
   HardDeleteInput,
   RetentionInput,
   RetentionRequest,
@@ -23,7 +24,7 @@ import type {
 import type { OperationId } from '../src/domain/ids.js';
 import { workflowIds } from '../src/domain/naming.js';
 import { DEFAULT_SECOND_LOOK_SECONDS } from '../src/domain/purge.js';
-import { DAY_MS, type Retention, dueNotice, nextHop } from '../src/domain/retention.js';
+import { DAY_MS, MAX_HOP_MS, type Retention, dueNotice, nextHop } from '../src/domain/retention.js';
 import { SEARCH_ATTRIBUTES } from '../src/domain/searchAttributes.js';
 import type { TenantState } from '../src/domain/states.js';
 import { failureRecord, operationFailure } from './failures.js';
@@ -36,7 +37,7 @@ const DRAIN_POLL_MS = 5_000;
 /** How long a purge that could not begin is waited for; doubled each time. */
 const PURGE_RETRY_MS = 60_000;
 const MAX_PURGE_RETRY_MS = 60 * 60_000;
-/** A run that polls for draining operations begins anew before its history is long. */
+/** A run that polls for draining operations, or tries to purge, begins anew before its history is long. */
 const MAX_HISTORY = 1_000;
 
 /**
@@ -64,61 +65,68 @@ export async function softDeleteTenant(input: RetentionInput): Promise<Retention
     running,
     purge: purge ?? null,
   });
-  const isReady = async (): Promise<void> => {
-    await condition(() => ready || refused !== undefined);
-    if (refused !== undefined) throw operationFailure(refused);
+  /**
+   * An update's failure is its caller's, and no fault of this workflow's. A cancellation request, which does not end
+   * the wait, must not keep its answers from being given either.
+   */
+  const answer = <A extends unknown[]>(work: (...args: A) => Promise<void>) => {
+    return (...args: A): Promise<RetentionStatus> =>
+      CancellationScope.nonCancellable(async () => {
+        await condition(() => ready || refused !== undefined);
+        if (refused !== undefined) throw operationFailure(refused);
+        await work(...args).catch((error: unknown) => {
+          throw operationFailure(failureRecord(error));
+        });
+        return status();
+      });
   };
-  /** An update's failure is its caller's, and no fault of this workflow's. */
-  const answer = async <T>(work: Promise<T>): Promise<T> =>
-    work.catch((error: unknown) => {
-      throw operationFailure(failureRecord(error));
-    });
 
   setHandler(retentionStatus, status);
   setHandler(wake, () => void (woken = true));
-  setHandler(deactivated, async () => {
-    await isReady();
-    return status();
-  });
-  setHandler(reactivate, async (request) => {
-    await isReady();
-    await answer(titled(registry.reactivate, `by ${request.principal}`, { ...request, now: Date.now() }));
-    await answer(
-      titled(registry.resumeSchedules, 'those the deactivation paused', {
+  setHandler(
+    deactivated,
+    answer(async () => undefined),
+  );
+  setHandler(
+    reactivate,
+    answer(async (request: RetentionRequest) => {
+      await titled(registry.reactivate, `by ${request.principal}`, { ...request, now: Date.now() });
+      await titled(registry.resumeSchedules, 'those the deactivation paused', {
         ...life,
         operation: request.operation,
-      }),
-    );
-    state = 'active';
-    woken = true;
-    return status();
-  });
-  setHandler(extendRetention, async (request) => {
-    await isReady();
-    const { purgeAt } = await answer(
-      titled(registry.extendRetention, `${request.days} day(s), by ${request.principal}`, {
-        ...request,
-        now: Date.now(),
-      }),
-    );
-    retention = { purgeAt, setAt: Date.now(), noticed: null };
-    woken = true;
-    return status();
-  });
-  setHandler(purgeNow, async (request) => {
-    await isReady();
-    asked = request;
-    purgeFailure = undefined;
-    woken = true;
-    await condition(() => purge !== undefined || purgeFailure !== undefined || state !== 'inactive');
-    if (purge !== undefined) return status();
-    throw operationFailure(
-      purgeFailure ?? {
-        code: 'WrongState',
-        message: `tenant ${tenant} is ${state}: there is no retention to end`,
-      },
-    );
-  });
+      });
+      state = 'active';
+      woken = true;
+    }),
+  );
+  setHandler(
+    extendRetention,
+    answer(async (request: ExtendRequest) => {
+      const { purgeAt } = await titled(
+        registry.extendRetention,
+        `${request.days} day(s), by ${request.principal}`,
+        { ...request, now: Date.now() },
+      );
+      retention = { purgeAt, setAt: Date.now(), noticed: null };
+      woken = true;
+    }),
+  );
+  setHandler(
+    purgeNow,
+    answer(async (request: RetentionRequest) => {
+      asked = request;
+      purgeFailure = undefined;
+      woken = true;
+      await condition(() => purge !== undefined || purgeFailure !== undefined || state !== 'inactive');
+      if (purge !== undefined) return;
+      throw operationFailure(
+        purgeFailure ?? {
+          code: 'WrongState',
+          message: `tenant ${tenant} is ${state}: there is no retention to end`,
+        },
+      );
+    }),
+  );
 
   const describe = (doing: string): void =>
     setCurrentDetails(
@@ -216,6 +224,8 @@ export async function softDeleteTenant(input: RetentionInput): Promise<Retention
     let failedPurges = 0;
     for (;;) {
       if (draining) await drain(draining);
+      // Before the look: what comes during it, or during a notice that is hard to give, is looked at next.
+      woken = false;
       const seen = await titled(registry.readRetention, 'the truth about it', life);
       state = seen.state;
       if (seen.state === 'inactive' && retention?.purgeAt !== seen.purgeAt)
@@ -237,15 +247,17 @@ export async function softDeleteTenant(input: RetentionInput): Promise<Retention
         await condition(() => woken, pause);
       } else {
         describe(draining ? 'waits for operations to end' : 'waits');
-        woken = false;
         const hop = nextHop(retention, Date.now());
         await condition(() => woken, draining ? Math.min(DRAIN_POLL_MS, hop) : hop, {
           summary: `purge at ${new Date(retention.purgeAt).toISOString()}`,
         });
       }
-      if ((woken || draining) && workflowInfo().historyLength < MAX_HISTORY) continue;
-      // A handler at work would be lost with the run.
-      await condition(allHandlersFinished);
+      const { historyLength, runStartTime } = workflowInfo();
+      const young = historyLength < MAX_HISTORY && Date.now() - runStartTime.getTime() < MAX_HOP_MS;
+      if ((woken || draining || failedPurges > 0) && young) continue;
+      // A handler at work would be lost with the run, and one that asked for the purge waits for this very run.
+      await condition(() => asked !== undefined || allHandlersFinished());
+      if (asked !== undefined) continue;
       const continueSelf = makeContinueAsNewFunc<typeof softDeleteTenant>({
         initialVersioningBehavior: 'AUTO_UPGRADE',
       });
@@ -264,8 +276,10 @@ export async function softDeleteTenant(input: RetentionInput): Promise<Retention
       });
     await condition(allHandlersFinished);
     describe('is over');
+    // A purge that was refused because somebody was faster is no failure of the retention.
+    const failed = purgeFailure !== undefined && state === 'purging';
     upsertSearchAttributes([
-      { key: SEARCH_ATTRIBUTES.operationState, value: purgeFailure === undefined ? 'completed' : 'failed' },
+      { key: SEARCH_ATTRIBUTES.operationState, value: failed ? 'failed' : 'completed' },
     ]);
     return status();
   });

@@ -1,0 +1,19 @@
+import { schemas } from './schemas.js';
+
+const BENCHES: Readonly<Record<string, () => Promise<void>>> = { schemas };
+
+/** `npm run -s bench -- NAME`: one JSON line a row on stdout, progress on stderr. */
+async function main(name: string | undefined): Promise<void> {
+  const bench = name === undefined ? undefined : BENCHES[name];
+  if (bench === undefined) {
+    process.stderr.write(`usage: npm run -s bench -- ${Object.keys(BENCHES).join('|')}\n`);
+    process.exitCode = 2;
+    return;
+  }
+  await bench();
+}
+
+main(process.argv[2]).catch((error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
+  process.exitCode = 1;
+});
