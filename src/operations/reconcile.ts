@@ -5,10 +5,12 @@ import { parseOperationId } from '../domain/ids.js';
 import { workflowIds } from '../domain/naming.js';
 import { DEFAULT_SECOND_LOOK_SECONDS } from '../domain/purge.js';
 import type { Pool } from '../registry/database.js';
+import { findPurgeRequest } from '../registry/purgeStores.js';
 import { type TenantRow, listTenants } from '../registry/tenants.js';
 import { operationOptions } from './start.js';
 
 const PAGE = 500;
+const MAX_REASON = 1000;
 const BY = { principal: 'system', reason: 'reconciled: nothing was waiting for it' } as const;
 
 /** @returns how many of each were started, because none ran */
@@ -29,7 +31,7 @@ export async function reconcileRetention(
           state === 'inactive' ? workflowIds.retention(row.tenant) : workflowIds.purge(row.tenant);
         if (await isRunning(client, workflowId)) continue;
         if (state === 'inactive') await startRetention(client, cluster, row);
-        else await resumePurge(client, cluster, row);
+        else await resumePurge(pool, client, cluster, row);
         started[state === 'inactive' ? 'retentions' : 'purges']++;
       }
       if (page.length < PAGE) break;
@@ -58,21 +60,24 @@ async function startRetention(client: Client, cluster: string, row: TenantRow): 
   await client.workflow.start('softDeleteTenant', { ...options, workflowIdConflictPolicy: 'USE_EXISTING' });
 }
 
-async function resumePurge(client: Client, cluster: string, row: TenantRow): Promise<void> {
+async function resumePurge(pool: Pool, client: Client, cluster: string, row: TenantRow): Promise<void> {
   const { tenant, incarnation } = row;
   const operation = parseOperationId(randomUUID());
+  const former = await findPurgeRequest(pool, row);
+  const by = { ...BY, reason: resumedReason(former) };
   const input: HardDeleteInput = {
-    ...BY,
+    ...by,
     tenant,
     incarnation,
     operation,
-    trigger: 'requested',
+    // Why it is deleted stays what it was: the certificate says it.
+    trigger: former?.trigger ?? 'requested',
     cluster,
     secondLookSeconds: DEFAULT_SECOND_LOOK_SECONDS,
     rehearsal: null,
   };
   const start = {
-    ...BY,
+    ...by,
     kind: 'hardDeleteTenant',
     workflowId: workflowIds.purge(tenant),
     tenant,
@@ -82,6 +87,14 @@ async function resumePurge(client: Client, cluster: string, row: TenantRow): Pro
   } as const;
   const options = operationOptions(start, input);
   await client.workflow.start('hardDeleteTenant', { ...options, workflowIdConflictPolicy: 'USE_EXISTING' });
+}
+
+/** Names the person behind it, also after several of these in a row. */
+function resumedReason(former: Awaited<ReturnType<typeof findPurgeRequest>>): string {
+  if (former === undefined) return BY.reason;
+  const { principal, reason } = former;
+  if (principal === BY.principal) return reason;
+  return `reconciled: ${principal} had asked for it: ${reason}`.slice(0, MAX_REASON);
 }
 
 async function isRunning(client: Client, workflowId: string): Promise<boolean> {

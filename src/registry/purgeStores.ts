@@ -1,6 +1,7 @@
 import type { Incarnation, OperationId } from '../domain/ids.js';
-import type { PurgeStore } from '../domain/purge.js';
+import type { PurgeStore, PurgeTrigger } from '../domain/purge.js';
 import type { Queryable } from './database.js';
+import type { TenantRow } from './tenants.js';
 
 /** One thing that a purge takes away. Times in ISO 8601. */
 export interface PurgeStoreRow {
@@ -68,6 +69,21 @@ export async function purgeStoresOf(db: Queryable, incarnation: Incarnation): Pr
     [incarnation],
   );
   return rows;
+}
+
+/** Who asked for the purge that a life was last in, and why; undefined when its operation was never written. */
+export async function findPurgeRequest(
+  db: Queryable,
+  life: Pick<TenantRow, 'tenant' | 'purgeOperation'>,
+): Promise<
+  { readonly principal: string; readonly reason: string; readonly trigger: PurgeTrigger } | undefined
+> {
+  const { rows } = await db.query<{ principal: string; reason: string; trigger: PurgeTrigger }>(
+    `select principal, reason, detail->>'trigger' as trigger from audit_log
+     where tenant = $1 and operation = $2 and verb = 'delete' and outcome = 'started'`,
+    [life.tenant, life.purgeOperation],
+  );
+  return rows[0];
 }
 
 /** The first one stays: what was signed and handed out is what the registry has. @returns the one that stays */

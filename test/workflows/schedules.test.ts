@@ -5,7 +5,9 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createReconcileActivities } from '../../activities/reconcile.js';
 import { TASK_QUEUES, workflowIds } from '../../src/domain/naming.js';
-import type { Pool } from '../../src/registry/database.js';
+import { type Pool, transaction } from '../../src/registry/database.js';
+import { beginOperation } from '../../src/registry/operationLog.js';
+import { findTenant } from '../../src/registry/tenants.js';
 import { beginPurging, deactivate, endLives } from '../../src/registry/retention.js';
 import { schedulesOf } from '../../src/registry/tenantSchedules.js';
 import { ensureSystemSchedules } from '../../src/schedules/systemSchedules.js';
@@ -137,6 +139,15 @@ describe('reconcileRetention', () => {
     await beginPurging(pool, life.incarnation, newOperation(), ['active']);
     return life;
   }
+  /** One whose retention ended, and whose purge had begun. */
+  async function expired(): Promise<Life> {
+    const life = await purging();
+    const { purgeOperation: operation } = (await findTenant(pool, life.tenant))!;
+    const asked = { operation: operation!, principal: 'alice', reason: 'contract ended' };
+    const row = { ...asked, ...life, kind: 'hardDeleteTenant', workflowId: 'lost' } as const;
+    await transaction(pool, (tx) => beginOperation(tx, row, 'delete', { trigger: 'expiry' }));
+    return life;
+  }
   /** Something that runs under this id: no worker ever takes it. */
   const occupy = (workflowId: string) =>
     client.workflow.start('softDeleteTenant', { workflowId, taskQueue: 'nobody' });
@@ -154,7 +165,7 @@ describe('reconcileRetention', () => {
 
   test('starts exactly what is missing, under the ids that everybody uses, and nothing the next time', async () => {
     const [waits, lost] = [await inactive(), await inactive()];
-    const [purges, stuck] = [await purging(), await purging()];
+    const [purges, stuck] = [await purging(), await expired()];
     const [active, gone] = [await makeTenant(pool), await purging()];
     await endLives(pool, [gone.incarnation]);
     const waiting = await occupy(workflowIds.retention(waits.tenant));
@@ -175,6 +186,8 @@ describe('reconcileRetention', () => {
       incarnation: stuck.incarnation,
       cluster: 'test',
       principal: 'system',
+      reason: 'reconciled: alice had asked for it: contract ended',
+      trigger: 'expiry',
     });
     const description = await client.workflow.getHandle(workflowIds.purge(stuck.tenant)).describe();
     expect(description).toMatchObject({ type: 'hardDeleteTenant', taskQueue: TASK_QUEUES.control });
