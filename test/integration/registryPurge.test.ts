@@ -108,7 +108,7 @@ async function fullTenant(): Promise<Life> {
   outside.phoenix.projects.set(`${tenant}_project`, 42);
   outside.phoenix.policies.push(`cvops/${tenant}_project`);
   outside.temporal.schedules.add(`tenant/${tenant}/evaluate`);
-  await noteSchedule(pool, incarnation, `tenant/${tenant}/evaluate`, 'evaluateSpans');
+  await noteSchedule(pool, life, `tenant/${tenant}/evaluate`, 'evaluateSpans');
   const write = { value: { max_qps: 5 }, author: 'tests', reason: '' };
   for (const version of [0, 1]) await putConfig(pool, { ...SYSTEM_CONFIG, incarnation }, version, write);
   const ingest = await makeIngest(pool, life);

@@ -37,7 +37,11 @@ beforeAll(async () => {
 afterAll(() => registry?.stop());
 beforeEach(async () => {
   outside = await PurgeStandIns.start();
-  activities = createRolloutActivities({ pool, client: outside.temporal.client });
+  activities = createRolloutActivities({
+    pool,
+    client: outside.temporal.client,
+    configServer: outside.stores(pool).configServer,
+  });
   return () => outside.stop();
 });
 

@@ -109,6 +109,29 @@ describe('a tenant that cannot be created', () => {
     await deployAsSomebodyElse({ remove: [colliding] });
   });
 
+  test('because somebody else has a schema of that name: theirs stays as it is, with its documents', async () => {
+    const id = freshTenant('adopts');
+    const name = `${PROFILE}_${id}`;
+    await deployAsSomebodyElse({ add: [name] });
+    const theirs = await server.readFile(`schemas/${name}.sd`);
+    const failed = await cvops(
+      'tenant',
+      'create',
+      id,
+      '--template',
+      'trial',
+      '--profiles',
+      PROFILE,
+      '-o',
+      'json',
+    );
+    expect(failed.code).toBe(6);
+    expect(errorOf(failed).message).toContain(`${name} is in the Vespa application already`);
+    await remove(id);
+    expect(await server.readFile(`schemas/${name}.sd`)).toEqual(theirs);
+    expect(await cvopsJson(['schema', 'drop', name, '--confirm', name])).toMatchObject({ dropped: [name] });
+  });
+
   test('whose creation was terminated half way stays creating, and is deleted from there', async () => {
     const id = freshTenant('halfway');
     const started = await cvops(

@@ -30,7 +30,10 @@ const system = (tenant: TenantId) =>
   ({ tenant, scope: 'system', service: 'system', key: 'system_config' }) as const;
 
 /** What a user would do, to its end; each answers with the state it says the tenant is in, where it says one. */
-const VERBS: Record<Exclude<TenantVerb, 'continueIngest' | 'schedule'>, (tenant: TenantId) => Promise<unknown>> = {
+const VERBS: Record<
+  Exclude<TenantVerb, 'continueIngest' | 'schedule'>,
+  (tenant: TenantId) => Promise<unknown>
+> = {
   create: async (tenant) =>
     (
       await client.createTenant({ tenant, template: 'trial', overrides: {}, profiles: [PROFILE], reason: '' })

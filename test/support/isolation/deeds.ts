@@ -9,7 +9,7 @@ import { TEMPLATES } from '../../../src/domain/templates.js';
 import { addItems, finishItem } from '../../../src/registry/ledger.js';
 import { endLives } from '../../../src/registry/retention.js';
 import { schemasOf } from '../../../src/registry/schemas.js';
-import { type TenantRow, getTenant, livesOf, requireTenant } from '../../../src/registry/tenants.js';
+import { type TenantRow, getTenant, livesOf } from '../../../src/registry/tenants.js';
 import { noteFeeding, noteStored } from '../../../src/registry/videos.js';
 import { ensureTenantSchedule } from '../../../src/schedules/tenantSchedules.js';
 import { writeConfig } from '../../../src/tenants/config.js';
@@ -169,9 +169,8 @@ async function configure(
   await writeConfig(pool, { at: { tenant, scope, service, key }, what, ...by, allowedPrivate: ['vespa'] });
 }
 
-/** Looks at the state first: `ensureTenantSchedule` leaves that to its caller. */
 async function schedule({ pool, temporal }: Lane, tenant: TenantId): Promise<void> {
-  const life = await requireTenant(pool, tenant, 'configure');
+  const life = await getTenant(pool, tenant);
   await ensureTenantSchedule(pool, temporal.client, life, 'reindex', {
     scheduleId: `${tenant}/reindex`,
     spec: {},

@@ -38,7 +38,14 @@ async function deploy(rows: readonly Partial<SchemaRow>[], request: Partial<Sche
   const env = new MockActivityEnvironment();
   const before = server.packages.length;
   const batch = (input: Parameters<ApplicationActivities['deployBatch']>[0]) => activities.deployBatch(input);
-  const { outcomes } = await env.run(batch, { cluster: 'test', requests: [whole] });
+  const { outcomes } = await env.run<
+    Parameters<typeof batch>,
+    Awaited<ReturnType<typeof batch>>,
+    typeof batch
+  >(batch, {
+    cluster: 'test',
+    requests: [whole],
+  });
   return { outcome: outcomes[0]!, deploys: server.packages.length - before };
 }
 
@@ -86,7 +93,13 @@ test('a removal that ran before is done: rows and schemas are gone together', as
 });
 
 test('a claimed name under which somebody else has another schema: refused, and theirs stays as it is', async () => {
-  const mine = { schemaName: names[0]!, tenant, incarnation, baseSchema: 'agent_memories', state: 'reserved' } as const;
+  const mine = {
+    schemaName: names[0]!,
+    tenant,
+    incarnation,
+    baseSchema: 'agent_memories',
+    state: 'reserved',
+  } as const;
   const before = server.active.get(`schemas/${names[0]!}.sd`);
   const { outcome, deploys } = await deploy([mine], { add: ['agent_memories'] });
   expect(outcome.ok).toBe(false);

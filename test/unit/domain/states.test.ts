@@ -31,6 +31,7 @@ const LETS: Readonly<Record<TenantState, readonly TenantVerb[]>> = {
     'configure',
     'readConfig',
     'deploySchemas',
+    'schedule',
   ],
   inactive: ['reactivate', 'extend', 'purgeNow', 'delete', 'continueIngest', 'readConfig'],
   purging: ['delete', 'readConfig'],
