@@ -157,6 +157,10 @@ class World {
       case 'stopCreation':
         this.creating = false;
         return undefined;
+      case 'stopOperations':
+        return { stopped: 2, terminated: 1 };
+      case 'countStores':
+        return { things: this.left.size, total: 21 };
       case 'schemasToPurge':
         return {
           lives: [
