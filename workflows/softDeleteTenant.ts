@@ -15,6 +15,7 @@ import {
 } from '@temporalio/workflow';
 import type { Failure } from '../activities/types.js';
 import type {
+  ExtendRequest,
   HardDeleteInput,
   RetentionInput,
   RetentionRequest,
@@ -88,7 +89,7 @@ export async function softDeleteTenant(input: RetentionInput): Promise<Retention
   );
   setHandler(
     reactivate,
-    answer(async (request) => {
+    answer(async (request: RetentionRequest) => {
       await titled(registry.reactivate, `by ${request.principal}`, { ...request, now: Date.now() });
       await titled(registry.resumeSchedules, 'those the deactivation paused', {
         ...life,
@@ -100,7 +101,7 @@ export async function softDeleteTenant(input: RetentionInput): Promise<Retention
   );
   setHandler(
     extendRetention,
-    answer(async (request) => {
+    answer(async (request: ExtendRequest) => {
       const { purgeAt } = await titled(
         registry.extendRetention,
         `${request.days} day(s), by ${request.principal}`,
@@ -112,7 +113,7 @@ export async function softDeleteTenant(input: RetentionInput): Promise<Retention
   );
   setHandler(
     purgeNow,
-    answer(async (request) => {
+    answer(async (request: RetentionRequest) => {
       asked = request;
       purgeFailure = undefined;
       woken = true;
