@@ -1,19 +1,15 @@
-import { fileURLToPath } from 'node:url';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
-import { DefaultLogger, Runtime, Worker, type WorkerOptions, bundleWorkflowCode } from '@temporalio/worker';
+import { DefaultLogger, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
 import { TASK_QUEUES } from '../../src/domain/naming.js';
 import { SEARCH_ATTRIBUTES } from '../../src/domain/searchAttributes.js';
+import { bundleOf } from './bundles.js';
 import { testServerExecutable } from './temporal.js';
 
-const quiet = new DefaultLogger('ERROR');
-Runtime.install({ logger: quiet });
+Runtime.install({ logger: new DefaultLogger('ERROR') });
 
-const bundle = bundleWorkflowCode({
-  workflowsPath: fileURLToPath(new URL('../../workflows/index.ts', import.meta.url)),
-  logger: quiet,
-});
-
-const DEADLINE_MS = 90_000;
+const bundle = bundleOf('../../workflows/index.ts');
+/** Less than a test may take. */
+const DEADLINE_MS = 110_000;
 /** `INDEXED_VALUE_TYPE_KEYWORD` of the API. */
 const KEYWORD = 2;
 
@@ -54,7 +50,7 @@ export class TimeSkipping {
   async withWorker<T>(
     activities: object,
     work: () => Promise<T>,
-    options: Partial<WorkerOptions> = {},
+    { deadlineMs = DEADLINE_MS, ...options }: Partial<WorkerOptions> & { deadlineMs?: number } = {},
   ): Promise<T> {
     const { code } = await bundle;
     const worker = await Worker.create({
@@ -68,7 +64,7 @@ export class TimeSkipping {
     // A test that hangs must not keep its worker, which the next one could then not have.
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`not done after ${DEADLINE_MS / 1000} s`)), DEADLINE_MS);
+      timer = setTimeout(() => reject(new Error(`not done after ${deadlineMs / 1000} s`)), deadlineMs);
     });
     return worker.runUntil(() => Promise.race([work(), late])).finally(() => clearTimeout(timer));
   }
