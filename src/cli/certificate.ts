@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { open, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Command } from 'commander';
 import {
@@ -12,12 +12,13 @@ import { PUBLIC_KEY_FILE } from '../certificates/keyPair.js';
 import { loadTrustedKeys } from '../certificates/keys.js';
 import { CERTIFICATE_STORES, type CertificateBody } from '../contracts/certificate.js';
 import { OpsError } from '../domain/errors.js';
+import { type TenantId, parseTenantId } from '../domain/ids.js';
 import { loadSettings } from '../settings.js';
-import { type CommonOptions, withOutput } from './context.js';
+import { type CommonOptions, withClient, withOutput } from './context.js';
 import { EXIT, ExitWith, answer, table } from './output.js';
 
 export function addCertificateCommands(program: Command): void {
-  const certificate = program.command('certificate').description('verify erasure certificates');
+  const certificate = program.command('certificate').description('get and verify erasure certificates');
 
   withOutput(
     certificate
@@ -31,6 +32,33 @@ export function addCertificateCommands(program: Command): void {
     answer(options.output, asJson(verdict), () => asText(verdict));
     if (!verdict.ok) throw new ExitWith(EXIT.verification);
   });
+
+  withOutput(
+    certificate
+      .command('get <tenant>')
+      .description('the certificate of a tenant that was purged, as it is in the registry')
+      .option('--file <file>', 'write it there; one that exists is not replaced'),
+  ).action((tenant: string, options: CommonOptions & { file?: string }) =>
+    getCertificate(parseTenantId(tenant), options),
+  );
+}
+
+async function getCertificate(
+  tenant: TenantId,
+  options: CommonOptions & { readonly file?: string },
+): Promise<void> {
+  const document = await withClient((client) => client.life.certificate(tenant));
+  if (options.file === undefined) {
+    // The very bytes that were signed: with either format the answer is the document and nothing else.
+    process.stdout.write(document);
+    return;
+  }
+  await writeFile(options.file, document, { flag: 'wx' });
+  answer(
+    options.output,
+    { tenant, certificate: path.resolve(options.file) },
+    () => `written to ${options.file}`,
+  );
 }
 
 async function trustedKeys(file: string | undefined): Promise<readonly KeyObject[]> {

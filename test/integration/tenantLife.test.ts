@@ -252,6 +252,13 @@ describe('hard delete', () => {
     });
   });
 
+  test('its certificate stays in the registry, byte for byte', async () => {
+    const got = await cvops('certificate', 'get', id);
+    expect(got.code).toBe(0);
+    expect(got.stdout).toBe(await readFile(certificate, 'utf8'));
+    expect((await cvops('certificate', 'get', neighbour)).code).toBe(5);
+  });
+
   test('its certificate is refused after an edit of one byte', async () => {
     const bytes = await readFile(certificate);
     const at = bytes.indexOf('"before":') + '"before":'.length;
