@@ -63,7 +63,7 @@ function activities(): object {
 /** An inactive tenant with one schedule that the deactivation paused. */
 async function inactiveTenant(forMs: number): Promise<TenantLife & { readonly purgeAt: number }> {
   const { tenant, incarnation } = await makeTenant(registry.pool);
-  await noteSchedule(registry.pool, incarnation, `schedule/${tenant}`, 'test');
+  await noteSchedule(registry.pool, { tenant, incarnation }, `schedule/${tenant}`, 'test');
   await setPausedForRetention(registry.pool, `schedule/${tenant}`, true);
   const purgeAt = Date.now() + forMs;
   expect(await deactivate(registry.pool, incarnation, new Date(purgeAt))).toBe(true);
