@@ -88,7 +88,7 @@ async function main() {
 
 /** Status and what the body says, without what must differ: tokens, order of a visit, the address in the path. */
 async function outcome(port, request) {
-  const answer = await send(port, request).catch((error) => ({ status: error.code, headers: {}, text: '' }));
+  const answer = await sendAgain(port, request);
   let parsed = parse(answer);
   if (request.next && Array.isArray(parsed?.documents)) {
     const documents = [...parsed.documents];
@@ -110,6 +110,17 @@ async function outcome(port, request) {
     parsed = { pathId: parsed.pathId, documents: byId(documents), finished: true };
   }
   return { status: answer.status, body: normalize(parsed) };
+}
+
+/** On a busy machine a connection can be reset for no fault of the request's; what resets it thrice does so always. */
+async function sendAgain(port, request) {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await send(port, request);
+    } catch (error) {
+      if (error.code !== 'ECONNRESET' || attempt === 3) return { status: error.code, headers: {}, text: '' };
+    }
+  }
 }
 
 function parse(answer) {
