@@ -15,7 +15,8 @@ const KEYWORD = 2;
 
 /**
  * A server whose clock jumps to the next timer whenever no task is open and someone waits for a result or in `sleep`;
- * else it runs as clocks do. It has no schedules and no list of workflows.
+ * else it runs as clocks do. It has no schedules and no
+ * list of workflows, and loses a workflow task in which a timer is cancelled that fires meanwhile.
  */
 export class TimeSkipping {
   private constructor(readonly env: TestWorkflowEnvironment) {}
