@@ -1,6 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
-// `unit` needs nothing but Node; the others start real servers and share them through globalSetup files.
+// `unit` needs nothing but Node; the others start real servers and share them through globalSetup files. They run one
+// after the other, in the order of `groupOrder`.
 /** Real servers on a shared machine answer when they can: what matters is that the state is reached. */
 const expect = { poll: { timeout: 30_000 } };
 
@@ -16,6 +17,7 @@ export default defineConfig({
           testTimeout: 120_000,
           hookTimeout: 120_000,
           fileParallelism: false,
+          sequence: { groupOrder: 1 },
         },
       },
       {
@@ -27,7 +29,7 @@ export default defineConfig({
           hookTimeout: 120_000,
           fileParallelism: false,
           // Minutes of two whole cores: after the others, whose clocks would suffer.
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 4 },
         },
       },
       {
@@ -39,6 +41,7 @@ export default defineConfig({
           testTimeout: 300_000,
           hookTimeout: 300_000,
           fileParallelism: false,
+          sequence: { groupOrder: 2 },
         },
       },
       {
@@ -47,7 +50,7 @@ export default defineConfig({
           include: ['test/packages/**/*.test.ts'],
           testTimeout: 600_000,
           // After the tests that deploy them.
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 3 },
         },
       },
     ],
