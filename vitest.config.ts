@@ -8,7 +8,15 @@ const expect = { poll: { timeout: 30_000 } };
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'unit', expect, include: ['test/unit/**/*.test.ts'], testTimeout: 30_000 } },
+      {
+        test: {
+          name: 'unit',
+          expect,
+          include: ['test/unit/**/*.test.ts'],
+          testTimeout: 30_000,
+          sequence: { groupOrder: 1 },
+        },
+      },
       {
         test: {
           name: 'workflows',
@@ -17,7 +25,7 @@ export default defineConfig({
           testTimeout: 120_000,
           hookTimeout: 120_000,
           fileParallelism: false,
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 2 },
         },
       },
       {
@@ -29,7 +37,7 @@ export default defineConfig({
           hookTimeout: 120_000,
           fileParallelism: false,
           // Minutes of two whole cores: after the others, whose clocks would suffer.
-          sequence: { groupOrder: 4 },
+          sequence: { groupOrder: 5 },
         },
       },
       {
@@ -41,7 +49,7 @@ export default defineConfig({
           testTimeout: 300_000,
           hookTimeout: 300_000,
           fileParallelism: false,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
         },
       },
       {
@@ -50,7 +58,7 @@ export default defineConfig({
           include: ['test/packages/**/*.test.ts'],
           testTimeout: 600_000,
           // After the tests that deploy them.
-          sequence: { groupOrder: 3 },
+          sequence: { groupOrder: 4 },
         },
       },
     ],
