@@ -5,11 +5,12 @@ import { checkInput } from '../src/contracts/common.js';
 import { type IngestVideosResult, ingestVideosInput } from '../src/contracts/ingest.js';
 import { videoId } from '../src/domain/documents.js';
 import { OpsError } from '../src/domain/errors.js';
+import type { OperationId } from '../src/domain/ids.js';
 import { workflowIds } from '../src/domain/naming.js';
 import type { ProfileName } from '../src/domain/profiles.js';
 import { type IngestResources, ingestVideo } from '../src/ingest/ingestVideo.js';
 import { type Pool, type Queryable, transaction } from '../src/registry/database.js';
-import { addItems, countItems, finishItem, getItem } from '../src/registry/ledger.js';
+import { addItems, copyItems, countItems, finishItem, getItem } from '../src/registry/ledger.js';
 import { beginOperation, closeOperation } from '../src/registry/operationLog.js';
 import { getTenantOperation } from '../src/registry/operations.js';
 import { type SchemaRow, schemasOf } from '../src/registry/schemas.js';
@@ -33,16 +34,26 @@ export function createLedgerActivities({ pool }: { readonly pool: Pool }): Ledge
   return {
     async beginIngest(raw) {
       const input = checkInput(ingestVideosInput, raw);
-      const { tenant, operation, principal, reason, profile } = input;
+      const { tenant, operation, principal, reason, profile, folder, from } = input;
       await transaction(pool, async (tx) => {
         const { incarnation } = await lockTenant(tx, tenant, 'ingest');
         await ownedSchema(tx, incarnation, tenant, profile);
+        if (from !== undefined) await requireSameLife(tx, from.operation, incarnation);
         const workflowId = workflowIds.ingest(tenant, operation);
         await beginOperation(
           tx,
-          { operation, kind: 'ingestVideos', tenant, incarnation, principal, reason, workflowId },
+          {
+            operation,
+            kind: 'ingestVideos',
+            tenant,
+            incarnation,
+            principal,
+            reason,
+            workflowId,
+            input: { folder, profile },
+          },
           'ingest',
-          { profile },
+          { profile, ...(from === undefined ? {} : { from: from.operation, items: from.items }) },
         );
       });
     },
@@ -72,9 +83,10 @@ export function createLedgerActivities({ pool }: { readonly pool: Pool }): Ledge
 export function createVideoActivities(resources: IngestResources): VideoActivities {
   const { pool } = resources;
   return {
-    async listVideos({ operation, folder }) {
+    async listVideos({ operation, folder, from }) {
       return heartbeating(async (signal) => {
-        const paths = await discoverVideos(folder, signal);
+        if (from !== undefined) await copyItems(pool, operation, from.operation, from.items);
+        const paths = from === undefined ? await discoverVideos(folder, signal) : [];
         for (let from = 0; from < paths.length; from += LIST_PAGE) {
           const page = paths
             .slice(from, from + LIST_PAGE)
@@ -133,6 +145,21 @@ export function createVideoActivities(resources: IngestResources): VideoActiviti
       return { state: state === 'pending' ? 'failed' : state, documents };
     },
   };
+}
+
+/** The ledger of another tenant, or of a former life, names files that are none of this one's business. */
+async function requireSameLife(
+  db: Queryable,
+  operation: OperationId,
+  incarnation: SchemaRow['incarnation'],
+): Promise<void> {
+  const row = await getTenantOperation(db, operation);
+  if (row.kind === 'ingestVideos' && row.incarnation === incarnation) return;
+  throw new OpsError(
+    'NotFound',
+    `operation ${operation} is no ingest of this tenant`,
+    'see them with: cvops op list',
+  );
 }
 
 async function ownedSchema(

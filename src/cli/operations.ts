@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import type { IngestChange } from '../client/ingest.js';
 import { parseOperationId, parseTenantId } from '../domain/ids.js';
 import {
   type CommonOptions,
@@ -70,6 +71,31 @@ export function addOperationCommands(program: Command): void {
       if (shown.state !== 'completed') throw new ExitWith(EXIT.failed);
     });
   });
+
+  const change = async (id: string, what: IngestChange, options: CommonOptions): Promise<void> => {
+    const operation = parseOperationId(id);
+    await withClient(async (client) => {
+      const progress = await client.ingest.change(operation, what);
+      answer(options.output, { operation, ...progress }, () => {
+        const { phase, concurrency, videos, total } = progress;
+        const done = videos.stored + videos.unchanged + videos.failed;
+        return `${phase}: ${done} of ${total} videos, ${concurrency} in work at most`;
+      });
+    });
+  };
+  withOutput(
+    op.command('pause <operation>').description('let an ingest end what is in work and begin nothing more'),
+  ).action((id: string, options: CommonOptions) => change(id, 'pause', options));
+  withOutput(op.command('resume <operation>').description('go on with a paused ingest')).action(
+    (id: string, options: CommonOptions) => change(id, 'resume', options),
+  );
+  withOutput(
+    op
+      .command('concurrency <operation> <n>')
+      .description('how many videos an ingest has in work at once, from now on'),
+  ).action((id: string, n: string, options: CommonOptions) =>
+    change(id, { concurrency: wholeNumber(n) }, options),
+  );
 
   withOutput(
     op.command('cancel <operation>').description('ask an operation to stop; it cleans up after itself'),

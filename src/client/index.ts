@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { type IngestVideosInput, type IngestVideosResult, ingestVideosInput } from '../contracts/ingest.js';
 import { checkInput } from '../contracts/common.js';
 import { type SearchInput, type SearchResult, searchInput } from '../contracts/search.js';
 import { type CreateTenantInput, type CreateTenantResult, createTenantInput } from '../contracts/tenants.js';
@@ -18,17 +17,18 @@ import { failedItems } from '../registry/ledger.js';
 import { type OperationRow, getOperation, listOperations } from '../registry/operations.js';
 import { type SchemaRow, allSchemas, schemasOf } from '../registry/schemas.js';
 import { resolveTemplate } from '../registry/templates.js';
-import { type TenantRow, everyTenant, findTenant, getTenant, requireTenant } from '../registry/tenants.js';
+import { type TenantRow, everyTenant, findTenant, getTenant } from '../registry/tenants.js';
 import { searchTenant } from '../search/searchTenant.js';
 import { requireFreeName } from '../tenants/quarantine.js';
 import type { Settings } from '../settings.js';
-import { discoverVideos } from '../video/discover.js';
 import { ConfigClient, TemplateClient } from './config.js';
 import { Connections } from './connections.js';
+import { IngestClient } from './ingest.js';
 import { LifeClient } from './life.js';
 import { OperationHandle } from './operations.js';
 import { SchemaClient } from './schemas.js';
 
+export type { IngestAgainRequest, IngestRequest } from './ingest.js';
 export { OperationHandle } from './operations.js';
 
 export interface CreateTenantRequest {
@@ -38,15 +38,6 @@ export interface CreateTenantRequest {
   readonly profiles: readonly ProfileName[];
   /** Take the name of a tenant that was purged a short while ago. */
   readonly overrideQuarantine?: boolean | undefined;
-  readonly reason: string;
-}
-
-export interface IngestRequest {
-  readonly tenant: TenantId;
-  readonly profile: ProfileName;
-  /** Absolute, on the data workers' machine. */
-  readonly folder: string;
-  readonly concurrency: number;
   readonly reason: string;
 }
 
@@ -74,6 +65,7 @@ export class CvopsClient {
   readonly templates: TemplateClient;
   readonly life: LifeClient;
   readonly schemas: SchemaClient;
+  readonly ingest: IngestClient;
   private readonly settings: Settings;
   private readonly pool: Pool;
 
@@ -85,6 +77,7 @@ export class CvopsClient {
     this.templates = new TemplateClient(pool, settings);
     this.life = new LifeClient(connections);
     this.schemas = new SchemaClient(connections);
+    this.ingest = new IngestClient(connections);
   }
 
   /** @throws OpsError `Unavailable` when the registry does not answer */
@@ -141,45 +134,6 @@ export class CvopsClient {
       },
       input,
     );
-  }
-
-  async planIngest(request: IngestRequest): Promise<{ tenant: TenantId; schema: string; videos: number }> {
-    const row = await requireTenant(this.pool, request.tenant, 'ingest');
-    const schema = (await schemasOf(this.pool, row.incarnation)).find(
-      (s) => s.baseSchema === request.profile,
-    );
-    if (schema === undefined)
-      throw new OpsError('NotFound', `tenant ${request.tenant} does not have the profile ${request.profile}`);
-    const videos = await discoverVideos(request.folder);
-    return { tenant: request.tenant, schema: schema.schemaName, videos: videos.length };
-  }
-
-  /** @throws OpsError `InvalidInput`, `NotFound`, `WrongState` */
-  async ingest(request: IngestRequest): Promise<OperationHandle<IngestVideosResult>> {
-    const operation = parseOperationId(randomUUID());
-    await requireTenant(this.pool, request.tenant, 'ingest');
-    const input: IngestVideosInput = checkInput(ingestVideosInput, {
-      ...request,
-      operation,
-      principal: this.settings.principal,
-    });
-    const { tenant, reason } = request;
-    return this.connections.start(
-      {
-        kind: 'ingestVideos',
-        workflowId: workflowIds.ingest(tenant, operation),
-        tenant,
-        operation,
-        reason,
-        summary: `ingest into ${tenant}: ${request.profile}`,
-        priority: 4,
-      },
-      input,
-    );
-  }
-
-  async ingestFailures(operation: OperationId, limit: number): Promise<{ video: string; reason: string }[]> {
-    return failedItems(this.pool, operation, limit);
   }
 
   /** @throws OpsError `NotFound`, `WrongState`, `InvalidInput`, `Unavailable` */

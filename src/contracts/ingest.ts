@@ -11,6 +11,8 @@ export const ingestVideosInput = z.strictObject({
   profile: profileName,
   /** A folder on the data workers' machine, absolute. */
   folder: z.string().min(1).max(4096),
+  /** Takes up a former run: its items that are still pending, or that failed. */
+  from: z.strictObject({ operation: operationId, items: z.enum(['pending', 'failed']) }).optional(),
   /** Videos in work at once. */
   concurrency: z.int().min(1).max(MAX_CONCURRENCY),
   principal,

@@ -4,6 +4,9 @@ import type { ItemState } from '../domain/states.js';
 import { type Pool, type Queryable, transaction } from './database.js';
 import { storableText } from './storable.js';
 
+/** Rows a statement while a ledger is copied. */
+const COPY_PAGE = 1000;
+
 export interface LedgerItem {
   readonly item: number;
   readonly path: string;
@@ -55,6 +58,28 @@ export async function addItems(
       [operation, items.map(({ path }) => path), items.map(({ video }) => video)],
     );
   });
+}
+
+/**
+ * Adds the items of a former operation that are in a state, in their order: what a run that takes it up again works on.
+ * Again is fine. Whose the former operation is, is for the caller to know.
+ */
+export async function copyItems(
+  pool: Pool,
+  operation: OperationId,
+  from: OperationId,
+  state: 'pending' | 'failed',
+): Promise<void> {
+  let after = 0;
+  for (;;) {
+    const { rows } = await pool.query<Pick<LedgerItem, 'item' | 'path' | 'video'>>(
+      'select item, path, video from ingest_items where operation = $1 and state = $2 and item > $3 order by item limit $4',
+      [from, state, after, COPY_PAGE],
+    );
+    if (rows.length === 0) return;
+    await addItems(pool, operation, rows);
+    after = rows.at(-1)!.item;
+  }
 }
 
 /** @throws OpsError `NotFound` */

@@ -17,12 +17,14 @@ export interface OperationRow {
   /** Which run of that workflow id, where it was noted. */
   readonly runId: string | null;
   readonly counts: Readonly<Record<string, number>>;
+  /** What it was asked to work on, for a run that takes it up again. */
+  readonly input: Readonly<Record<string, unknown>>;
   readonly error: { readonly code: string; readonly message: string; readonly hint?: string } | null;
   readonly startedAt: string;
   readonly endedAt: string | null;
 }
 
-const COLUMNS = `operation, kind, tenant, incarnation, principal, reason, state, workflow_id as "workflowId", run_id as "runId", counts, error,
+const COLUMNS = `operation, kind, tenant, incarnation, principal, reason, state, workflow_id as "workflowId", run_id as "runId", counts, input, error,
   to_json(started_at)#>>'{}' as "startedAt", to_json(ended_at)#>>'{}' as "endedAt"`;
 
 /**
@@ -36,11 +38,11 @@ export async function startOperation(
   row: Pick<
     OperationRow,
     'operation' | 'kind' | 'tenant' | 'incarnation' | 'principal' | 'reason' | 'workflowId'
-  > & { readonly runId?: string },
+  > & { readonly runId?: string; readonly input?: OperationRow['input'] },
 ): Promise<boolean> {
   const { rowCount } = await db.query(
-    `insert into operations (operation, kind, tenant, incarnation, principal, reason, state, workflow_id, run_id)
-     values ($1, $2, $3, $4, $5, $6, 'running', $7, $8) on conflict (operation) do nothing`,
+    `insert into operations (operation, kind, tenant, incarnation, principal, reason, state, workflow_id, run_id, input)
+     values ($1, $2, $3, $4, $5, $6, 'running', $7, $8, $9) on conflict (operation) do nothing`,
     [
       row.operation,
       row.kind,
@@ -50,6 +52,7 @@ export async function startOperation(
       storableText(row.reason),
       row.workflowId,
       row.runId ?? null,
+      JSON.stringify(storableJson(row.input ?? {})),
     ],
   );
   if (rowCount === 1) return true;

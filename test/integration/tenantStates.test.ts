@@ -48,7 +48,9 @@ const VERBS: Record<
   },
   delete: async (tenant) => (await client.life.delete({ tenant, reason: '', secondLookSeconds: 1 })).result(),
   ingest: async (tenant) =>
-    (await client.ingest({ tenant, profile: PROFILE, folder: videos, concurrency: 2, reason: '' })).result(),
+    (
+      await client.ingest.start({ tenant, profile: PROFILE, folder: videos, concurrency: 2, reason: '' })
+    ).result(),
   search: (tenant) =>
     client.search({ tenant, query: 'road', profile: PROFILE, ranking: 'float_float', topK: 3 }),
   configure: (tenant) =>

@@ -1,0 +1,165 @@
+import { randomUUID } from 'node:crypto';
+import { checkInput } from '../contracts/common.js';
+import {
+  type IngestProgress,
+  type IngestVideosInput,
+  type IngestVideosResult,
+  ingestVideosInput,
+} from '../contracts/ingest.js';
+import { OpsError } from '../domain/errors.js';
+import { type OperationId, type TenantId, parseOperationId } from '../domain/ids.js';
+import { workflowIds } from '../domain/naming.js';
+import { type ProfileName, parseProfile } from '../domain/profiles.js';
+import { countItems, failedItems } from '../registry/ledger.js';
+import { type OperationRow, getOperation, listOperations } from '../registry/operations.js';
+import { schemasOf } from '../registry/schemas.js';
+import { type TenantRow, requireTenant } from '../registry/tenants.js';
+import { discoverVideos } from '../video/discover.js';
+import type { Connections } from './connections.js';
+import { toOpsError } from './failures.js';
+import type { OperationHandle } from './operations.js';
+
+export interface IngestRequest {
+  readonly tenant: TenantId;
+  readonly profile: ProfileName;
+  /** Absolute, on the data workers' machine. */
+  readonly folder: string;
+  readonly concurrency: number;
+  readonly reason: string;
+}
+
+export interface IngestAgainRequest {
+  readonly tenant: TenantId;
+  /** `pending`: what a cancelled or lost run has not come to; `failed`: what failed. */
+  readonly items: 'pending' | 'failed';
+  /** The run to take up; the last one with such items when left out. */
+  readonly operation?: OperationId | undefined;
+  readonly concurrency: number;
+  readonly reason: string;
+}
+
+/** What to change in a run that is under way. */
+export type IngestChange = 'pause' | 'resume' | { readonly concurrency: number };
+
+/** How far back a run to take up is looked for. */
+const LOOK_BACK = 200;
+
+/** Bulk ingestion: start, take up again, steer. */
+export class IngestClient {
+  constructor(private readonly connections: Connections) {}
+
+  /** @throws OpsError as the operation would at its start */
+  async plan(request: IngestRequest): Promise<{ tenant: TenantId; schema: string; videos: number }> {
+    const { pool } = this.connections;
+    const row = await requireTenant(pool, request.tenant, 'ingest');
+    const owned = await schemasOf(pool, row.incarnation);
+    const schema = owned.find((s) => s.baseSchema === request.profile);
+    if (schema === undefined)
+      throw new OpsError('NotFound', `tenant ${request.tenant} does not have the profile ${request.profile}`);
+    const videos = await discoverVideos(request.folder);
+    return { tenant: request.tenant, schema: schema.schemaName, videos: videos.length };
+  }
+
+  /** @throws OpsError `InvalidInput`, `NotFound`, `WrongState` */
+  async start(request: IngestRequest): Promise<OperationHandle<IngestVideosResult>> {
+    await requireTenant(this.connections.pool, request.tenant, 'ingest');
+    return this.run(request);
+  }
+
+  /**
+   * Takes a former run up again, under an operation of its own: what is stored already is `unchanged`.
+   *
+   * @throws OpsError `NotFound`, `WrongState` when it still runs, or nothing is left of it
+   */
+  async again(request: IngestAgainRequest): Promise<OperationHandle<IngestVideosResult>> {
+    const { tenant, items, concurrency, reason } = request;
+    const row = await requireTenant(this.connections.pool, tenant, 'ingest');
+    const former = await this.former(row, request);
+    const { folder, profile } = former.input as { folder?: string; profile?: string };
+    if (folder === undefined || profile === undefined)
+      throw new OpsError(
+        'WrongState',
+        `operation ${former.operation} was begun by a version that did not note where its videos are`,
+        `ingest the folder again: cvops ingest ${tenant} PATH --profile P`,
+      );
+    return this.run(
+      { tenant, folder, profile: parseProfile(profile), concurrency, reason },
+      { operation: former.operation, items },
+    );
+  }
+
+  /** @throws OpsError `NotFound`, `WrongState` when it does not run, `InvalidInput` */
+  async change(operation: OperationId, change: IngestChange): Promise<IngestProgress> {
+    const row = await getOperation(this.connections.pool, operation);
+    if (row.kind !== 'ingestVideos')
+      throw new OpsError('WrongState', `a ${row.kind} is not paused or paced`, 'only ingests are');
+    if (row.state !== 'running')
+      throw new OpsError('WrongState', `operation ${operation} has ended: ${row.state}`);
+    const handle = (await this.connections.temporal()).workflow.getHandle(row.workflowId);
+    try {
+      return typeof change === 'string'
+        ? await handle.executeUpdate<IngestProgress, []>(change)
+        : await handle.executeUpdate<IngestProgress, [{ concurrency: number }]>('setConcurrency', {
+            args: [{ concurrency: change.concurrency }],
+          });
+    } catch (error) {
+      throw toOpsError(error);
+    }
+  }
+
+  async failures(operation: OperationId, limit: number): Promise<{ video: string; reason: string }[]> {
+    return failedItems(this.connections.pool, operation, limit);
+  }
+
+  private run(
+    request: IngestRequest,
+    from?: IngestVideosInput['from'],
+  ): Promise<OperationHandle<IngestVideosResult>> {
+    const operation = parseOperationId(randomUUID());
+    const { tenant, reason, profile } = request;
+    const input: IngestVideosInput = checkInput(ingestVideosInput, {
+      ...request,
+      operation,
+      ...(from === undefined ? {} : { from }),
+      principal: this.connections.settings.principal,
+    });
+    return this.connections.start(
+      {
+        kind: 'ingestVideos',
+        workflowId: workflowIds.ingest(tenant, operation),
+        tenant,
+        operation,
+        reason,
+        summary: `ingest into ${tenant}: ${profile}`,
+        priority: 4,
+      },
+      input,
+    );
+  }
+
+  /** The run that was named, or the last one of this life with something left. */
+  private async former(row: TenantRow, request: IngestAgainRequest): Promise<OperationRow> {
+    const { pool } = this.connections;
+    const { tenant, items } = request;
+    const mine = (o: OperationRow) => o.kind === 'ingestVideos' && o.incarnation === row.incarnation;
+    if (request.operation !== undefined) {
+      const named = await getOperation(pool, request.operation);
+      if (!mine(named))
+        throw new OpsError('NotFound', `operation ${named.operation} is no ingest of tenant ${tenant}`);
+      if (named.state === 'running')
+        throw new OpsError(
+          'WrongState',
+          `operation ${named.operation} still runs`,
+          'wait for it, or cancel it',
+        );
+      if ((await countItems(pool, named.operation))[items] === 0)
+        throw new OpsError('WrongState', `operation ${named.operation} has no ${items} videos`);
+      return named;
+    }
+    for (const former of await listOperations(pool, { tenant, limit: LOOK_BACK })) {
+      if (!mine(former) || former.state === 'running') continue;
+      if ((await countItems(pool, former.operation))[items] > 0) return former;
+    }
+    throw new OpsError('NotFound', `no ingest of tenant ${tenant} has ${items} videos`);
+  }
+}
