@@ -168,7 +168,7 @@ test('the control worker killed again and again during a purge: one certificate,
   await create(id);
   const handle = await client.life.delete({ tenant: parseTenantId(id), reason: '', secondLookSeconds: 2 });
   let kills = 0;
-  while ((await stateOf(id)) !== 'purged' && kills < 8) {
+  while ((await stateOf(id)) !== 'purged' && kills < 4) {
     const worker = readRecords(inject('stack').home)['worker-control'];
     if (worker && isRunning(worker.identity)) {
       process.kill(worker.identity.pid, 'SIGKILL');

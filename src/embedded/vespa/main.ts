@@ -28,13 +28,15 @@ async function main(): Promise<void> {
   });
   const dataDir = path.resolve(values['data-dir']);
   mkdirSync(dataDir, { recursive: true });
-  const config = new ConfigServer({ dataDir, convergenceMs: Number(values['convergence-ms']) });
+  const config = new ConfigServer({
+    dataDir,
+    convergenceMs: Number(values['convergence-ms']),
+    recordTo: values['record-packages'],
+  });
   let store: DiskStore | undefined;
   config.onContainerModel((model) => {
     if (store === undefined) store = new DiskStore(path.join(dataDir, 'documents'), model, values.fsync);
     else store.setModel(model);
-    if (values['record-packages'] !== '')
-      config.copyActive(path.join(values['record-packages'], String(model.generation)));
     log(`container serves generation ${model.generation}: ${model.schemas.size} schemas`);
   });
   await config.start();

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import path from 'node:path';
 import type { ApiHandler, ApiRequest, ApiResponse } from '../api.js';
 import type { ApplicationModel } from '../model.js';
 import { readArchive } from './archive.js';
@@ -11,6 +12,8 @@ export interface ConfigServerOptions {
   /** From activation until the container serves the new model. */
   readonly convergenceMs: number;
   readonly now?: () => Date;
+  /** Folder that gets a copy of each package as it becomes active, by its generation; empty: none. */
+  readonly recordTo?: string;
 }
 
 const TENANT = '/application/v2/tenant/default';
@@ -45,11 +48,6 @@ export class ConfigServer {
   /** What the container serves: behind the active package until it has converged. */
   get containerModel(): ApplicationModel | undefined {
     return this.container;
-  }
-
-  /** Copies the files of the active package to a folder, for whoever wants to look at it afterwards. */
-  copyActive(to: string): void {
-    this.sessions.copyActive(to);
   }
 
   onContainerModel(callback: (model: ApplicationModel) => void): void {
@@ -379,6 +377,7 @@ export class ConfigServer {
     }
     const model = buildModel(this.sessions.files(meta.id), meta.id);
     this.sessions.setActive(meta.id);
+    if (this.options.recordTo) this.sessions.copyActive(path.join(this.options.recordTo, String(meta.id)));
     this.activeModel = model;
     clearTimeout(this.timer);
     if (this.container === undefined || this.options.convergenceMs === 0) this.converge();
