@@ -1,4 +1,4 @@
-import { type ActivityOptions, proxyActivities } from '@temporalio/workflow';
+import { ActivityCancellationType, type ActivityOptions, proxyActivities } from '@temporalio/workflow';
 import type {
   ApplicationActivities,
   IngestActivities,
@@ -11,10 +11,18 @@ import type {
 import { TASK_QUEUES } from '../src/domain/naming.js';
 
 /**
+ * A cancelled activity is waited for: what it does until it hears of it must be over before anybody counts or cleans up.
+ * The SDK's documents call this the default; in 1.24 an option that is left out reaches the server as "try to cancel",
+ * and the workflow goes on while the activity still writes.
+ */
+const cancellationType = ActivityCancellationType.WAIT_CANCELLATION_COMPLETED;
+
+/**
  * Timeouts and retries, one set a kind of work. Expected failures are non-retryable where they are thrown
  * (`activities/failures.ts`), so a retry here is always for something that may pass.
  */
 const registry: ActivityOptions = {
+  cancellationType,
   taskQueue: TASK_QUEUES.control,
   startToCloseTimeout: '20s',
   retry: { initialInterval: '500ms', backoffCoefficient: 2, maximumInterval: '15s' },
@@ -24,6 +32,7 @@ const registry: ActivityOptions = {
 
 /** A call to an outside system that a saga may give up on and compensate. */
 const outside: ActivityOptions = {
+  cancellationType,
   taskQueue: TASK_QUEUES.control,
   startToCloseTimeout: '1m',
   scheduleToCloseTimeout: '10m',
@@ -35,6 +44,7 @@ const compensation: ActivityOptions = { ...outside, scheduleToCloseTimeout: '1 d
 
 /** One deploy of the application package with its convergence; heartbeats while it waits. */
 const deploy: ActivityOptions = {
+  cancellationType,
   taskQueue: TASK_QUEUES.control,
   startToCloseTimeout: '15m',
   heartbeatTimeout: '30s',
@@ -50,6 +60,7 @@ const notice: ActivityOptions = { ...registry, scheduleToCloseTimeout: '1h' };
  * operation fails, the tenant stays `purging`, and the next run goes on.
  */
 const purge: ActivityOptions = {
+  cancellationType,
   taskQueue: TASK_QUEUES.control,
   startToCloseTimeout: '2h',
   heartbeatTimeout: '20s',
@@ -59,6 +70,7 @@ const purge: ActivityOptions = {
 
 /** Reading a folder into the ledger. */
 const listing: ActivityOptions = {
+  cancellationType,
   taskQueue: TASK_QUEUES.data,
   startToCloseTimeout: '6h',
   heartbeatTimeout: '30s',
@@ -70,6 +82,7 @@ const listing: ActivityOptions = {
  * attempts bound how often one poisonous video is tried before it is `failed` in the ledger.
  */
 const video: ActivityOptions = {
+  cancellationType,
   taskQueue: TASK_QUEUES.data,
   startToCloseTimeout: '6h',
   heartbeatTimeout: '15s',
