@@ -2,7 +2,13 @@ import { activityInfo, heartbeat, log } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
 import type { SchemaChangeOutcome, SchemaChangeRequest } from '../src/contracts/tenants.js';
 import type { Pool } from '../src/registry/database.js';
-import { type SchemaRow, allSchemas, markDeployed, markRemoved, schemasOf } from '../src/registry/schemas.js';
+import {
+  type SchemaRow,
+  markDeployed,
+  markRemoved,
+  registeredNames,
+  schemasOf,
+} from '../src/registry/schemas.js';
 import { type PackageRequest, deployRequests, sdFile } from '../src/vespa/application.js';
 import { readPackage } from '../src/vespa/activePackage.js';
 import { applicationStart } from '../src/operations/start.js';
@@ -160,9 +166,8 @@ async function unregistered(
   request: SchemaChangeRequest,
   names: readonly string[],
 ): Promise<OwnedChange> {
-  const known = new Set((await allSchemas(pool)).map(({ schemaName }) => schemaName));
-  const owned = names.filter((name) => known.has(name));
-  if (owned.length > 0) return nothing(request, `${owned.join(', ')} belongs to a tenant by the registry`);
+  const owned = await registeredNames(pool, names);
+  if (owned.size > 0) return nothing(request, `${[...owned].join(', ')} belongs to a tenant by the registry`);
   return { request, put: [], remove: names };
 }
 

@@ -15,7 +15,7 @@ import { METHODS, type Stores, countStores, deleteLedger } from '../src/purge/st
 import { deleteConfig } from '../src/registry/config.js';
 import { type Queryable, transaction } from '../src/registry/database.js';
 import { beginOperation, closeOperation, endOperation } from '../src/registry/operationLog.js';
-import { startedBefore } from '../src/registry/operations.js';
+import { cancelOthers, startedBefore } from '../src/registry/operations.js';
 import { noteBefore, noteDeleted, noteReadBack } from '../src/registry/purgeStores.js';
 import { beginPurging, endLives } from '../src/registry/retention.js';
 import { releaseReserved, schemasOf } from '../src/registry/schemas.js';
@@ -182,10 +182,7 @@ export function createPurgeActivities(dependencies: PurgeDependencies): PurgeAct
         const sha256 = createHash('sha256').update(document).digest('hex');
         await endLives(tx, await livesOf(tx, input));
         // The retention's own row, had it still been draining.
-        await tx.query(
-          `update operations set state = 'cancelled', ended_at = now() where incarnation = $1 and state = 'running' and operation <> $2`,
-          [incarnation, operation],
-        );
+        await cancelOthers(tx, incarnation, operation);
         await endOperation(tx, operation, 'delete', { state: 'completed' }, { certificateSha256: sha256 });
         return { tenant, incarnation, state: 'purged', operation, certificateSha256: sha256 };
       });

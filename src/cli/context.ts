@@ -3,6 +3,7 @@ import { Option } from 'commander';
 import { CvopsClient } from '../client/index.js';
 import type { OperationHandle } from '../client/operations.js';
 import { OpsError } from '../domain/errors.js';
+import { quoteForMessage } from '../domain/ids.js';
 import { loadSettings } from '../settings.js';
 import { EXIT, ExitWith, type Format, ProgressLine, note } from './output.js';
 
@@ -37,6 +38,19 @@ export function withWait(command: Command): Command {
 export function wholeNumber(text: string): number {
   if (/^[0-9]{1,9}$/.test(text)) return Number(text);
   throw new OpsError('InvalidInput', `not a whole number: ${JSON.stringify(text.slice(0, 40))}`);
+}
+
+/** Collects `--set key=value`, which may be repeated; the last of a key wins. */
+export function collectSetting(text: string, settings: Record<string, string>): Record<string, string> {
+  const at = text.indexOf('=');
+  if (at < 1)
+    throw new OpsError(
+      'InvalidInput',
+      `not key=value: ${quoteForMessage(text)}`,
+      'for example --set max_qps=20',
+    );
+  // From entries, so that a key such as `__proto__` is one like any other.
+  return Object.fromEntries([...Object.entries(settings), [text.slice(0, at), text.slice(at + 1)]]);
 }
 
 export async function withClient<T>(work: (client: CvopsClient) => Promise<T>): Promise<T> {

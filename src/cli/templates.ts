@@ -1,9 +1,7 @@
 import type { Command } from 'commander';
-import { OpsError } from '../domain/errors.js';
-import { quoteForMessage } from '../domain/ids.js';
 import { DEFAULT_TEMPLATE, TEMPLATE_FIELDS } from '../domain/templates.js';
 import { confirm } from './confirm.js';
-import { type CommonOptions, withClient, withOutput } from './context.js';
+import { type CommonOptions, collectSetting, withClient, withOutput } from './context.js';
 import { answer, table } from './output.js';
 
 interface SetOptions extends CommonOptions {
@@ -83,15 +81,4 @@ export function addTemplateCommands(program: Command): void {
       });
     },
   );
-}
-
-function collectSetting(text: string, settings: Record<string, string>): Record<string, string> {
-  const at = text.indexOf('=');
-  if (at < 1)
-    throw new OpsError(
-      'InvalidInput',
-      `not key=value: ${quoteForMessage(text)}`,
-      'for example --set max_qps=20',
-    );
-  return Object.fromEntries([...Object.entries(settings), [text.slice(0, at), text.slice(at + 1)]]);
 }

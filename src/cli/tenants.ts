@@ -4,7 +4,15 @@ import { parseTenantId, quoteForMessage } from '../domain/ids.js';
 import { DEFAULT_PROFILES, parseProfile } from '../domain/profiles.js';
 import { DEFAULT_TEMPLATE, TEMPLATES } from '../domain/templates.js';
 import { TENANT_STATES, type TenantState } from '../domain/states.js';
-import { type CommonOptions, type WaitOptions, follow, withClient, withOutput, withWait } from './context.js';
+import {
+  type CommonOptions,
+  type WaitOptions,
+  collectSetting,
+  follow,
+  withClient,
+  withOutput,
+  withWait,
+} from './context.js';
 import { answer, note, table } from './output.js';
 
 interface CreateOptions extends WaitOptions {
@@ -91,17 +99,6 @@ export function addTenantCommands(program: Command): Command {
     },
   );
   return tenant;
-}
-
-function collectSetting(text: string, settings: Record<string, string>): Record<string, string> {
-  const at = text.indexOf('=');
-  if (at < 1)
-    throw new OpsError(
-      'InvalidInput',
-      `not key=value: ${quoteForMessage(text)}`,
-      'for example --set max_qps=20',
-    );
-  return { ...settings, [text.slice(0, at)]: text.slice(at + 1) };
 }
 
 function parseState(text: string): TenantState {

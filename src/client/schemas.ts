@@ -16,7 +16,7 @@ import { applicationStart } from '../operations/start.js';
 import { appendAudit } from '../registry/audit.js';
 import { transaction } from '../registry/database.js';
 import { rolloutItems } from '../registry/rollout.js';
-import { type SchemaRow, allSchemas, schemasOf } from '../registry/schemas.js';
+import { type SchemaRow, allSchemas, registeredNames, schemasOf } from '../registry/schemas.js';
 import { type TenantRow, everyTenant, getTenant, requireTenant } from '../registry/tenants.js';
 import { readPackage } from '../vespa/activePackage.js';
 import { ConfigServer } from '../vespa/configServer.js';
@@ -154,7 +154,7 @@ export class SchemaClient {
   ): Promise<{ dropped: string[]; generation: number }> {
     const { pool, settings } = this.connections;
     const { unexpected } = await this.verify();
-    const known = new Set((await allSchemas(pool)).map(({ schemaName }) => schemaName));
+    const known = await registeredNames(pool, names);
     for (const name of names) {
       if (known.has(name))
         throw new OpsError('Conflict', `schema ${name} belongs to a tenant by the registry`);

@@ -1,15 +1,15 @@
 import { randomUUID } from 'node:crypto';
-import { type Client, WorkflowNotFoundError } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import type { HardDeleteInput, RetentionInput } from '../contracts/life.js';
 import { parseOperationId } from '../domain/ids.js';
 import { workflowIds } from '../domain/naming.js';
 import { DEFAULT_SECOND_LOOK_SECONDS } from '../domain/purge.js';
 import type { Pool } from '../registry/database.js';
 import { findPurgeRequest } from '../registry/purgeStores.js';
-import { type TenantRow, listTenants } from '../registry/tenants.js';
+import { type TenantRow, everyTenant } from '../registry/tenants.js';
 import { operationOptions } from './start.js';
+import { isOpen } from './stop.js';
 
-const PAGE = 500;
 const MAX_REASON = 1000;
 const BY = { principal: 'system', reason: 'reconciled: nothing was waiting for it' } as const;
 
@@ -22,20 +22,14 @@ export async function reconcileRetention(
 ): Promise<{ retentions: number; purges: number }> {
   const started = { retentions: 0, purges: 0 };
   for (const state of ['inactive', 'purging'] as const) {
-    let after = '';
-    for (;;) {
-      const page = await listTenants(pool, { state, after, limit: PAGE });
-      for (const row of page) {
-        onTenant(row.tenant);
-        const workflowId =
-          state === 'inactive' ? workflowIds.retention(row.tenant) : workflowIds.purge(row.tenant);
-        if (await isRunning(client, workflowId)) continue;
-        if (state === 'inactive') await startRetention(client, cluster, row);
-        else await resumePurge(pool, client, cluster, row);
-        started[state === 'inactive' ? 'retentions' : 'purges']++;
-      }
-      if (page.length < PAGE) break;
-      after = page.at(-1)!.tenant;
+    for (const row of await everyTenant(pool, state)) {
+      onTenant(row.tenant);
+      const workflowId =
+        state === 'inactive' ? workflowIds.retention(row.tenant) : workflowIds.purge(row.tenant);
+      if (await isOpen(client, workflowId)) continue;
+      if (state === 'inactive') await startRetention(client, cluster, row);
+      else await resumePurge(pool, client, cluster, row);
+      started[state === 'inactive' ? 'retentions' : 'purges']++;
     }
   }
   return started;
@@ -95,13 +89,4 @@ function resumedReason(former: Awaited<ReturnType<typeof findPurgeRequest>>): st
   const { principal, reason } = former;
   if (principal === BY.principal) return reason;
   return `reconciled: ${principal} had asked for it: ${reason}`.slice(0, MAX_REASON);
-}
-
-async function isRunning(client: Client, workflowId: string): Promise<boolean> {
-  try {
-    return (await client.workflow.getHandle(workflowId).describe()).status.name === 'RUNNING';
-  } catch (error) {
-    if (error instanceof WorkflowNotFoundError) return false;
-    throw error;
-  }
 }

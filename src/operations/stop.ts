@@ -46,7 +46,7 @@ export async function stopOperations(
   let left: OperationRow[];
   for (;;) {
     left = [];
-    for (const row of await workflows()) if (await isOpen(client, row)) left.push(row);
+    for (const row of await workflows()) if (await isOpen(client, row.workflowId)) left.push(row);
     if (left.length === 0 || Date.now() > deadline) break;
     options.signal.throwIfAborted();
     await delay(500);
@@ -58,7 +58,8 @@ export async function stopOperations(
   return { stopped: first.length, terminated: left.length };
 }
 
-async function isOpen(client: Client, { workflowId }: OperationRow): Promise<boolean> {
+/** Whether a workflow has begun and not ended. */
+export async function isOpen(client: Client, workflowId: string): Promise<boolean> {
   try {
     const { status } = await client.workflow.getHandle(workflowId).describe();
     return status.name === 'RUNNING' || status.name === 'PAUSED';

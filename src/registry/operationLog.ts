@@ -1,7 +1,7 @@
 import type { OperationId } from '../domain/ids.js';
 import { type AuditEntry, appendAudit } from './audit.js';
 import { type Pool, type Queryable, transaction } from './database.js';
-import { type OperationRow, finishOperation, getOperation, startOperation } from './operations.js';
+import { findOperation, finishOperation, startOperation } from './operations.js';
 
 /** How the audit log names what belongs to no single tenant. */
 const MANY_TENANTS = '-';
@@ -63,9 +63,4 @@ export async function closeOperation(
   detail?: AuditEntry['detail'],
 ): Promise<void> {
   await transaction(pool, (tx) => endOperation(tx, operation, verb, end, detail));
-}
-
-async function findOperation(db: Queryable, operation: OperationId): Promise<OperationRow | undefined> {
-  const { rows } = await db.query('select 1 from operations where operation = $1', [operation]);
-  return rows.length === 0 ? undefined : getOperation(db, operation);
 }

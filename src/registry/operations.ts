@@ -92,12 +92,20 @@ export async function finishOperation(
   return rowCount === 1;
 }
 
-/** @throws OpsError `NotFound` */
-export async function getOperation(db: Queryable, operation: OperationId): Promise<OperationRow> {
+export async function findOperation(
+  db: Queryable,
+  operation: OperationId,
+): Promise<OperationRow | undefined> {
   const { rows } = await db.query<OperationRow>(`select ${COLUMNS} from operations where operation = $1`, [
     operation,
   ]);
-  if (rows[0]) return rows[0];
+  return rows[0];
+}
+
+/** @throws OpsError `NotFound` */
+export async function getOperation(db: Queryable, operation: OperationId): Promise<OperationRow> {
+  const row = await findOperation(db, operation);
+  if (row) return row;
   throw new OpsError('NotFound', `no operation ${operation}`, 'see them with: cvops op list');
 }
 
@@ -149,6 +157,18 @@ export async function getTenantOperation(
 
 /** Whether a run has its row already: the step that writes it has happened before. */
 export async function startedBefore(db: Queryable, operation: OperationId): Promise<boolean> {
-  const { rowCount } = await db.query('select 1 from operations where operation = $1', [operation]);
-  return rowCount === 1;
+  return (await findOperation(db, operation)) !== undefined;
+}
+
+/** Ends every other run of a life that still says that it runs: its workflow is over, or waits for what is gone. */
+export async function cancelOthers(
+  db: Queryable,
+  incarnation: Incarnation,
+  except: OperationId,
+): Promise<void> {
+  await db.query(
+    `update operations set state = 'cancelled', ended_at = now()
+     where incarnation = $1 and state = 'running' and operation <> $2`,
+    [incarnation, except],
+  );
 }

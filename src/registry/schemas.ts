@@ -40,11 +40,11 @@ export async function allSchemas(db: Queryable): Promise<SchemaRow[]> {
 
 /** Those of the names that are somebody's. */
 export async function registeredNames(db: Queryable, names: readonly string[]): Promise<Set<string>> {
-  const { rows } = await db.query<{ schema_name: string }>(
-    'select schema_name from tenant_schemas where schema_name = any($1)',
+  const { rows } = await db.query<Pick<SchemaRow, 'schemaName'>>(
+    'select schema_name as "schemaName" from tenant_schemas where schema_name = any($1)',
     [names],
   );
-  return new Set(rows.map((row) => row.schema_name));
+  return new Set(rows.map((row) => row.schemaName));
 }
 
 /**
