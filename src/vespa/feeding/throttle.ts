@@ -8,14 +8,17 @@ const AS_GOOD = 0.97;
 const FAST_GROWTH = 1.5;
 const STEP = 1.25;
 const OVERLOAD_CUT = 0.7;
+/** Fewer than these, and this share of a window's ends, are chance: any busy cluster has some. */
+const OVERLOADS = 2;
+const OVERLOAD_SHARE = 0.05;
 /** Windows at rest between two tries of another limit. */
 const REST_WINDOWS = 6;
 
 /**
  * How many operations may be in flight. It begins small and grows by half while each growth brings more operations a
  * second. From then on it rests, and now and then tries the next step up or down: up is kept when it brings more, down
- * when it costs nothing, as fewer in flight at the same rate wait less. An overload (429, 503) cuts it at once, and so
- * does a rate that falls to a third: with as many in flight that is a latency three times as long.
+ * when it costs nothing, as fewer in flight at the same rate wait less. Overload (429, 503) of more than 5 % cuts it at
+ * once, and so does a rate that falls to a third: with as many in flight that is a latency three times as long.
  */
 export class Throttle {
   private readonly least: number;
@@ -28,6 +31,7 @@ export class Throttle {
   private overloadedAt = -Infinity;
   private windowStart: number;
   private ends = 0;
+  private overloads = 0;
   private used = 0;
 
   constructor(
@@ -60,10 +64,11 @@ export class Throttle {
     this.newWindow(now);
   }
 
-  /** The server asked for less; the many answers of one overload count once. */
+  /** The server had too much to do for one operation; the many answers of one overload count once. */
   overloaded(): void {
     const now = this.now();
     if (now - this.overloadedAt < WINDOW_MS) return;
+    if (++this.overloads <= OVERLOADS + OVERLOAD_SHARE * this.ends) return;
     this.overloadedAt = now;
     this.cut();
     this.newWindow(now);
@@ -121,6 +126,7 @@ export class Throttle {
   private newWindow(now: number): void {
     this.windowStart = now;
     this.ends = 0;
+    this.overloads = 0;
     this.used = 0;
   }
 }

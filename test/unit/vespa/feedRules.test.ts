@@ -64,6 +64,20 @@ describe('the throttle', () => {
     expect(throttle.limit).toBeGreaterThan(before * 0.75);
   });
 
+  it('is not cut by one overload in fifty: any busy cluster has some', () => {
+    const clock = { now: 0 };
+    const throttle = new Throttle(256, () => clock.now);
+    let least = Infinity;
+    for (let n = 0; n < 100_000; n++) {
+      clock.now += 1 / Math.min(throttle.limit / 10, 4);
+      throttle.sent(throttle.limit);
+      if (n % 50 === 0) throttle.overloaded();
+      else throttle.ended();
+      if (clock.now > 5_000) least = Math.min(least, throttle.limit);
+    }
+    expect(least).toBeGreaterThan(25);
+  });
+
   it('does not grow for a source that never fills it', () => {
     const clock = { now: 0 };
     const throttle = new Throttle(256, () => clock.now);
