@@ -109,6 +109,23 @@ describe('each answer of the table', () => {
   });
 });
 
+describe('a resumable source', () => {
+  it('gives what was put back before the rest, also when only some of that was pulled again', async () => {
+    async function* numbers() {
+      for (let n = 1; n <= 6; n++) yield n;
+    }
+    const source = new Resumable(numbers());
+    const take = async (count: number) => {
+      const taken: number[] = [];
+      for await (const n of source) if (taken.push(n) === count) break;
+      return taken;
+    };
+    source.putBack(await take(4));
+    source.putBack(await take(2));
+    expect(await take(9)).toEqual([1, 2, 3, 4, 5, 6]);
+  });
+});
+
 describe('a connection that is reset', () => {
   it.each([
     'reset-before-body',
@@ -173,12 +190,16 @@ describe('documents', () => {
 describe('a server that only fails', () => {
   it('is asked by one probe at a time until it is well again', async () => {
     let healed = false;
+    const times: number[] = [];
     script = () => {
+      times.push(performance.now());
       healed ||= vespa.seen.length > 25;
       return healed ? 200 : 500;
     };
     const { report } = run(items(200));
     expect(await report).toMatchObject({ acknowledged: 200, failed: 0 });
+    // Twenty open it, three may have been under way; from then on there are pauses of 200 ms and more.
+    for (const n of [24, 25]) expect(times[n]! - times[n - 1]!).toBeGreaterThan(150);
     // No failure more than until it healed.
     expect(vespa.seen.length).toBe(200 + 25);
     expect(vespa.stored.size).toBe(200);
