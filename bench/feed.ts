@@ -107,7 +107,8 @@ async function measure(folder: string, job: Job): Promise<void> {
     ours: round(rate(ours), 1),
     peer: round(rate(peer), 1),
     peerName: PEER,
-    ratio: round(rate(ours) / rate(peer)),
+    // Against a feeder that drops a part, time says little: it does not wait for the block to lift.
+    ...(job.program === undefined ? { ratio: round(rate(ours) / rate(peer)) } : {}),
     lost: lostOf(ours),
     peerLost: lostOf(peer),
     rounds: job.rounds,
