@@ -1,6 +1,7 @@
+import { feed } from './feed.js';
 import { schemas } from './schemas.js';
 
-const BENCHES: Readonly<Record<string, () => Promise<void>>> = { schemas };
+const BENCHES: Readonly<Record<string, () => Promise<void>>> = { feed, schemas };
 
 /** `npm run -s bench -- NAME`: one JSON line a row on stdout, progress on stderr. */
 async function main(name: string | undefined): Promise<void> {

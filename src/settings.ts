@@ -18,6 +18,13 @@ export interface Settings {
   readonly vespaConfigUrl: string;
   /** Names the Vespa application in workflow ids; one per Vespa cluster. */
   readonly vespaCluster: string;
+  /** Client certificate (PEM) for mTLS and its key; empty: none. `VESPA_CERT_FILE`, `VESPA_KEY_FILE`. */
+  readonly vespaCertFile: string;
+  readonly vespaKeyFile: string;
+  /** Authority that signed Vespa's own certificate; empty: those that Node knows. `VESPA_CA_FILE`. */
+  readonly vespaCaFile: string;
+  /** Reference to the bearer token for Vespa; empty: none. `VESPA_TOKEN_REF`. */
+  readonly vespaTokenRef: string;
   /** Multi-vector endpoint; empty: the embedded encoder. */
   readonly encoderUrl: string;
   readonly encoderModel: string;
@@ -59,6 +66,10 @@ export function loadSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     vespaUrl: env['VESPA_URL'] || stack?.vespaUrl || 'http://127.0.0.1:8080',
     vespaConfigUrl: env['VESPA_CONFIG_URL'] || stack?.vespaConfigUrl || 'http://127.0.0.1:19071',
     vespaCluster: env['VESPA_CLUSTER'] || 'default',
+    vespaCertFile: env['VESPA_CERT_FILE'] ?? '',
+    vespaKeyFile: env['VESPA_KEY_FILE'] ?? '',
+    vespaCaFile: env['VESPA_CA_FILE'] ?? '',
+    vespaTokenRef: env['VESPA_TOKEN_REF'] ?? '',
     encoderUrl: env['ENCODER_URL'] ?? '',
     encoderModel: env['ENCODER_MODEL'] ?? '',
     encoderToken: env['ENCODER_TOKEN_REF'] ?? '',

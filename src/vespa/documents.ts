@@ -1,16 +1,12 @@
-import { Pool } from 'undici';
 import { OpsError } from '../domain/errors.js';
-import { type HttpAnswer, NoAnswer, call, jsonOf, messageOf } from './http.js';
-import {
-  DEFAULT_BUDGET,
-  DocumentError,
-  FeedBlocked,
-  RetriesExhausted,
-  type RetryBudget,
-  backoffMs,
-  pause,
-  policyFor,
-} from './retry.js';
+import { type Attempt, attempt } from './feeding/attempt.js';
+import type { FeedTarget } from './feeding/feeder.js';
+import type { FeedOperation } from './feeding/operation.js';
+import { type DocumentMethod, Transport, type VespaAccess } from './feeding/transport.js';
+import { type HttpAnswer, jsonOf } from './http.js';
+import { DEFAULT_BUDGET, FeedBlocked, RetriesExhausted, backoffMs, pause } from './retry.js';
+
+const DEFAULT_CONNECTIONS = 32;
 
 /** Where a document lives: never built from a schema name by taking it apart. */
 export interface DocumentAddress {
@@ -20,31 +16,40 @@ export interface DocumentAddress {
 }
 
 /**
- * document/v1 over a pool of HTTP/1.1 connections, which on cleartext is the fastest that Node has. Every call is
- * retried by the table in `retry.ts`.
+ * document/v1 of one endpoint; see `Transport` for the connections. Every call but `tryOnce` is retried by the table in
+ * `retry.ts`.
  */
-export class DocumentClient {
-  private readonly pool: Pool;
+export class DocumentClient implements FeedTarget {
+  private readonly transport: Transport;
 
-  constructor(vespaUrl: string, options: { readonly connections?: number } = {}) {
-    this.pool = new Pool(vespaUrl, {
-      connections: options.connections ?? 16,
-      headersTimeout: 190_000,
-      bodyTimeout: 190_000,
-    });
-    this.origin = vespaUrl;
+  /** @param options.connections most requests at a time, 32 by default */
+  constructor(
+    vespaUrl: string,
+    options: { readonly connections?: number; readonly access?: VespaAccess } = {},
+  ) {
+    this.transport = new Transport(vespaUrl, options.connections ?? DEFAULT_CONNECTIONS, options.access);
   }
 
-  private readonly origin: string;
+  get capacity(): number {
+    return this.transport.capacity;
+  }
+
+  /** One operation, tried once. @throws the signal's reason, or OpsError when the token cannot be read */
+  async tryOnce(operation: FeedOperation, signal?: AbortSignal): Promise<Attempt> {
+    let path: string;
+    try {
+      path = documentPath(operation.at);
+    } catch (error) {
+      return { kind: 'failed', error: error as Error };
+    }
+    return 'body' in operation
+      ? attempt(this.transport, 'POST', path, { body: operation.body, signal })
+      : attempt(this.transport, 'DELETE', path, { signal });
+  }
 
   /** @param body `{"fields":{…}}` @throws DocumentError, FeedBlocked, RetriesExhausted */
   async put(at: DocumentAddress, body: Buffer, signal?: AbortSignal): Promise<void> {
-    const answer = await this.attempt('POST', documentPath(at), { body, signal });
-    // 200 although something was dropped: the loader must not call that stored.
-    for (const header of ['x-vespa-ignored-fields', 'x-vespa-ignored-operation']) {
-      if (answer.headers[header] !== undefined)
-        throw new DocumentError(answer.status, `the server ignored a part of it (${header})`);
-    }
+    await this.attempt('POST', documentPath(at), { body, signal });
   }
 
   /** @returns the document's fields, or undefined when it is not there */
@@ -89,43 +94,23 @@ export class DocumentClient {
   }
 
   async close(): Promise<void> {
-    await this.pool.close();
+    await this.transport.close();
   }
 
   private async attempt(
-    method: 'GET' | 'POST' | 'PUT' | 'DELETE',
+    method: DocumentMethod,
     path: string,
-    options: {
-      readonly body?: Buffer;
-      readonly signal?: AbortSignal | undefined;
-      readonly also?: number;
-      readonly budget?: RetryBudget;
-    },
+    options: { readonly body?: Buffer; readonly signal?: AbortSignal | undefined; readonly also?: number },
   ): Promise<HttpAnswer> {
-    const deadline = Date.now() + (options.budget ?? DEFAULT_BUDGET).totalMs;
-    for (let attempt = 0; ; attempt++) {
-      let failure: string;
-      let retryAfter: string | undefined;
-      try {
-        const answer = await call(method, this.origin + path, {
-          ...(options.body === undefined ? {} : { body: options.body, type: 'application/json' }),
-          signal: options.signal,
-          dispatcher: this.pool,
-        });
-        if (answer.status === 200 || answer.status === options.also) return answer;
-        failure = `${answer.status}: ${messageOf(answer)}`;
-        const policy = policyFor(answer.status);
-        if (policy === 'blocked') throw new FeedBlocked(failure);
-        if (policy === 'fail') throw new DocumentError(answer.status, failure);
-        const header = answer.headers['retry-after'];
-        retryAfter = typeof header === 'string' ? header : undefined;
-      } catch (error) {
-        if (!(error instanceof NoAnswer)) throw error;
-        failure = error.message;
-      }
-      const wait = backoffMs(attempt, retryAfter);
+    const deadline = Date.now() + DEFAULT_BUDGET.totalMs;
+    for (let tries = 1; ; tries++) {
+      const result = await attempt(this.transport, method, path, options);
+      if (result.kind === 'done') return result.answer;
+      if (result.kind === 'blocked') throw new FeedBlocked(result.failure);
+      if (result.kind === 'failed') throw result.error;
+      const wait = backoffMs(tries - 1, result.retryAfter);
       if (Date.now() + wait > deadline)
-        throw new RetriesExhausted(`gave up after ${attempt + 1} tries: ${failure}`);
+        throw new RetriesExhausted(`gave up after ${tries} tries: ${result.failure}`);
       await pause(wait, options.signal);
     }
   }

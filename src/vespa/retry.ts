@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type { FeedOperation } from './feeding/operation.js';
 
 /**
  * What to do with each answer of document/v1. Our puts, removes and gets are idempotent (an id, a whole document, no
@@ -21,9 +22,22 @@ export function policyFor(status: number | 'networkError'): 'retry' | 'blocked' 
   return RETRY_POLICY[status] ?? 'fail';
 }
 
+/** The server has too much to do: fewer at a time, and nothing is said about the document. */
+export function isOverload(status: number | 'networkError'): boolean {
+  return status === 429 || status === 503;
+}
+
 /** The cluster takes no writes (507): wait longer than a retry would. */
 export class FeedBlocked extends Error {
   override readonly name = 'FeedBlocked';
+
+  /** @param unacknowledged of a feed: all that was pulled from its source and not acknowledged, in the source's order */
+  constructor(
+    message: string,
+    readonly unacknowledged: readonly FeedOperation[] = [],
+  ) {
+    super(message);
+  }
 }
 
 /** An operation that will not succeed by trying again; the message is the server's. */
