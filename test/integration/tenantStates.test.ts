@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { CvopsClient } from '../../src/client/index.js';
 import { OpsError } from '../../src/domain/errors.js';
 import { type TenantId, parseTenantId } from '../../src/domain/ids.js';
@@ -45,7 +45,8 @@ const VERBS: Record<
   purgeNow: async (tenant) => {
     const { purge } = await (await client.life.purgeNow(tenant, '')).result();
     expect(purge).not.toBeNull();
-    await expect.poll(() => stateOf(tenant), { timeout: 60_000 }).toBe('purging');
+    // Not `expect.poll`, which asks the shared `expect` what test runs: here several do.
+    await vi.waitFor(async () => expect(await stateOf(tenant)).toBe('purging'), { timeout: 60_000 });
   },
   delete: async (tenant) => (await client.life.delete({ tenant, reason: '', secondLookSeconds: 1 })).result(),
   ingest: async (tenant) =>

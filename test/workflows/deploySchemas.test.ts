@@ -345,7 +345,8 @@ describe.concurrent('deploySchemas', () => {
     expect(await operationState(handle)).toBe('failed');
   });
 
-  test('cancelled while it waits: the rollout ends as cancelled', async () => {
+  // The test's own `expect`: `poll` of the shared one belongs to whichever concurrent test began or ended last.
+  test('cancelled while it waits: the rollout ends as cancelled', async ({ expect }) => {
     const world = new World(5);
     world.answer = () => undefined;
     const handle = await world.start();
