@@ -6,6 +6,7 @@ import { type IngestVideosResult, ingestVideosInput } from '../src/contracts/ing
 import { videoId } from '../src/domain/documents.js';
 import { OpsError } from '../src/domain/errors.js';
 import type { OperationId } from '../src/domain/ids.js';
+import { parseSource } from '../src/domain/sources.js';
 import { workflowIds } from '../src/domain/naming.js';
 import type { ProfileName } from '../src/domain/profiles.js';
 import { type IngestResources, ingestVideo } from '../src/ingest/ingestVideo.js';
@@ -34,7 +35,7 @@ export function createLedgerActivities({ pool }: { readonly pool: Pool }): Ledge
   return {
     async beginIngest(raw) {
       const input = checkInput(ingestVideosInput, raw);
-      const { tenant, operation, principal, reason, profile, folder, from } = input;
+      const { tenant, operation, principal, reason, profile, source, from } = input;
       await transaction(pool, async (tx) => {
         const { incarnation } = await lockTenant(tx, tenant, 'ingest');
         await ownedSchema(tx, incarnation, tenant, profile);
@@ -50,7 +51,7 @@ export function createLedgerActivities({ pool }: { readonly pool: Pool }): Ledge
             principal,
             reason,
             workflowId,
-            input: { folder, profile },
+            input: { source, profile },
           },
           'ingest',
           { profile, ...(from === undefined ? {} : { from: from.operation, items: from.items }) },
@@ -83,10 +84,10 @@ export function createLedgerActivities({ pool }: { readonly pool: Pool }): Ledge
 export function createVideoActivities(resources: IngestResources): VideoActivities {
   const { pool } = resources;
   return {
-    async listVideos({ operation, folder, from }) {
+    async listVideos({ operation, source, from }) {
       return heartbeating(async (signal) => {
         if (from !== undefined) await copyItems(pool, operation, from.operation, from.items);
-        const paths = from === undefined ? await discoverVideos(folder, signal) : [];
+        const paths = from === undefined ? await discoverVideos(folderOf(source), signal) : [];
         for (let from = 0; from < paths.length; from += LIST_PAGE) {
           const page = paths
             .slice(from, from + LIST_PAGE)
@@ -100,7 +101,7 @@ export function createVideoActivities(resources: IngestResources): VideoActiviti
       });
     },
 
-    async ingestVideo({ tenant, operation, profile, folder, item }) {
+    async ingestVideo({ tenant, operation, profile, source, item }) {
       const row = await getItem(pool, operation, item);
       if (row.state !== 'pending') return { state: row.state, documents: row.documents };
       // The life that the operation began in: a tenant that was re-created meanwhile is another one.
@@ -119,7 +120,7 @@ export function createVideoActivities(resources: IngestResources): VideoActiviti
             incarnation,
             profile,
             schema: schemaName,
-            folder,
+            folder: folderOf(source),
             path: row.path,
             video: row.video,
             timestamp: Date.parse(startedAt),
@@ -176,6 +177,12 @@ async function ownedSchema(
     `tenant ${tenant} does not have the profile ${profile}`,
     `it has: ${owned.map((s) => s.baseSchema).join(', ')}`,
   );
+}
+
+function folderOf(text: string): string {
+  const source = parseSource(text);
+  if (source.kind === 'folder') return source.path;
+  throw new OpsError('InvalidInput', `not read yet: ${text}`);
 }
 
 function sha256(text: string): string {

@@ -87,15 +87,15 @@ export interface ApplicationActivities {
 export interface IngestActivities {
   /** Registers the operation. Fails `NotFound`, `WrongState`, or `NotFound` for a profile the tenant does not have. */
   beginIngest(input: IngestVideosInput): Promise<void>;
-  /** Reads the folder into the ledger, items numbered from 1. */
+  /** Reads the source into the ledger, items numbered from 1. */
   listVideos(input: IngestVideosInput): Promise<{ items: number }>;
   /** One video from file to documents read back; a video that cannot be ingested is an answer, not an error. */
   ingestVideo(input: {
     readonly tenant: TenantId;
     readonly operation: OperationId;
     readonly profile: ProfileName;
-    /** What the ledger's paths are relative to. */
-    readonly folder: string;
+    /** What the ledger's paths are relative to; see `parseSource`. */
+    readonly source: string;
     readonly item: number;
   }): Promise<{ state: 'stored' | 'unchanged' | 'failed'; documents: number }>;
   failItem(input: {

@@ -35,7 +35,7 @@ const MAX_HISTORY = 4000;
 const MAX_CONCURRENCY = 100;
 
 /**
- * Ingests a folder of videos: lists it into the ledger, then keeps a window of one activity per video in flight. Every
+ * Ingests the videos of a source: lists it into the ledger, then keeps a window of one activity per video in flight. Every
  * item ends as exactly one of `stored`, `unchanged` or `failed`; a failed one never fails the others.
  */
 export async function ingestVideos(
@@ -63,6 +63,7 @@ class IngestRun {
   private paused: boolean;
   private concurrency: number;
   private readonly startedAt: number;
+  private readonly source: string;
   private readonly inFlight = new Set<number>();
   /** The ledger itself could not be written: the run must not go on counting. */
   private broken: Error | undefined;
@@ -71,6 +72,7 @@ class IngestRun {
     private readonly input: IngestVideosInput,
     carried: IngestState | undefined,
   ) {
+    this.source = sourceOf(input);
     this.next = carried?.next ?? 1;
     this.total = carried?.total ?? 0;
     this.counts = { ...(carried?.counts ?? { stored: 0, unchanged: 0, failed: 0 }) };
@@ -102,11 +104,11 @@ class IngestRun {
     this.shown();
   }
 
-  /** Registers the operation and reads the folder into the ledger; a folder that is missing or holds no video fails it. */
+  /** Registers the operation and reads the source into the ledger; one that is missing or holds no video fails it. */
   async list(): Promise<void> {
     await titled(ingestLedger.beginIngest, `profile ${this.input.profile}`, this.input);
-    const listed = await titled(ingestListing.listVideos, this.input.folder.slice(-150), this.input);
-    this.total = listed.items;
+    const ledger = await titled(ingestListing.listVideos, this.source.slice(-150), this.input);
+    this.total = ledger.items;
   }
 
   /** Gives each item to an activity, `concurrency` at a time, until all have ended; continues as new when long. */
@@ -177,13 +179,14 @@ class IngestRun {
   }
 
   private async ingest(item: number): Promise<void> {
-    const { tenant, operation, profile, folder } = this.input;
+    const { tenant, operation, profile } = this.input;
+    const { source } = this;
     try {
       const done = await titled(ingestVideo.ingestVideo, `video ${item} of ${this.total}`, {
         tenant,
         operation,
         profile,
-        folder,
+        source,
         item,
       });
       this.counts[done.state]++;
@@ -249,4 +252,9 @@ class IngestRun {
     );
     return this.progress();
   }
+}
+
+/** Runs that an older client began have a `folder`, which is its own source text. */
+function sourceOf(input: IngestVideosInput | { readonly folder: string }): string {
+  return 'folder' in input ? input.folder : input.source;
 }

@@ -70,7 +70,7 @@ async function begin(
   const request = {
     tenant,
     profile: parseProfile(options.profile),
-    folder: path.resolve(folder),
+    source: path.resolve(folder),
     concurrency,
     reason,
   };

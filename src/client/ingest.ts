@@ -22,8 +22,8 @@ import type { OperationHandle } from './operations.js';
 export interface IngestRequest {
   readonly tenant: TenantId;
   readonly profile: ProfileName;
-  /** Absolute, on the data workers' machine. */
-  readonly folder: string;
+  /** See `parseSource`: `/folder`, `list:/file`, `s3://bucket/prefix`. */
+  readonly source: string;
   readonly concurrency: number;
   readonly reason: string;
 }
@@ -56,7 +56,7 @@ export class IngestClient {
     const schema = owned.find((s) => s.baseSchema === request.profile);
     if (schema === undefined)
       throw new OpsError('NotFound', `tenant ${request.tenant} does not have the profile ${request.profile}`);
-    const videos = await discoverVideos(request.folder);
+    const videos = await discoverVideos(request.source);
     return { tenant: request.tenant, schema: schema.schemaName, videos: videos.length };
   }
 
@@ -75,15 +75,19 @@ export class IngestClient {
     const { tenant, items, concurrency, reason } = request;
     const row = await requireTenant(this.connections.pool, tenant, 'ingest');
     const former = await this.former(row, request);
-    const { folder, profile } = former.input as { folder?: string; profile?: string };
-    if (folder === undefined || profile === undefined)
+    const { folder, profile, ...input } = former.input as Partial<
+      Record<'source' | 'folder' | 'profile', string>
+    >;
+    // Runs of the first versions could only read folders, which are their own source texts.
+    const source = input.source ?? folder;
+    if (source === undefined || profile === undefined)
       throw new OpsError(
         'WrongState',
         `operation ${former.operation} was begun by a version that did not note where its videos are`,
         `ingest the folder again: cvops ingest ${tenant} PATH --profile P`,
       );
     return this.run(
-      { tenant, folder, profile: parseProfile(profile), concurrency, reason },
+      { tenant, source, profile: parseProfile(profile), concurrency, reason },
       { operation: former.operation, items },
     );
   }

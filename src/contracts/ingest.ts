@@ -1,16 +1,29 @@
 import { z } from 'zod';
+import { parseSource, sourceText } from '../domain/sources.js';
 import { operationId, principal, profileName, reason, tenantId } from './common.js';
 
 /** Activities in flight per ingest: bounded by the design's 100 a workflow. */
 export const MAX_CONCURRENCY = 100;
+
+/**
+ * Where the videos are, as `sourceText` writes it: an absolute folder on the data workers' machine, a list file
+ * `list:/…`, or `s3://bucket/prefix`.
+ */
+const videoSource = z.string().transform((text, context) => {
+  try {
+    return sourceText(parseSource(text));
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: (error as Error).message });
+    return z.NEVER;
+  }
+});
 
 /** Input of the workflow `ingestVideos`. */
 export const ingestVideosInput = z.strictObject({
   tenant: tenantId,
   operation: operationId,
   profile: profileName,
-  /** A folder on the data workers' machine, absolute. */
-  folder: z.string().min(1).max(4096),
+  source: videoSource,
   /** Takes up a former run: its items that are still pending, or that failed. */
   from: z.strictObject({ operation: operationId, items: z.enum(['pending', 'failed']) }).optional(),
   /** Videos in work at once. */

@@ -499,7 +499,7 @@ describe('what must not begin while a tenant goes', () => {
       tenant: life.tenant,
       operation: newOperation(),
       profile: FRAMES,
-      folder: '/videos',
+      source: '/videos',
       concurrency: 1,
       principal: 'tests',
       reason: '',

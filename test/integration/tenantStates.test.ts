@@ -51,7 +51,7 @@ const VERBS: Record<
   delete: async (tenant) => (await client.life.delete({ tenant, reason: '', secondLookSeconds: 1 })).result(),
   ingest: async (tenant) =>
     (
-      await client.ingest.start({ tenant, profile: PROFILE, folder: videos, concurrency: 2, reason: '' })
+      await client.ingest.start({ tenant, profile: PROFILE, source: videos, concurrency: 2, reason: '' })
     ).result(),
   search: (tenant) =>
     client.search({ tenant, query: 'road', profile: PROFILE, ranking: 'float_float', topK: 3 }),

@@ -21,7 +21,7 @@ const input = (concurrency: number): IngestVideosInput => ({
   tenant: parseTenantId('acme_corp'),
   operation: parseOperationId(randomUUID()),
   profile: 'video_colpali_smol500_mv_frame',
-  folder: '/videos',
+  source: '/videos',
   concurrency,
   principal: 'tester',
   reason: '',

@@ -143,7 +143,7 @@ async function ingest(lane: Lane, tenant: TenantId, videos: number): Promise<voi
     tenant,
     operation,
     profile,
-    folder: '/videos',
+    source: '/videos',
     concurrency: 1,
   });
   const paths = Array.from({ length: videos }, (_, i) => ({ path: `v${i}.mp4`, video: `v${i}` }));
