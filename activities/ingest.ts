@@ -10,6 +10,8 @@ import { parseSource } from '../src/domain/sources.js';
 import { workflowIds } from '../src/domain/naming.js';
 import type { ProfileName } from '../src/domain/profiles.js';
 import { type IngestResources, ingestVideo } from '../src/ingest/ingestVideo.js';
+import { TenantBusy, VideoSlots } from '../src/limits/holdSlot.js';
+import { counted } from '../src/limits/tries.js';
 import { type Pool, type Queryable, transaction } from '../src/registry/database.js';
 import { addItems, copyItems, countItems, finishItem, getItem } from '../src/registry/ledger.js';
 import { beginOperation, closeOperation } from '../src/registry/operationLog.js';
@@ -29,7 +31,7 @@ type VideoActivities = Pick<IngestActivities, 'listVideos' | 'ingestVideo'>;
 /** Rows per statement while a folder is listed. */
 const LIST_PAGE = 1000;
 /** A blocked cluster (disk or memory short) is tried again this much later, by Temporal's timer. */
-const FEED_BLOCK_RETRY = '1 minute';
+const FEED_BLOCK_RETRY_MS = 60_000;
 
 export function createLedgerActivities({ pool }: { readonly pool: Pool }): LedgerActivities {
   return {
@@ -83,6 +85,7 @@ export function createLedgerActivities({ pool }: { readonly pool: Pool }): Ledge
 
 export function createVideoActivities(resources: IngestResources): VideoActivities {
   const { pool } = resources;
+  const slots = new VideoSlots(pool);
   return {
     async listVideos({ operation, source, from }) {
       return heartbeating(async (signal) => {
@@ -112,29 +115,25 @@ export function createVideoActivities(resources: IngestResources): VideoActiviti
         throw new OpsError('WrongState', `tenant ${tenant} was re-created since this ingest began`);
       const { schemaName } = await ownedSchema(pool, incarnation, tenant, profile);
 
+      const video = {
+        tenant,
+        incarnation,
+        profile,
+        schema: schemaName,
+        folder: folderOf(source),
+        path: row.path,
+        video: row.video,
+        timestamp: Date.parse(startedAt),
+      };
       const end = await heartbeating((signal) =>
-        ingestVideo(
-          resources,
-          {
-            tenant,
-            incarnation,
-            profile,
-            schema: schemaName,
-            folder: folderOf(source),
-            path: row.path,
-            video: row.video,
-            timestamp: Date.parse(startedAt),
-          },
-          signal,
+        slots.hold({ incarnation, operation, item }, signal, (held) =>
+          counted(pool, { operation, item, signal: held }, () => ingestVideo(resources, video, held)),
         ),
       ).catch((error: unknown) => {
-        if (error instanceof FeedBlocked) {
-          throw ApplicationFailure.create({
-            message: `feed blocked: ${error.message}`,
-            nextRetryDelay: FEED_BLOCK_RETRY,
-            category: 'BENIGN',
-          });
-        }
+        if (error instanceof TenantBusy)
+          throw later('TenantBusy', error.message, 1000 + Math.random() * 1000);
+        if (error instanceof FeedBlocked)
+          throw later('FeedBlocked', `feed blocked: ${error.message}`, FEED_BLOCK_RETRY_MS);
         // The file's own fault, or a document that Vespa refuses for good: the item's end, not the run's.
         if ((error instanceof OpsError && error.type === 'Rejected') || error instanceof DocumentError) {
           log.info('video failed', { item, path: row.path, reason: error.message });
@@ -146,6 +145,11 @@ export function createVideoActivities(resources: IngestResources): VideoActiviti
       return { state: state === 'pending' ? 'failed' : state, documents };
     },
   };
+}
+
+/** Not the item's fault and no error: again after a while, by Temporal's timer, and the worker is free meanwhile. */
+function later(type: string, message: string, nextRetryDelay: number): ApplicationFailure {
+  return ApplicationFailure.create({ type, message, nextRetryDelay, category: 'BENIGN' });
 }
 
 /** The ledger of another tenant, or of a former life, names files that are none of this one's business. */

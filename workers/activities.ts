@@ -12,6 +12,7 @@ import { createTenantActivities } from '../activities/tenants.js';
 import { loadSigningKey } from '../src/certificates/keys.js';
 import { checkUrl } from '../src/domain/urlGuard.js';
 import { type Encoder, createEncoder } from '../src/encoders/port.js';
+import { TenantRates } from '../src/limits/rate.js';
 import { NoticeWebhook } from '../src/notices/webhook.js';
 import { PhoenixClient } from '../src/phoenix/client.js';
 import { type Pool, openPool } from '../src/registry/database.js';
@@ -112,5 +113,8 @@ async function openWebhook({
 
 export function dataActivities(resources: Resources) {
   const { pool, documents } = resources;
-  return typedFailures({ ...createVideoActivities({ pool, documents, encoder: resources.encoder() }) });
+  const rates = new TenantRates(pool);
+  return typedFailures({
+    ...createVideoActivities({ pool, documents, encoder: resources.encoder(), rates }),
+  });
 }

@@ -5,6 +5,7 @@ import { segmentDocumentId } from '../domain/documents.js';
 import type { Incarnation, TenantId } from '../domain/ids.js';
 import { PROFILES, type ProfileName } from '../domain/profiles.js';
 import type { Encoder } from '../encoders/port.js';
+import type { RateKey, TenantRates } from '../limits/rate.js';
 import type { Pool } from '../registry/database.js';
 import { getVideo, noteFeeding, noteStored } from '../registry/videos.js';
 import type { DocumentClient } from '../vespa/documents.js';
@@ -19,6 +20,7 @@ export interface IngestResources {
   readonly pool: Pool;
   readonly documents: DocumentClient;
   readonly encoder: Encoder;
+  readonly rates: TenantRates;
 }
 
 export interface VideoToIngest {
@@ -55,7 +57,7 @@ export async function ingestVideo(
   video: VideoToIngest,
   signal?: AbortSignal,
 ): Promise<IngestedVideo> {
-  const { pool, documents, encoder } = resources;
+  const { pool, documents, encoder, rates } = resources;
   const profile = PROFILES[video.profile];
   const file = await resolveVideo(video.folder, video.path);
   const [probed, sidecar] = [await probeVideo(file, { signal }), await readSidecar(file)];
@@ -92,17 +94,18 @@ export async function ingestVideo(
     }
   }
   try {
-    await feed(documents, bodies(), { concurrency: FEED_CONCURRENCY, ...(signal ? { signal } : {}) });
+    const paced = rates.paced(rateOf(video), bodies(), signal);
+    await feed(documents, paced, { concurrency: FEED_CONCURRENCY, ...(signal ? { signal } : {}) });
     if (segments === 0) throw new OpsError('Rejected', 'no picture could be read');
   } catch (error) {
     // Damage that only shows while decoding: a half-fed video would be found by searches and counted by nobody.
     if (error instanceof OpsError)
-      await removeAll(documents, video, Math.max(before?.documents ?? 0, segments), signal);
+      await removeAll(resources, video, Math.max(before?.documents ?? 0, segments), signal);
     throw error;
   }
 
   // What a longer former version, or a killed run of it, left behind.
-  await removeAll(documents, video, before?.documents ?? 0, signal, segments);
+  await removeAll(resources, video, before?.documents ?? 0, signal, segments);
   if (!(await allThere(documents, video, segments, signal)))
     throw new Error('documents that were acknowledged are not there');
   await noteStored(pool, key, {
@@ -118,14 +121,21 @@ function address(video: VideoToIngest, segment: number): FeedItem['at'] {
   return { namespace: CONTENT_NAMESPACE, schema: video.schema, id: segmentDocumentId(video.video, segment) };
 }
 
+function rateOf({ incarnation }: VideoToIngest): RateKey {
+  return { incarnation, kind: 'feed' };
+}
+
 async function removeAll(
-  documents: DocumentClient,
+  { documents, rates }: IngestResources,
   video: VideoToIngest,
   end: number,
   signal?: AbortSignal,
   from = 0,
 ): Promise<void> {
-  for (let segment = from; segment < end; segment++) await documents.remove(address(video, segment), signal);
+  for (let segment = from; segment < end; segment++) {
+    await rates.take(rateOf(video), signal);
+    await documents.remove(address(video, segment), signal);
+  }
 }
 
 /** Reads every document back by its id, and looks that it is of this life of the tenant. */
