@@ -21,7 +21,10 @@ export class VideoSlots {
   /** By life, how to wake the one who waits here. Others of the same do not wait too: each would hold up its worker. */
   private readonly waiting = new Map<string, () => void>();
 
-  constructor(private readonly pool: Pool) {}
+  constructor(
+    private readonly pool: Pool,
+    private readonly renewEveryMs = (SLOT_SECONDS * 1000) / 4,
+  ) {}
 
   /**
    * Runs `work` while a slot of the tenant is held. Waits a second for one at most, and only as the first of its process.
@@ -40,7 +43,7 @@ export class VideoSlots {
           // The next beat asks again.
           () => undefined,
         ),
-      (SLOT_SECONDS * 1000) / 4,
+      this.renewEveryMs,
     );
     try {
       return await work(AbortSignal.any([signal, lost.signal]));
