@@ -79,7 +79,7 @@ const listing: ActivityOptions = {
 
 /**
  * One video from file to documents. The heartbeat timeout is how long a killed worker's video stays orphaned. No
- * `maximumAttempts`: an attempt that found the tenant busy, or Vespa taking no writes, is one like any other to Temporal.
+ * `maximumAttempts`: an attempt that found the tenant busy is one like any other to Temporal.
  * The activity counts in the ledger how often the video itself was begun, and gives it up by that (`src/limits/tries.ts`).
  */
 const video: ActivityOptions = {
@@ -103,6 +103,8 @@ export const reconciling = proxyActivities<ReconcileActivities>(purge);
 export const rollout = proxyActivities<RolloutActivities>(registry);
 export const rolloutWave = proxyActivities<RolloutActivities>(purge);
 export const ingestListing = proxyActivities<IngestActivities>(listing);
+/** Counts by visiting a whole schema, however many documents it holds. */
+export const ingestCount = proxyActivities<IngestActivities>(purge);
 export const ingestLedger = proxyActivities<IngestActivities>(registry);
 export const ingestVideo = proxyActivities<IngestActivities>(video);
 

@@ -1,7 +1,7 @@
 import { OpsError } from '../domain/errors.js';
 import type { OperationId } from '../domain/ids.js';
 import type { Queryable } from '../registry/database.js';
-import { DocumentError, FeedBlocked } from '../vespa/retry.js';
+import { DocumentError, FeedBlocked, RetriesExhausted } from '../vespa/retry.js';
 
 /** How often a video is begun before it is `failed` in the ledger. */
 export const MAX_TRIES = 10;
@@ -9,7 +9,8 @@ export const MAX_TRIES = 10;
 /**
  * Runs the work on an item as one of its {@link MAX_TRIES}. Not Temporal's attempts: those also count every wait for a
  * slot. A try is counted before its work, so that a video that takes its worker down is given up too; one that ends by
- * nothing the video did (a cancelled run, a worker that is stopped, a cluster that takes no writes) is taken back.
+ * nothing the video did (a cancelled run, a worker that is stopped, a cluster that takes no writes or
+ * does not answer) is taken back.
  *
  * @throws OpsError `Rejected` when it was the last; else what `work` throws
  */
@@ -24,7 +25,8 @@ export async function counted<T>(
   try {
     return await work();
   } catch (error) {
-    if (signal.aborted || error instanceof FeedBlocked) await change(db, operation, item, -1);
+    const silent = error instanceof RetriesExhausted && error.reach === 'server';
+    if (signal.aborted || silent || error instanceof FeedBlocked) await change(db, operation, item, -1);
     else if (tries === MAX_TRIES && !(error instanceof OpsError || error instanceof DocumentError))
       throw new OpsError('Rejected', error instanceof Error ? error.message : String(error));
     throw error;
