@@ -2,10 +2,11 @@ import { heartbeat, log } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { checkInput } from '../src/contracts/common.js';
 import { type IngestVideosResult, ingestVideosInput } from '../src/contracts/ingest.js';
-import { OpsError } from '../src/domain/errors.js';
+import { FEED_REFUSALS, OpsError } from '../src/domain/errors.js';
 import { type Incarnation, type OperationId, quoteForMessage } from '../src/domain/ids.js';
 import { workflowIds } from '../src/domain/naming.js';
 import { PROFILES, type ProfileName } from '../src/domain/profiles.js';
+import { compareCount } from '../src/ingest/compareCount.js';
 import { type IngestResources, ingestVideo } from '../src/ingest/ingestVideo.js';
 import { countItemsOf, listItems } from '../src/ingest/listing.js';
 import { type Pool, type Queryable, transaction } from '../src/registry/database.js';
@@ -15,8 +16,11 @@ import { getTenantOperation } from '../src/registry/operations.js';
 import { type SchemaRow, schemasOf } from '../src/registry/schemas.js';
 import { lockTenant, requireTenant } from '../src/registry/tenants.js';
 import type { StoredAs } from '../src/registry/videos.js';
+import { NoRoom } from '../src/sources/noRoom.js';
 import type { Sources } from '../src/sources/sources.js';
-import { DocumentError, FeedBlocked } from '../src/vespa/retry.js';
+import type { ConfigServer } from '../src/vespa/configServer.js';
+import type { DocumentClient } from '../src/vespa/documents.js';
+import { DocumentError, FeedBlocked, RetriesExhausted } from '../src/vespa/retry.js';
 import { heartbeating } from './heartbeat.js';
 import type { IngestActivities } from './types.js';
 
@@ -24,9 +28,8 @@ import type { IngestActivities } from './types.js';
 type LedgerActivities = Pick<IngestActivities, 'beginIngest' | 'failItem' | 'finishIngest' | 'failIngest'>;
 /** The part that reads files and feeds. */
 type VideoActivities = Pick<IngestActivities, 'listVideos' | 'findChanges' | 'ingestVideo'>;
-
-/** A blocked cluster (disk or memory short) is tried again this much later, by Temporal's timer. */
-const FEED_BLOCK_RETRY = '1 minute';
+/** Another video of the worker has ended and gone by then, as a rule. */
+const ROOM_RETRY = '1 minute';
 
 export function createLedgerActivities({ pool }: { readonly pool: Pool }): LedgerActivities {
   return {
@@ -74,6 +77,27 @@ export function createLedgerActivities({ pool }: { readonly pool: Pool }): Ledge
 
     async failIngest({ operation, failure }) {
       await closeOperation(pool, operation, 'ingest', { state: 'failed', error: failure });
+    },
+  };
+}
+
+/** Asks Vespa what it holds; on the control workers, as the config server is theirs. */
+export function createCountActivities({
+  pool,
+  documents,
+  configServer,
+}: {
+  readonly pool: Pool;
+  readonly documents: DocumentClient;
+  readonly configServer: ConfigServer;
+}): Pick<IngestActivities, 'countStored'> {
+  return {
+    async countStored({ tenant, operation, profile }) {
+      const { incarnation } = await getTenantOperation(pool, operation);
+      const { schemaName } = await ownedSchema(pool, incarnation, tenant, profile);
+      return heartbeating((signal) =>
+        compareCount({ pool, documents, configServer }, { incarnation, profile, schema: schemaName }, signal),
+      );
     },
   };
 }
@@ -152,24 +176,40 @@ export function createVideoActivities(
           signal,
         ),
       ).catch((error: unknown) => {
-        if (error instanceof FeedBlocked) {
-          throw ApplicationFailure.create({
-            message: `feed blocked: ${error.message}`,
-            nextRetryDelay: FEED_BLOCK_RETRY,
-            category: 'BENIGN',
-          });
-        }
+        // Not retried here, where a worker's slot would be held for it: the run waits as a whole.
+        if (error instanceof FeedBlocked) throw refusal('blocked', error);
+        const exhausted = error instanceof RetriesExhausted;
+        if (exhausted && error.reach === 'server') throw refusal('silent', error);
         // The file's own fault, or a document that Vespa refuses for good: the item's end, not the run's.
-        if ((error instanceof OpsError && error.type === 'Rejected') || error instanceof DocumentError) {
+        if (
+          exhausted ||
+          error instanceof DocumentError ||
+          (error instanceof OpsError && error.type === 'Rejected')
+        ) {
           log.info('video failed', { item, path: row.path, reason: error.message });
           return { state: 'failed', reason: error.message } as const;
         }
+        if (error instanceof NoRoom)
+          throw ApplicationFailure.create({
+            message: error.message,
+            nextRetryDelay: ROOM_RETRY,
+            category: 'BENIGN',
+          });
         throw error;
       });
       const { state, documents } = await finishItem(pool, operation, item, end);
       return { state: state === 'pending' ? 'failed' : state, documents };
     },
   };
+}
+
+function refusal(how: keyof typeof FEED_REFUSALS, { message }: Error): ApplicationFailure {
+  return ApplicationFailure.create({
+    type: FEED_REFUSALS[how],
+    message,
+    nonRetryable: true,
+    category: 'BENIGN',
+  });
 }
 
 /** The ledger of another tenant, or of a former life, names files that are none of this one's business. */

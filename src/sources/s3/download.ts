@@ -8,6 +8,7 @@ import {
   S3ServiceException,
 } from '@aws-sdk/client-s3';
 import { OpsError } from '../../domain/errors.js';
+import { NoRoom } from '../noRoom.js';
 
 export interface Downloaded {
   /** Bytes. */
@@ -121,9 +122,6 @@ async function needRoom(file: string, bytes: number): Promise<void> {
   if (bavail * bsize >= bytes + SPARE_BYTES) return;
   throw new NoRoom(`no room for ${bytes} bytes in the temporary folder of the data worker (TMPDIR)`);
 }
-
-/** The worker's disk is full: no fault of the video. */
-export class NoRoom extends Error {}
 
 async function writeAll(handle: FileHandle, chunk: Buffer, position: number): Promise<void> {
   try {
