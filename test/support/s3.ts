@@ -5,9 +5,13 @@ import { CreateBucketCommand, PutObjectCommand, type S3Client } from '@aws-sdk/c
 import { startFauxqs } from 'fauxqs';
 import { s3Client } from '../../src/sources/s3/client.js';
 
-/** What the way to the server does to one request: cuts the body off after so many bytes, or answers itself. */
+/**
+ * What the way to the server does to one request: cuts the body off after so many bytes, goes silent after them, or
+ * answers itself.
+ */
 export type Fault =
   | { readonly cutAfter: number }
+  | { readonly stallAfter: number }
   | { readonly status: number; readonly code: string; readonly headers?: Readonly<Record<string, string>> }
   | { readonly body: string };
 
@@ -19,6 +23,8 @@ export interface S3Server {
   /** Asked for each request; undefined lets it through. */
   fault: (request: http.IncomingMessage) => Fault | undefined;
   put(bucket: string, key: string, body: string | Buffer): Promise<void>;
+  /** Puts many small objects, past the proxy. */
+  fill(bucket: string, keys: readonly string[]): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -28,13 +34,15 @@ export async function startS3(...buckets: string[]): Promise<S3Server> {
   const proxy = http.createServer((request, response) => {
     made.seen.push(`${request.method} ${request.url}`);
     const fault = request.method === 'GET' ? made.fault(request) : undefined;
-    if (fault !== undefined && !('cutAfter' in fault)) return answer(response, fault);
+    if (fault !== undefined && !isCut(fault)) return answer(response, fault);
     const { method, url, headers } = request;
     const onward = http.request({ port: server.port, method, path: url, headers }, (back) => {
+      back.on('error', () => undefined);
       response.writeHead(back.statusCode!, back.headers);
       if (fault === undefined) return void back.pipe(response);
       back.once('data', (chunk: Buffer) => {
-        response.write(chunk.subarray(0, fault.cutAfter), () => response.destroy());
+        const bytes = 'cutAfter' in fault ? fault.cutAfter : fault.stallAfter;
+        response.write(chunk.subarray(0, bytes), () => 'cutAfter' in fault && response.destroy());
         back.destroy();
       });
     });
@@ -53,6 +61,13 @@ export async function startS3(...buckets: string[]): Promise<S3Server> {
     async put(Bucket, Key, Body) {
       await client.send(new PutObjectCommand({ Bucket, Key, Body }));
     },
+    async fill(bucket, keys) {
+      const direct = `http://127.0.0.1:${server.port}/${bucket}`;
+      for (let from = 0; from < keys.length; from += 50)
+        await Promise.all(
+          keys.slice(from, from + 50).map((key) => fetch(`${direct}/${key}`, { method: 'PUT', body: 'x' })),
+        );
+    },
     async stop() {
       client.destroy();
       proxy.closeAllConnections();
@@ -64,7 +79,13 @@ export async function startS3(...buckets: string[]): Promise<S3Server> {
   return made;
 }
 
-function answer(response: http.ServerResponse, fault: Exclude<Fault, { cutAfter: number }>): void {
+type Cut = { readonly cutAfter: number } | { readonly stallAfter: number };
+
+function isCut(fault: Fault): fault is Cut {
+  return 'cutAfter' in fault || 'stallAfter' in fault;
+}
+
+function answer(response: http.ServerResponse, fault: Exclude<Fault, Cut>): void {
   const head = { 'content-type': 'application/xml' };
   if ('body' in fault) return void response.writeHead(200, head).end(fault.body);
   const error = `<Error><Code>${fault.code}</Code><Message>secret-in-a-message</Message></Error>`;

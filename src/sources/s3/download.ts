@@ -66,12 +66,14 @@ async function fetchInto(
     const abortSignal = signal ? AbortSignal.any([signal, watch.signal]) : watch.signal;
     const before = written;
     let cutOff: unknown;
+    let body: Readable | undefined;
     try {
       const condition = object === undefined ? {} : { IfMatch: object.etag };
       const range = written === 0 ? {} : { Range: `bytes=${written}-` };
       const answer = await client.send(new GetObjectCommand({ ...at, ...condition, ...range }), {
         abortSignal,
       });
+      body = bodyOf(answer);
       if (object === undefined) {
         object = described(answer);
         if (object.size > (maxBytes ?? Infinity))
@@ -80,8 +82,7 @@ async function fetchInto(
       }
       // A server that knows no ranges begins anew.
       if (written > 0 && !answer.ContentRange?.startsWith(`bytes ${written}-`)) written = 0;
-      const body = addAbortSignal(abortSignal, answer.Body as Readable);
-      for await (const chunk of body as AsyncIterable<Buffer>) {
+      for await (const chunk of addAbortSignal(abortSignal, body) as AsyncIterable<Buffer>) {
         watch.alive();
         await writeAll(handle, chunk, written);
         written += chunk.length;
@@ -98,6 +99,8 @@ async function fetchInto(
       cutOff = error;
     } finally {
       watch.end();
+      // One that was refused unread would keep its connection.
+      body?.destroy();
     }
     // All bytes, or more, and yet an error: they are not the right ones.
     if (object !== undefined && written >= object.size) written = 0;
@@ -111,9 +114,15 @@ async function fetchInto(
   }
 }
 
-function described({ ContentLength, ETag, Body }: GetObjectCommandOutput): Downloaded {
-  if (ContentLength === undefined || ETag === undefined || !(Body instanceof Readable))
-    throw new Error('S3 answered without the length, the ETag or the body of an object');
+function bodyOf({ Body }: GetObjectCommandOutput): Readable {
+  if (!(Body instanceof Readable)) throw new Error('S3 answered without the body of an object');
+  // A loop over it stops listening at the first sign of an abort, and Node then throws the error at the whole process.
+  return Body.on('error', () => undefined);
+}
+
+function described({ ContentLength, ETag }: GetObjectCommandOutput): Downloaded {
+  if (ContentLength === undefined || ETag === undefined)
+    throw new Error('S3 answered without the length or the ETag of an object');
   return { size: ContentLength, etag: ETag };
 }
 

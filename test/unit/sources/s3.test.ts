@@ -6,6 +6,7 @@ import { DeleteObjectCommand } from '@aws-sdk/client-s3';
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { SourceEntry } from '../../../src/sources/reader.js';
+import { download } from '../../../src/sources/s3/download.js';
 import { SidecarWindow, objectsFingerprint } from '../../../src/sources/s3/listing.js';
 import { S3Reader, decodeKey } from '../../../src/sources/s3/reader.js';
 import { Scratch } from '../../../src/sources/scratch.js';
@@ -42,8 +43,7 @@ describe('listing', () => {
   it('reads 2,500 objects page by page, and only the videos of the prefix', async () => {
     const keys = Array.from({ length: 2500 }, (_, i) => `day/${String(i).padStart(4, '0')}.mp4`);
     const others = ['day/notes.txt', 'day/0001.vtt', 'day/._0001.mp4', 'day/x.mp4/', 'night/0001.mp4'];
-    for (let from = 0; from < keys.length; from += 100)
-      await Promise.all(keys.slice(from, from + 100).map((key) => s3.put('many', key, 'x')));
+    await s3.fill('many', keys);
     for (const key of others) await s3.put('many', key, 'x');
     s3.seen.length = 0;
     const pages = await collect(reader('many', 'day/').list({ fingerprints: false }));
@@ -194,6 +194,15 @@ describe('opening', () => {
     await using opened = await open();
     expect(body.equals(await readFile(opened.file))).toBe(true);
     expect(cuts).toBe(4);
+  });
+
+  it('goes on where the server went silent', async () => {
+    let times = 0;
+    s3.fault = () => (times++ === 0 ? { stallAfter: 20_000 } : undefined);
+    const file = path.join(await temporaryFolder(), 'a');
+    const at = { Bucket: 'clips', Key: 'v/big.mp4' };
+    expect(await download(s3.client, at, file, { stallMs: 200 })).toMatchObject({ size: body.length });
+    expect(body.equals(await readFile(file))).toBe(true);
   });
 
   it('does not join two versions of an object that changed in between', async () => {
