@@ -65,7 +65,7 @@ export async function ingestVideo(
   const sha256 = contentHash(probed.sha256, sidecar);
 
   const before = await getVideo(pool, key);
-  // A chance of one in 10^14 for two given paths, but of one in a thousand over a million.
+  // A chance of one in 10^14 for two given paths, but of two in a thousand over a million.
   if (before && before.path !== storableText(video.path))
     throw new OpsError(
       'Rejected',

@@ -27,7 +27,7 @@ export class Sources {
       case 'list':
         return new ListReader(source.path);
       case 's3': {
-        // Loaded at its first use: the SDK costs every command a third of a second.
+        // Loaded at its first use: the SDK costs every command a half a second.
         const { S3Reader } = await import('./s3/reader.js');
         this.s3 ??= import('./s3/client.js').then(({ s3Client }) => s3Client(this.settings));
         return new S3Reader(source, await this.s3, this.scratch);
