@@ -95,6 +95,8 @@ async function fetchInto(
       signal?.throwIfAborted();
       if (isMissing(error) && object === undefined) return undefined;
       if (isPrecondition(error)) throw new Error('the object changed while it was read', { cause: error });
+      // Nothing was begun: no credentials, no network, which the SDK has tried again by itself.
+      if (object === undefined) throw error;
       if (error instanceof OpsError || error instanceof S3ServiceException || isLocal(error)) throw error;
       cutOff = error;
     } finally {
@@ -103,11 +105,11 @@ async function fetchInto(
       body?.destroy();
     }
     // All bytes, or more, and yet an error: they are not the right ones.
-    if (object !== undefined && written >= object.size) written = 0;
+    if (written >= object.size) written = 0;
     fruitless = written > before ? 0 : fruitless + 1;
-    if (object === undefined || fruitless > FRUITLESS)
+    if (fruitless > FRUITLESS)
       throw new Error(
-        `S3 cut it off at byte ${written} of ${object?.size ?? 'an unknown number'}`,
+        `S3 cut it off at byte ${written} of ${object.size}`,
         cutOff === undefined ? {} : { cause: cutOff },
       );
     await wait(100 * 2 ** fruitless, undefined, signal ? { signal } : {});

@@ -50,8 +50,12 @@ export function s3Failure(error: unknown, bucket: string, key?: string): unknown
     case 'RequestTimeTooSkewed':
       return error;
   }
-  if (/^Region is missing$/.test(error instanceof Error ? error.message : ''))
-    return new OpsError('InvalidInput', 'no region for S3', 'set AWS_REGION for the data worker');
+  if (/^Region (is missing|not accepted)/.test(error instanceof Error ? error.message : ''))
+    return new OpsError(
+      'InvalidInput',
+      'no region for S3, or no valid one',
+      'set AWS_REGION for the data worker',
+    );
   if (!(error instanceof S3ServiceException)) return error;
   if (error.$metadata.httpStatusCode === 403) return denied(named, key);
   return error;

@@ -97,8 +97,8 @@ describe('a list', () => {
   });
 
   it('of very many lines is read page by page, and of one without an end no more than a path has', async () => {
-    const lines = Array.from({ length: 300_000 }, (_, i) => `/videos/of/the/archive/${i}.mp4\n`).join('');
-    await file('long.list', lines + 'x'.repeat(64 << 20));
+    const lines = Array.from({ length: 50_000 }, (_, i) => `/videos/of/the/archive/${i}.mp4\n`).join('');
+    await file('long.list', lines + 'x'.repeat(16 << 20));
     const reader = await sources.reader(`list:${root}/long.list`);
     let [count, longest, most] = [0, 0, 0];
     for await (const page of reader.list({ fingerprints: false })) {
@@ -106,7 +106,7 @@ describe('a list', () => {
       most = Math.max(most, page.length);
       longest = page.at(-1)!.path.length;
     }
-    expect([count, most]).toEqual([300_001, SOURCE_PAGE]);
+    expect([count, most]).toEqual([50_001, SOURCE_PAGE]);
     expect(longest).toBeLessThanOrEqual(root.length + 1 + LONGEST_RECORD);
   });
 

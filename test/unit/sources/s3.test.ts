@@ -6,6 +6,7 @@ import { DeleteObjectCommand } from '@aws-sdk/client-s3';
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { SourceEntry } from '../../../src/sources/reader.js';
+import { s3Client } from '../../../src/sources/s3/client.js';
 import { download } from '../../../src/sources/s3/download.js';
 import { SidecarWindow, objectsFingerprint } from '../../../src/sources/s3/listing.js';
 import { S3Reader, decodeKey } from '../../../src/sources/s3/reader.js';
@@ -15,9 +16,13 @@ import { collect, temporaryFolder } from '../../support/videos.js';
 
 let s3: S3Server;
 let temporary: string;
-beforeAll(async () => {
+function credentials(): void {
+  vi.unstubAllEnvs();
   vi.stubEnv('AWS_ACCESS_KEY_ID', 'tests');
   vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'never-to-be-shown');
+}
+beforeAll(async () => {
+  credentials();
   s3 = await startS3('clips', 'many', 'odd');
   temporary = await temporaryFolder();
 });
@@ -101,6 +106,33 @@ describe('listing', () => {
     expect(JSON.stringify(refused)).not.toMatch(/never-to-be-shown|secret-in-a-message/);
     if (type === 'InvalidInput')
       expect(refused).toMatchObject({ hint: expect.stringContaining('eu-north-1') });
+  });
+
+  it('without credentials, or without a region, says what to set', async () => {
+    const nothing = {
+      AWS_ACCESS_KEY_ID: '',
+      AWS_PROFILE: '',
+      AWS_REGION: '',
+      AWS_EC2_METADATA_DISABLED: 'true',
+    };
+    const files = { AWS_CONFIG_FILE: '/dev/null', AWS_SHARED_CREDENTIALS_FILE: '/dev/null' };
+    for (const [name, value] of Object.entries({ ...nothing, ...files })) vi.stubEnv(name, value);
+    const refusal = async (s3Endpoint: string) => {
+      const bare = new S3Reader({ bucket: 'clips', prefix: '' }, s3Client({ s3Endpoint }, {}), new Scratch());
+      return collect(bare.list({ fingerprints: false })).catch((error: unknown) => error);
+    };
+    expect(await refusal(s3.endpoint)).toMatchObject({
+      type: 'PermissionDenied',
+      message: 'no credentials for S3',
+    });
+    for (const region of ['', undefined]) {
+      vi.stubEnv('AWS_REGION', region);
+      expect(await refusal('')).toMatchObject({
+        type: 'InvalidInput',
+        message: 'no region for S3, or no valid one',
+      });
+    }
+    credentials();
   });
 
   it('is tried again by the SDK when throttled', async () => {
