@@ -7,11 +7,12 @@ import { PROFILES, type ProfileName } from '../domain/profiles.js';
 import type { Encoder } from '../encoders/port.js';
 import type { RateKey, TenantRates } from '../limits/rate.js';
 import type { Pool } from '../registry/database.js';
-import { getVideo, noteFeeding, noteStored } from '../registry/videos.js';
+import { storableText } from '../registry/storable.js';
+import { getVideo, noteFeeding, noteFingerprint, noteStored } from '../registry/videos.js';
+import type { VideoSourceReader } from '../sources/reader.js';
 import type { DocumentClient } from '../vespa/documents.js';
 import { type FeedItem, feed } from '../vespa/feed.js';
 import { segmentBody } from '../vespa/embedding.js';
-import { resolveVideo } from '../video/discover.js';
 import { probeVideo } from '../video/probe.js';
 import { type Sidecar, readSidecar } from '../video/sidecar.js';
 import { segmentVideo } from '../video/segment.js';
@@ -29,8 +30,8 @@ export interface VideoToIngest {
   readonly profile: ProfileName;
   /** Physical schema, from the registry. */
   readonly schema: string;
-  readonly folder: string;
-  /** Relative to the folder. */
+  readonly source: Pick<VideoSourceReader, 'open'>;
+  /** Its name in the source. */
   readonly path: string;
   readonly video: string;
   /** Milliseconds since the epoch; one for the whole run, so that a video done twice gives the same documents. */
@@ -59,19 +60,30 @@ export async function ingestVideo(
 ): Promise<IngestedVideo> {
   const { pool, documents, encoder, rates } = resources;
   const profile = PROFILES[video.profile];
-  const file = await resolveVideo(video.folder, video.path);
+  await using opened = await video.source.open(video.path, signal);
+  const { file, fingerprint = null } = opened;
   const [probed, sidecar] = [await probeVideo(file, { signal }), await readSidecar(file)];
   const key = { incarnation: video.incarnation, base: video.profile, video: video.video };
   const sha256 = contentHash(probed.sha256, sidecar);
 
   const before = await getVideo(pool, key);
+  // A chance of one in 10^14 for two given paths, but of two in a thousand over a million.
+  if (before && before.path !== storableText(video.path))
+    throw new OpsError(
+      'Rejected',
+      `its id ${video.video} is that of ${before.path}`,
+      'rename one of the two',
+    );
   const same =
     before?.complete &&
     before.sha256 === sha256 &&
     before.profileVersion === profile.version &&
     before.encoder === encoder.id;
-  if (same && (await allThere(documents, video, before.documents, signal)))
+  if (same && (await allThere(documents, video, before.documents, signal))) {
+    if (fingerprint !== null && fingerprint !== before.fingerprint)
+      await noteFingerprint(pool, key, fingerprint);
     return { state: 'unchanged', documents: before.documents };
+  }
 
   let segments = 0;
   async function* bodies(): AsyncGenerator<FeedItem> {
@@ -113,6 +125,7 @@ export async function ingestVideo(
     profileVersion: profile.version,
     encoder: encoder.id,
     documents: segments,
+    fingerprint,
   });
   return { state: 'stored', documents: segments };
 }

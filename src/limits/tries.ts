@@ -1,6 +1,7 @@
 import { OpsError } from '../domain/errors.js';
 import type { OperationId } from '../domain/ids.js';
 import type { Queryable } from '../registry/database.js';
+import { NoRoom } from '../sources/noRoom.js';
 import { DocumentError, FeedBlocked, RetriesExhausted } from '../vespa/retry.js';
 
 /** How often a video is begun before it is `failed` in the ledger. */
@@ -10,7 +11,7 @@ export const MAX_TRIES = 10;
  * Runs the work on an item as one of its {@link MAX_TRIES}. Not Temporal's attempts: those also count every wait for a
  * slot. A try is counted before its work, so that a video that takes its worker down is given up too; one that ends by
  * nothing the video did (a cancelled run, a worker that is stopped, a cluster that takes no writes or
- * does not answer) is taken back.
+ * does not answer, a worker's own full disk) is taken back.
  *
  * @throws OpsError `Rejected` when it was the last; else what `work` throws
  */
@@ -26,7 +27,8 @@ export async function counted<T>(
     return await work();
   } catch (error) {
     const silent = error instanceof RetriesExhausted && error.reach === 'server';
-    if (signal.aborted || silent || error instanceof FeedBlocked) await change(db, operation, item, -1);
+    if (signal.aborted || silent || error instanceof FeedBlocked || error instanceof NoRoom)
+      await change(db, operation, item, -1);
     else if (tries === MAX_TRIES && !(error instanceof OpsError || error instanceof DocumentError))
       throw new OpsError('Rejected', error instanceof Error ? error.message : String(error));
     throw error;

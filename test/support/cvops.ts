@@ -23,6 +23,7 @@ export async function cvops(...args: string[]): Promise<CommandResult> {
       CVOPS_HOME: inject('stack').home,
       CVOPS_PRINCIPAL: 'tests',
       NO_COLOR: '1',
+      ...inject('s3'),
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
