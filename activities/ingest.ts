@@ -9,6 +9,7 @@ import type { OperationId } from '../src/domain/ids.js';
 import { parseSource } from '../src/domain/sources.js';
 import { workflowIds } from '../src/domain/naming.js';
 import type { ProfileName } from '../src/domain/profiles.js';
+import { type ChangesOf, changedEntries, folderEntry, refusal } from '../src/ingest/changes.js';
 import { type IngestResources, ingestVideo } from '../src/ingest/ingestVideo.js';
 import { type Pool, type Queryable, transaction } from '../src/registry/database.js';
 import { addItems, copyItems, countItems, finishItem, getItem } from '../src/registry/ledger.js';
@@ -16,15 +17,16 @@ import { beginOperation, closeOperation } from '../src/registry/operationLog.js'
 import { getTenantOperation } from '../src/registry/operations.js';
 import { type SchemaRow, schemasOf } from '../src/registry/schemas.js';
 import { lockTenant, requireTenant } from '../src/registry/tenants.js';
+import { noteRefused } from '../src/registry/videos.js';
 import { DocumentError, FeedBlocked } from '../src/vespa/retry.js';
-import { discoverVideos } from '../src/video/discover.js';
+import { discoverVideos, findVideos } from '../src/video/discover.js';
 import { heartbeating } from './heartbeat.js';
 import type { IngestActivities } from './types.js';
 
 /** The part that is short and needs only the registry. */
 type LedgerActivities = Pick<IngestActivities, 'beginIngest' | 'failItem' | 'finishIngest' | 'failIngest'>;
 /** The part that reads files and feeds. */
-type VideoActivities = Pick<IngestActivities, 'listVideos' | 'ingestVideo'>;
+type VideoActivities = Pick<IngestActivities, 'listVideos' | 'findChanges' | 'ingestVideo'>;
 
 /** Rows per statement while a folder is listed. */
 const LIST_PAGE = 1000;
@@ -38,6 +40,11 @@ export function createLedgerActivities({ pool }: { readonly pool: Pool }): Ledge
       const { tenant, operation, principal, reason, profile, source, from } = input;
       await transaction(pool, async (tx) => {
         const { incarnation } = await lockTenant(tx, tenant, 'ingest');
+        if (input.incarnation !== undefined && input.incarnation !== incarnation)
+          throw new OpsError(
+            'WrongState',
+            `tenant ${tenant} was re-created: the ingest is for a former life`,
+          );
         await ownedSchema(tx, incarnation, tenant, profile);
         if (from !== undefined) await requireSameLife(tx, from.operation, incarnation);
         const workflowId = workflowIds.ingest(tenant, operation);
@@ -83,21 +90,60 @@ export function createLedgerActivities({ pool }: { readonly pool: Pool }): Ledge
 
 export function createVideoActivities(resources: IngestResources): VideoActivities {
   const { pool } = resources;
+
+  /** Paths of a source, those that changed when it is said what for. */
+  async function* pagesOf(
+    source: string,
+    wanted: Omit<ChangesOf, 'encoder' | 'now'> | undefined,
+    signal: AbortSignal,
+  ): AsyncGenerator<readonly string[]> {
+    const folder = folderOf(source);
+    const paths = await (wanted === undefined ? discoverVideos : findVideos)(folder, signal);
+    for (let from = 0; from < paths.length; from += LIST_PAGE) {
+      const page = paths.slice(from, from + LIST_PAGE);
+      if (wanted === undefined) yield page;
+      else {
+        const of = { ...wanted, encoder: resources.encoder.id, now: Date.now() };
+        const entries = await Promise.all(page.map((path) => folderEntry(folder, path)));
+        const changed = await changedEntries(pool, of, entries, (path) => videoId(path, sha256(path)));
+        yield changed.map(({ path }) => path);
+      }
+    }
+  }
+
   return {
-    async listVideos({ operation, source, from }) {
+    async listVideos({ operation, source, from, profile, onlyChanged, settleSeconds }) {
       return heartbeating(async (signal) => {
         if (from !== undefined) await copyItems(pool, operation, from.operation, from.items);
-        const paths = from === undefined ? await discoverVideos(folderOf(source), signal) : [];
-        for (let from = 0; from < paths.length; from += LIST_PAGE) {
-          const page = paths
-            .slice(from, from + LIST_PAGE)
-            .map((path, i) => ({ item: from + i + 1, path, video: videoId(path, sha256(path)) }));
-          await addItems(pool, operation, page);
-          heartbeat({ listed: from + page.length });
+        else {
+          const { incarnation } = await getTenantOperation(pool, operation);
+          const wanted = onlyChanged
+            ? { incarnation, profile, settleSeconds: settleSeconds ?? 0 }
+            : undefined;
+          for await (const page of pagesOf(source, wanted, signal)) {
+            await addItems(
+              pool,
+              operation,
+              page.map((path) => ({ path, video: videoId(path, sha256(path)) })),
+            );
+            heartbeat();
+          }
         }
         // Counted, not assumed: a listing that ran before a kill may have seen other files.
         const { pending, stored, unchanged, failed } = await countItems(pool, operation);
         return { items: pending + stored + unchanged + failed };
+      });
+    },
+
+    async findChanges({ tenant, incarnation, source, profile, settleSeconds }) {
+      await ownedSchema(pool, incarnation, tenant, profile);
+      return heartbeating(async (signal) => {
+        let changed = 0;
+        for await (const page of pagesOf(source, { incarnation, profile, settleSeconds }, signal)) {
+          changed += page.length;
+          heartbeat();
+        }
+        return { changed };
       });
     },
 
@@ -112,6 +158,8 @@ export function createVideoActivities(resources: IngestResources): VideoActiviti
         throw new OpsError('WrongState', `tenant ${tenant} was re-created since this ingest began`);
       const { schemaName } = await ownedSchema(pool, incarnation, tenant, profile);
 
+      const folder = folderOf(source);
+      const { fingerprint } = await folderEntry(folder, row.path);
       const end = await heartbeating((signal) =>
         ingestVideo(
           resources,
@@ -120,14 +168,15 @@ export function createVideoActivities(resources: IngestResources): VideoActiviti
             incarnation,
             profile,
             schema: schemaName,
-            folder: folderOf(source),
+            folder,
             path: row.path,
             video: row.video,
+            fingerprint,
             timestamp: Date.parse(startedAt),
           },
           signal,
         ),
-      ).catch((error: unknown) => {
+      ).catch(async (error: unknown) => {
         if (error instanceof FeedBlocked) {
           throw ApplicationFailure.create({
             message: `feed blocked: ${error.message}`,
@@ -138,6 +187,9 @@ export function createVideoActivities(resources: IngestResources): VideoActiviti
         // The file's own fault, or a document that Vespa refuses for good: the item's end, not the run's.
         if ((error instanceof OpsError && error.type === 'Rejected') || error instanceof DocumentError) {
           log.info('video failed', { item, path: row.path, reason: error.message });
+          const by = { profile, encoder: resources.encoder.id };
+          const key = { incarnation, base: profile, video: row.video };
+          await noteRefused(pool, key, row.path, refusal(fingerprint, by));
           return { state: 'failed', reason: error.message } as const;
         }
         throw error;

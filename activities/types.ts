@@ -89,6 +89,14 @@ export interface IngestActivities {
   beginIngest(input: IngestVideosInput): Promise<void>;
   /** Reads the source into the ledger, items numbered from 1. */
   listVideos(input: IngestVideosInput): Promise<{ items: number }>;
+  /** How many videos of the source an ingest with `onlyChanged` would take. Fails as such an ingest would at its start. */
+  findChanges(
+    input: TenantLife & {
+      readonly source: string;
+      readonly profile: ProfileName;
+      readonly settleSeconds: number;
+    },
+  ): Promise<{ changed: number }>;
   /** One video from file to documents read back; a video that cannot be ingested is an answer, not an error. */
   ingestVideo(input: {
     readonly tenant: TenantId;

@@ -131,14 +131,26 @@ async function ingestAndSearch(
   { id, profile }: (typeof TENANTS)[number],
 ): Promise<TenantReport> {
   const tenant = parseTenantId(id);
-  const handle = await client.ingest.start({ tenant, profile, source: folder, concurrency: 4, reason: 'demo' });
+  const handle = await client.ingest.start({
+    tenant,
+    profile,
+    source: folder,
+    concurrency: 4,
+    reason: 'demo',
+  });
   const { videos, documents: inLedger } = await handle.result();
   for (const { video, reason } of await client.ingest.failures(handle.operation, 20))
     note(`${tenant}: ${video} failed: ${reason}`);
   if (videos.stored + videos.unchanged === 0)
     throw new OpsError('Unavailable', `no video could be ingested for ${tenant}`, `see ${handle.uiUrl}`);
 
-  const { schema } = await client.ingest.plan({ tenant, profile, source: folder, concurrency: 1, reason: '' });
+  const { schema } = await client.ingest.plan({
+    tenant,
+    profile,
+    source: folder,
+    concurrency: 1,
+    reason: '',
+  });
   const inVespa = await documents.count(schema, cluster);
   note(
     `${tenant}: ${videos.stored} stored, ${videos.unchanged} unchanged, ${videos.failed} failed; ${inLedger} documents in the ledger, ${inVespa} in Vespa`,

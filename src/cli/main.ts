@@ -11,6 +11,7 @@ import { addStackCommands } from './stack.js';
 import { addTemplateCommands } from './templates.js';
 import { addTenantCommands } from './tenants.js';
 import { addTenantLifeCommands } from './tenantLife.js';
+import { addWatchCommands } from './watch.js';
 
 /** Builds the command tree; the reference in `docs/` and shell completion are made from it. */
 export function buildProgram(): Command {
@@ -24,6 +25,7 @@ export function buildProgram(): Command {
   addConfigCommands(program);
   addSchemaCommands(program);
   addIngestCommand(program);
+  addWatchCommands(program);
   addSearchCommand(program);
   addOperationCommands(program);
   addCertificateCommands(program);

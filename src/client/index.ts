@@ -27,6 +27,7 @@ import { IngestClient } from './ingest.js';
 import { LifeClient } from './life.js';
 import { OperationHandle } from './operations.js';
 import { SchemaClient } from './schemas.js';
+import { WatchClient } from './watches.js';
 
 export type { IngestAgainRequest, IngestRequest } from './ingest.js';
 export { OperationHandle } from './operations.js';
@@ -66,6 +67,7 @@ export class CvopsClient {
   readonly life: LifeClient;
   readonly schemas: SchemaClient;
   readonly ingest: IngestClient;
+  readonly watches: WatchClient;
   private readonly settings: Settings;
   private readonly pool: Pool;
 
@@ -78,6 +80,7 @@ export class CvopsClient {
     this.life = new LifeClient(connections);
     this.schemas = new SchemaClient(connections);
     this.ingest = new IngestClient(connections);
+    this.watches = new WatchClient(connections);
   }
 
   /** @throws OpsError `Unavailable` when the registry does not answer */

@@ -6,7 +6,7 @@ import type { Incarnation, TenantId } from '../domain/ids.js';
 import { PROFILES, type ProfileName } from '../domain/profiles.js';
 import type { Encoder } from '../encoders/port.js';
 import type { Pool } from '../registry/database.js';
-import { getVideo, noteFeeding, noteStored } from '../registry/videos.js';
+import { getVideo, noteFeeding, noteStored, noteUnchanged } from '../registry/videos.js';
 import type { DocumentClient } from '../vespa/documents.js';
 import { type FeedItem, feed } from '../vespa/feed.js';
 import { segmentBody } from '../vespa/embedding.js';
@@ -31,6 +31,8 @@ export interface VideoToIngest {
   /** Relative to the folder. */
   readonly path: string;
   readonly video: string;
+  /** How the files looked before they were read. */
+  readonly fingerprint?: string | undefined;
   /** Milliseconds since the epoch; one for the whole run, so that a video done twice gives the same documents. */
   readonly timestamp: number;
 }
@@ -68,8 +70,10 @@ export async function ingestVideo(
     before.sha256 === sha256 &&
     before.profileVersion === profile.version &&
     before.encoder === encoder.id;
-  if (same && (await allThere(documents, video, before.documents, signal)))
+  if (same && (await allThere(documents, video, before.documents, signal))) {
+    await noteUnchanged(pool, key, video.fingerprint);
     return { state: 'unchanged', documents: before.documents };
+  }
 
   let segments = 0;
   async function* bodies(): AsyncGenerator<FeedItem> {
@@ -110,6 +114,7 @@ export async function ingestVideo(
     profileVersion: profile.version,
     encoder: encoder.id,
     documents: segments,
+    fingerprint: video.fingerprint,
   });
   return { state: 'stored', documents: segments };
 }

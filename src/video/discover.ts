@@ -16,6 +16,18 @@ import { quoteForMessage } from '../domain/ids.js';
  * @throws OpsError `InvalidInput` for a folder that is missing, no folder, unreadable, or without videos
  */
 export async function discoverVideos(root: string, signal?: AbortSignal): Promise<string[]> {
+  const found = await findVideos(root, signal);
+  if (found.length === 0) {
+    throw invalid(
+      `no videos in ${quoteForMessage(root)}`,
+      'give a folder that has *.mp4 files in it or in folders below it',
+    );
+  }
+  return found;
+}
+
+/** The same for a folder that may have none. @throws OpsError `InvalidInput` for one that cannot be read */
+export async function findVideos(root: string, signal?: AbortSignal): Promise<string[]> {
   await checkRoot(root);
   const found: string[] = [];
   const folders = [''];
@@ -41,12 +53,6 @@ export async function discoverVideos(root: string, signal?: AbortSignal): Promis
     }
     if (below === 0 && found.length === before && isVideoName(path.posix.basename(folder)))
       found.push(folder);
-  }
-  if (found.length === 0) {
-    throw invalid(
-      `no videos in ${quoteForMessage(root)}`,
-      'give a folder that has *.mp4 files in it or in folders below it',
-    );
   }
   return found.sort(byCodeUnit);
 }
