@@ -1,25 +1,30 @@
-import { createHash } from 'node:crypto';
 import { heartbeat, log } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { checkInput } from '../src/contracts/common.js';
-import { type IngestVideosResult, ingestVideosInput } from '../src/contracts/ingest.js';
-import { videoId } from '../src/domain/documents.js';
-import { OpsError } from '../src/domain/errors.js';
-import type { OperationId } from '../src/domain/ids.js';
-import { parseSource } from '../src/domain/sources.js';
+import {
+  type IngestVideosInput,
+  type IngestVideosResult,
+  ingestVideosInput,
+} from '../src/contracts/ingest.js';
+import { FEED_REFUSALS, OpsError } from '../src/domain/errors.js';
+import { type Incarnation, type OperationId, quoteForMessage } from '../src/domain/ids.js';
 import { workflowIds } from '../src/domain/naming.js';
-import type { ProfileName } from '../src/domain/profiles.js';
-import { type ChangesOf, changedEntries, folderEntry, refusal } from '../src/ingest/changes.js';
+import { PROFILES, type ProfileName } from '../src/domain/profiles.js';
+import { compareCount } from '../src/ingest/compareCount.js';
 import { type IngestResources, ingestVideo } from '../src/ingest/ingestVideo.js';
+import { countItemsOf, listItems } from '../src/ingest/listing.js';
 import { type Pool, type Queryable, transaction } from '../src/registry/database.js';
 import { addItems, copyItems, countItems, finishItem, getItem } from '../src/registry/ledger.js';
 import { beginOperation, closeOperation } from '../src/registry/operationLog.js';
 import { getTenantOperation } from '../src/registry/operations.js';
 import { type SchemaRow, schemasOf } from '../src/registry/schemas.js';
 import { lockTenant, requireTenant } from '../src/registry/tenants.js';
-import { noteRefused } from '../src/registry/videos.js';
-import { DocumentError, FeedBlocked } from '../src/vespa/retry.js';
-import { discoverVideos, findVideos } from '../src/video/discover.js';
+import { type StoredAs, noteRefused } from '../src/registry/videos.js';
+import { NoRoom } from '../src/sources/noRoom.js';
+import type { Sources } from '../src/sources/sources.js';
+import type { ConfigServer } from '../src/vespa/configServer.js';
+import type { DocumentClient } from '../src/vespa/documents.js';
+import { DocumentError, FeedBlocked, RetriesExhausted } from '../src/vespa/retry.js';
 import { heartbeating } from './heartbeat.js';
 import type { IngestActivities } from './types.js';
 
@@ -27,11 +32,8 @@ import type { IngestActivities } from './types.js';
 type LedgerActivities = Pick<IngestActivities, 'beginIngest' | 'failItem' | 'finishIngest' | 'failIngest'>;
 /** The part that reads files and feeds. */
 type VideoActivities = Pick<IngestActivities, 'listVideos' | 'findChanges' | 'ingestVideo'>;
-
-/** Rows per statement while a folder is listed. */
-const LIST_PAGE = 1000;
-/** A blocked cluster (disk or memory short) is tried again this much later, by Temporal's timer. */
-const FEED_BLOCK_RETRY = '1 minute';
+/** Another video of the worker has ended and gone by then, as a rule. */
+const ROOM_RETRY = '1 minute';
 
 export function createLedgerActivities({ pool }: { readonly pool: Pool }): LedgerActivities {
   return {
@@ -40,11 +42,7 @@ export function createLedgerActivities({ pool }: { readonly pool: Pool }): Ledge
       const { tenant, operation, principal, reason, profile, source, from } = input;
       await transaction(pool, async (tx) => {
         const { incarnation } = await lockTenant(tx, tenant, 'ingest');
-        if (input.incarnation !== undefined && input.incarnation !== incarnation)
-          throw new OpsError(
-            'WrongState',
-            `tenant ${tenant} was re-created: the ingest is for a former life`,
-          );
+        requireLife(input, incarnation);
         await ownedSchema(tx, incarnation, tenant, profile);
         if (from !== undefined) await requireSameLife(tx, from.operation, incarnation);
         const workflowId = workflowIds.ingest(tenant, operation);
@@ -88,62 +86,72 @@ export function createLedgerActivities({ pool }: { readonly pool: Pool }): Ledge
   };
 }
 
-export function createVideoActivities(resources: IngestResources): VideoActivities {
-  const { pool } = resources;
-
-  /** Paths of a source, those that changed when it is said what for. */
-  async function* pagesOf(
-    source: string,
-    wanted: Omit<ChangesOf, 'encoder' | 'now'> | undefined,
-    signal: AbortSignal,
-  ): AsyncGenerator<readonly string[]> {
-    const folder = folderOf(source);
-    const paths = await (wanted === undefined ? discoverVideos : findVideos)(folder, signal);
-    for (let from = 0; from < paths.length; from += LIST_PAGE) {
-      const page = paths.slice(from, from + LIST_PAGE);
-      if (wanted === undefined) yield page;
-      else {
-        const of = { ...wanted, encoder: resources.encoder.id, now: Date.now() };
-        const entries = await Promise.all(page.map((path) => folderEntry(folder, path)));
-        const changed = await changedEntries(pool, of, entries, (path) => videoId(path, sha256(path)));
-        yield changed.map(({ path }) => path);
-      }
-    }
-  }
-
+/** Asks Vespa what it holds; on the control workers, as the config server is theirs. */
+export function createCountActivities({
+  pool,
+  documents,
+  configServer,
+}: {
+  readonly pool: Pool;
+  readonly documents: DocumentClient;
+  readonly configServer: ConfigServer;
+}): Pick<IngestActivities, 'countStored'> {
   return {
-    async listVideos({ operation, source, from, profile, onlyChanged, settleSeconds }) {
+    async countStored({ tenant, operation, profile }) {
+      const { incarnation } = await getTenantOperation(pool, operation);
+      const { schemaName } = await ownedSchema(pool, incarnation, tenant, profile);
+      return heartbeating((signal) =>
+        compareCount({ pool, documents, configServer }, { incarnation, profile, schema: schemaName }, signal),
+      );
+    },
+  };
+}
+
+export function createVideoActivities(
+  resources: IngestResources & { readonly sources: Sources },
+): VideoActivities {
+  const { pool, sources, encoder } = resources;
+  const storedAs = (incarnation: Incarnation, profile: ProfileName): StoredAs => ({
+    incarnation,
+    base: profile,
+    profileVersion: PROFILES[profile].version,
+    encoder: encoder.id,
+  });
+  return {
+    async listVideos({ operation, source, profile, from, onlyChanged = false, unattended }) {
       return heartbeating(async (signal) => {
         if (from !== undefined) await copyItems(pool, operation, from.operation, from.items);
         else {
           const { incarnation } = await getTenantOperation(pool, operation);
-          const wanted = onlyChanged
-            ? { incarnation, profile, settleSeconds: settleSeconds ?? 0 }
-            : undefined;
-          for await (const page of pagesOf(source, wanted, signal)) {
-            await addItems(
-              pool,
-              operation,
-              page.map((path) => ({ path, video: videoId(path, sha256(path)) })),
-            );
-            heartbeat();
+          const except = onlyChanged ? { as: storedAs(incarnation, profile), unattended } : undefined;
+          let listed = 0;
+          for await (const page of listItems(pool, await sources.reader(source), except, signal)) {
+            await addItems(pool, operation, page);
+            heartbeat({ listed: (listed += page.length) });
           }
         }
         // Counted, not assumed: a listing that ran before a kill may have seen other files.
         const { pending, stored, unchanged, failed } = await countItems(pool, operation);
-        return { items: pending + stored + unchanged + failed };
+        const items = pending + stored + unchanged + failed;
+        if (items === 0 && from === undefined && !onlyChanged)
+          throw new OpsError(
+            'InvalidInput',
+            `no videos in ${quoteForMessage(source)}`,
+            'give a source with *.mp4 files: a folder, a list of files, or s3://bucket/prefix',
+          );
+        return { items };
       });
     },
 
-    async findChanges({ tenant, incarnation, source, profile, settleSeconds }) {
-      await ownedSchema(pool, incarnation, tenant, profile);
+    async findChanges(input) {
+      const { tenant, source, profile, unattended } = input;
       return heartbeating(async (signal) => {
-        let changed = 0;
-        for await (const page of pagesOf(source, { incarnation, profile, settleSeconds }, signal)) {
-          changed += page.length;
-          heartbeat();
-        }
-        return { changed };
+        const { incarnation } = await requireTenant(pool, tenant, 'ingest');
+        requireLife(input, incarnation);
+        await ownedSchema(pool, incarnation, tenant, profile);
+        const reader = await sources.reader(source);
+        const pages = listItems(pool, reader, { as: storedAs(incarnation, profile), unattended }, signal);
+        return { changed: await countItemsOf(pages) };
       });
     },
 
@@ -158,8 +166,7 @@ export function createVideoActivities(resources: IngestResources): VideoActiviti
         throw new OpsError('WrongState', `tenant ${tenant} was re-created since this ingest began`);
       const { schemaName } = await ownedSchema(pool, incarnation, tenant, profile);
 
-      const folder = folderOf(source);
-      const { fingerprint } = await folderEntry(folder, row.path);
+      const reader = await sources.reader(source);
       const end = await heartbeating((signal) =>
         ingestVideo(
           resources,
@@ -168,36 +175,61 @@ export function createVideoActivities(resources: IngestResources): VideoActiviti
             incarnation,
             profile,
             schema: schemaName,
-            folder,
+            source: reader,
             path: row.path,
             video: row.video,
-            fingerprint,
             timestamp: Date.parse(startedAt),
           },
           signal,
         ),
       ).catch(async (error: unknown) => {
-        if (error instanceof FeedBlocked) {
-          throw ApplicationFailure.create({
-            message: `feed blocked: ${error.message}`,
-            nextRetryDelay: FEED_BLOCK_RETRY,
-            category: 'BENIGN',
-          });
-        }
+        // Not retried here, where a worker's slot would be held for it: the run waits as a whole.
+        if (error instanceof FeedBlocked) throw refusal('blocked', error);
+        const exhausted = error instanceof RetriesExhausted;
+        if (exhausted && error.reach === 'server') throw refusal('silent', error);
         // The file's own fault, or a document that Vespa refuses for good: the item's end, not the run's.
-        if ((error instanceof OpsError && error.type === 'Rejected') || error instanceof DocumentError) {
+        if (
+          exhausted ||
+          error instanceof DocumentError ||
+          (error instanceof OpsError && error.type === 'Rejected')
+        ) {
           log.info('video failed', { item, path: row.path, reason: error.message });
-          const by = { profile, encoder: resources.encoder.id };
-          const key = { incarnation, base: profile, video: row.video };
-          await noteRefused(pool, key, row.path, refusal(fingerprint, by));
+          const { fingerprint } = row;
+          // A server that fails over a document may take it one day; a file stays what it is until it changes.
+          if (fingerprint !== null && !exhausted)
+            await noteRefused(pool, storedAs(incarnation, profile), { ...row, fingerprint });
           return { state: 'failed', reason: error.message } as const;
         }
+        if (error instanceof NoRoom)
+          throw ApplicationFailure.create({
+            message: error.message,
+            nextRetryDelay: ROOM_RETRY,
+            category: 'BENIGN',
+          });
         throw error;
       });
       const { state, documents } = await finishItem(pool, operation, item, end);
       return { state: state === 'pending' ? 'failed' : state, documents };
     },
   };
+}
+
+function refusal(how: keyof typeof FEED_REFUSALS, { message }: Error): ApplicationFailure {
+  return ApplicationFailure.create({
+    type: FEED_REFUSALS[how],
+    message,
+    nonRetryable: true,
+    category: 'BENIGN',
+  });
+}
+
+/** What was begun for one life of a tenant does nothing for the next one. */
+function requireLife(
+  { tenant, ...asked }: Pick<IngestVideosInput, 'tenant' | 'incarnation'>,
+  now: Incarnation,
+) {
+  if (asked.incarnation !== undefined && asked.incarnation !== now)
+    throw new OpsError('WrongState', `tenant ${tenant} was re-created: this is for a former life of it`);
 }
 
 /** The ledger of another tenant, or of a former life, names files that are none of this one's business. */
@@ -229,14 +261,4 @@ async function ownedSchema(
     `tenant ${tenant} does not have the profile ${profile}`,
     `it has: ${owned.map((s) => s.baseSchema).join(', ')}`,
   );
-}
-
-function folderOf(text: string): string {
-  const source = parseSource(text);
-  if (source.kind === 'folder') return source.path;
-  throw new OpsError('InvalidInput', `not read yet: ${text}`);
-}
-
-function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
 }

@@ -87,15 +87,11 @@ export interface ApplicationActivities {
 export interface IngestActivities {
   /** Registers the operation. Fails `NotFound`, `WrongState`, or `NotFound` for a profile the tenant does not have. */
   beginIngest(input: IngestVideosInput): Promise<void>;
-  /** Reads the source into the ledger, items numbered from 1. */
+  /** Reads the source into the ledger, items numbered from 1. Fails as the source does; `InvalidInput` without a video. */
   listVideos(input: IngestVideosInput): Promise<{ items: number }>;
-  /** How many videos of the source an ingest with `onlyChanged` would take. Fails as such an ingest would at its start. */
+  /** How many videos a run with `onlyChanged` would take. Fails as `beginIngest` and `listVideos` do. */
   findChanges(
-    input: TenantLife & {
-      readonly source: string;
-      readonly profile: ProfileName;
-      readonly settleSeconds: number;
-    },
+    input: Pick<IngestVideosInput, 'tenant' | 'source' | 'profile' | 'unattended' | 'incarnation'>,
   ): Promise<{ changed: number }>;
   /** One video from file to documents read back; a video that cannot be ingested is an answer, not an error. */
   ingestVideo(input: {
@@ -106,6 +102,15 @@ export interface IngestActivities {
     readonly source: string;
     readonly item: number;
   }): Promise<{ state: 'stored' | 'unchanged' | 'failed'; documents: number }>;
+  /**
+   * Compares the count of documents in the tenant's schema with what the registry says was stored, read back by id before.
+   * While other runs write to the schema it can only be bounded. Fails `Unavailable` when documents are missing.
+   */
+  countStored(input: {
+    readonly tenant: TenantId;
+    readonly operation: OperationId;
+    readonly profile: ProfileName;
+  }): Promise<{ documents: number }>;
   failItem(input: {
     readonly operation: OperationId;
     readonly item: number;

@@ -3,7 +3,11 @@ import type { NativeConnection } from '@temporalio/worker';
 import type pino from 'pino';
 import { createApplicationActivities } from '../activities/application.js';
 import { typedFailures } from '../activities/failures.js';
-import { createLedgerActivities, createVideoActivities } from '../activities/ingest.js';
+import {
+  createCountActivities,
+  createLedgerActivities,
+  createVideoActivities,
+} from '../activities/ingest.js';
 import { createPurgeActivities } from '../activities/purge.js';
 import { createReconcileActivities } from '../activities/reconcile.js';
 import { createRetentionActivities } from '../activities/retention.js';
@@ -18,8 +22,10 @@ import { type Pool, openPool } from '../src/registry/database.js';
 import { CertificateSigner } from '../src/purge/certificate.js';
 import { readReference } from '../src/secrets.js';
 import type { Settings } from '../src/settings.js';
+import { Sources } from '../src/sources/sources.js';
 import { ConfigServer } from '../src/vespa/configServer.js';
-import { DocumentClient } from '../src/vespa/documents.js';
+import { openDocuments } from '../src/vespa/access.js';
+import type { DocumentClient } from '../src/vespa/documents.js';
 
 /** What a worker process opens once and closes at its end. */
 export interface Resources {
@@ -28,6 +34,7 @@ export interface Resources {
   readonly client: Client;
   readonly phoenix: PhoenixClient;
   readonly documents: DocumentClient;
+  readonly sources: Sources;
   /** Told of purges that come near; undefined when nobody is. */
   readonly webhook: NoticeWebhook | undefined;
   /** Opened at its first use: a `control` worker never encodes. */
@@ -43,7 +50,9 @@ export async function openResources(
   const pool = openPool(settings.databaseUrl, { name: 'cvops-worker', max: 20 });
   // Said now, at start, and not by the first operation.
   await pool.query('select 1 from tenants limit 1');
-  const documents = new DocumentClient(settings.vespaUrl, { connections: 32 });
+  const documents = await openDocuments(settings);
+  const sources = new Sources(settings);
+  await sources.sweep();
   let encoder: Encoder | undefined;
   return {
     settings,
@@ -51,6 +60,7 @@ export async function openResources(
     client: new Client({ connection, namespace: settings.temporalNamespace }),
     phoenix: new PhoenixClient(settings.phoenixUrl),
     documents,
+    sources,
     webhook: await openWebhook(settings),
     encoder() {
       if (encoder === undefined) {
@@ -66,6 +76,7 @@ export async function openResources(
     async close() {
       await encoder?.close();
       await documents.close();
+      await sources.close();
       await pool.end();
     },
   };
@@ -79,6 +90,7 @@ export function controlActivities(resources: Resources) {
     ...typedFailures({ ...createTenantActivities({ pool, phoenix, documents, vespaUrl, vespaConfigUrl }) }),
     ...typedFailures({ ...createApplicationActivities({ pool, client, vespaUrl, vespaConfigUrl }) }),
     ...typedFailures({ ...createLedgerActivities({ pool }) }),
+    ...typedFailures({ ...createCountActivities({ pool, documents, configServer }) }),
     ...typedFailures({ ...createRetentionActivities({ pool, client, webhook: resources.webhook }) }),
     ...typedFailures({ ...createRolloutActivities({ pool, client, configServer }) }),
     ...typedFailures({ ...createReconcileActivities({ pool, client }) }),
@@ -111,6 +123,8 @@ async function openWebhook({
 }
 
 export function dataActivities(resources: Resources) {
-  const { pool, documents } = resources;
-  return typedFailures({ ...createVideoActivities({ pool, documents, encoder: resources.encoder() }) });
+  const { pool, documents, sources } = resources;
+  return typedFailures({
+    ...createVideoActivities({ pool, documents, sources, encoder: resources.encoder() }),
+  });
 }

@@ -61,7 +61,7 @@ async function round(input: WatchVideosInput): Promise<WatchVideosResult> {
     incarnation,
     source,
     profile,
-    settleSeconds,
+    unattended: { settleSeconds },
   });
   if (changed === 0) return { outcome: 'unchanged', changed };
 
@@ -77,8 +77,9 @@ function ingest(watch: WatchVideosInput, operation: OperationId) {
   const { tenant, incarnation, name, source, profile, concurrency, settleSeconds } = watch;
   const by = { principal: `schedule:${name}`, reason: `watch ${name}: new or changed videos` };
   const args: IngestVideosInput = {
-    ...{ tenant, incarnation, operation, profile, source, settleSeconds, concurrency, ...by },
+    ...{ tenant, incarnation, operation, profile, source, concurrency, ...by },
     onlyChanged: true,
+    unattended: { settleSeconds },
   };
   return executeChild<typeof ingestVideos>('ingestVideos', {
     ...operationMarks({

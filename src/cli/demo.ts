@@ -11,7 +11,8 @@ import { type Stack, startStack } from '../embedded/stack.js';
 import { startDetached, supervised, supervisorCommand } from '../embedded/supervisor.js';
 import { loadSettings } from '../settings.js';
 import { ConfigServer } from '../vespa/configServer.js';
-import { DocumentClient } from '../vespa/documents.js';
+import { openDocuments } from '../vespa/access.js';
+import type { DocumentClient } from '../vespa/documents.js';
 import { contentClusterOf } from '../vespa/package/services.js';
 import { type CommonOptions, wholeNumber, withOutput } from './context.js';
 import { answer, note, table } from './output.js';
@@ -86,7 +87,7 @@ async function bringUp(home: string, options: DemoOptions): Promise<Stack | unde
 async function run(home: string, options: DemoOptions): Promise<TenantReport[]> {
   const settings = loadSettings();
   const client = await CvopsClient.connect(settings);
-  const documents = new DocumentClient(settings.vespaUrl);
+  const documents = await openDocuments(settings);
   try {
     heading('two tenants, created at once');
     await Promise.all(TENANTS.map((wanted) => createIfNew(client, wanted)));

@@ -25,12 +25,15 @@ export const ingestVideosInput = z.strictObject({
   operation: operationId,
   profile: profileName,
   source: videoSource,
+  /** Leaves out what is stored already and looks in the source as it did then, without reading it. */
+  onlyChanged: z.boolean().optional(),
   /** Takes up a former run: its items that are still pending, or that failed. */
   from: z.strictObject({ operation: operationId, items: z.enum(['pending', 'failed']) }).optional(),
-  /** Only what is new or changed, by the marks of its files; else every video is read to tell. */
-  onlyChanged: z.boolean().optional(),
-  /** With `onlyChanged`: seconds a file must have been left alone, so that none is read half written. */
-  settleSeconds: z.int().min(0).max(MAX_SETTLE_SECONDS).optional(),
+  /**
+   * With `onlyChanged`, of a run that nobody started: leaves out files that were written to in the last seconds, which
+   * may be half there, and what was refused for its own fault and looks the same.
+   */
+  unattended: z.strictObject({ settleSeconds: z.int().min(0).max(MAX_SETTLE_SECONDS) }).optional(),
   /** The life it is for; whatever lives under the id when left out. */
   incarnation: incarnation.optional(),
   /** Videos in work at once. */
@@ -56,7 +59,11 @@ export interface IngestVideosResult {
 
 /** Query `progress` of `ingestVideos`. */
 export interface IngestProgress {
-  readonly phase: 'listing' | 'ingesting' | 'paused' | 'done';
+  /**
+   * `feed_blocked`: Vespa takes no writes or does not answer; the run waits and tries one video now and then.
+   * `counting`: what Vespa holds is compared with the registry.
+   */
+  readonly phase: 'listing' | 'ingesting' | 'paused' | 'feed_blocked' | 'counting' | 'done';
   readonly total: number;
   readonly videos: VideoCounts;
   readonly documents: number;
@@ -64,4 +71,9 @@ export interface IngestProgress {
   readonly concurrency: number;
   /** Milliseconds since the epoch, by workflow time. */
   readonly startedAt: number;
+  /** Of the last 64 that ended; null while too few have. */
+  readonly videosPerSecond: number | null;
+  readonly secondsLeft: number | null;
+  /** While `feed_blocked`, or paused in it. */
+  readonly blocked?: { readonly why: string; readonly retryInSeconds: number };
 }

@@ -6,11 +6,12 @@ import type { Incarnation, TenantId } from '../domain/ids.js';
 import { PROFILES, type ProfileName } from '../domain/profiles.js';
 import type { Encoder } from '../encoders/port.js';
 import type { Pool } from '../registry/database.js';
-import { getVideo, noteFeeding, noteStored, noteUnchanged } from '../registry/videos.js';
+import { storableText } from '../registry/storable.js';
+import { getVideo, noteFeeding, noteFingerprint, noteStored } from '../registry/videos.js';
+import type { VideoSourceReader } from '../sources/reader.js';
 import type { DocumentClient } from '../vespa/documents.js';
 import { type FeedItem, feed } from '../vespa/feed.js';
 import { segmentBody } from '../vespa/embedding.js';
-import { resolveVideo } from '../video/discover.js';
 import { probeVideo } from '../video/probe.js';
 import { type Sidecar, readSidecar } from '../video/sidecar.js';
 import { segmentVideo } from '../video/segment.js';
@@ -27,12 +28,10 @@ export interface VideoToIngest {
   readonly profile: ProfileName;
   /** Physical schema, from the registry. */
   readonly schema: string;
-  readonly folder: string;
-  /** Relative to the folder. */
+  readonly source: Pick<VideoSourceReader, 'open'>;
+  /** Its name in the source. */
   readonly path: string;
   readonly video: string;
-  /** How the files looked before they were read. */
-  readonly fingerprint?: string | undefined;
   /** Milliseconds since the epoch; one for the whole run, so that a video done twice gives the same documents. */
   readonly timestamp: number;
 }
@@ -59,19 +58,28 @@ export async function ingestVideo(
 ): Promise<IngestedVideo> {
   const { pool, documents, encoder } = resources;
   const profile = PROFILES[video.profile];
-  const file = await resolveVideo(video.folder, video.path);
+  await using opened = await video.source.open(video.path, signal);
+  const { file, fingerprint = null } = opened;
   const [probed, sidecar] = [await probeVideo(file, { signal }), await readSidecar(file)];
   const key = { incarnation: video.incarnation, base: video.profile, video: video.video };
   const sha256 = contentHash(probed.sha256, sidecar);
 
   const before = await getVideo(pool, key);
+  // A chance of one in 10^14 for two given paths, but of one in a thousand over a million.
+  if (before && before.path !== storableText(video.path))
+    throw new OpsError(
+      'Rejected',
+      `its id ${video.video} is that of ${before.path}`,
+      'rename one of the two',
+    );
   const same =
     before?.complete &&
     before.sha256 === sha256 &&
     before.profileVersion === profile.version &&
     before.encoder === encoder.id;
   if (same && (await allThere(documents, video, before.documents, signal))) {
-    await noteUnchanged(pool, key, video.fingerprint);
+    if (fingerprint !== null && fingerprint !== before.fingerprint)
+      await noteFingerprint(pool, key, fingerprint);
     return { state: 'unchanged', documents: before.documents };
   }
 
@@ -114,7 +122,7 @@ export async function ingestVideo(
     profileVersion: profile.version,
     encoder: encoder.id,
     documents: segments,
-    fingerprint: video.fingerprint,
+    fingerprint,
   });
   return { state: 'stored', documents: segments };
 }

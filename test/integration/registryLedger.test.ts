@@ -193,18 +193,26 @@ describe('a video', () => {
     await noteFeeding(pool, key, 'clip.mp4', 1);
     expect(await getVideo(pool, key)).toMatchObject({ documents: 8, complete: false });
 
-    const record = { sha256: 'abc', profileVersion: 1, encoder: 'pixels-1', documents: 5 };
+    const record = {
+      sha256: 'abc',
+      profileVersion: 1,
+      encoder: 'pixels-1',
+      documents: 5,
+      fingerprint: 'video 1 2',
+    };
     for (let i = 0; i < 2; i++) await noteStored(pool, key, record);
-    expect(await getVideo(pool, key)).toEqual({ ...record, complete: true });
+    expect(await getVideo(pool, key)).toEqual({ ...record, path: 'clip.mp4', complete: true });
     // Fed again: what was complete is not, from the first document on.
     await noteFeeding(pool, key, 'clip.mp4', 2);
-    expect(await getVideo(pool, key)).toEqual({ ...record, complete: false });
+    expect(await getVideo(pool, key)).toEqual({ ...record, path: 'clip.mp4', complete: false });
   });
 
   it('is never stored without the note that came before its documents', async () => {
     const { incarnation } = await makeTenant(pool);
     const key = { incarnation, base: 'video_colpali_smol500_mv_frame' as const, video: 'clip' };
-    const stored = noteStored(pool, key, { sha256: '', profileVersion: 1, encoder: '', documents: 1 });
+    const stored = noteStored(pool, key, {
+      ...{ sha256: '', profileVersion: 1, encoder: '', documents: 1, fingerprint: null },
+    });
     await expect(stored).rejects.toThrow('fed without a note');
   });
 

@@ -60,6 +60,7 @@ function world(options: {
       state: item <= failed ? 'failed' : 'stored',
       documents: item <= failed ? 0 : 5,
     }),
+    countStored: async () => ({ documents: 0 }),
     finishIngest: async ({ operation }): Promise<IngestVideosResult> => ({
       operation,
       videos: { stored: changed - failed, unchanged: 0, failed },
@@ -94,7 +95,7 @@ describe('a round of a watch', () => {
     expect(memo).toEqual({});
     expect(begun).toEqual([]);
     const { tenant, incarnation, source, profile, settleSeconds } = watch;
-    expect(looks).toEqual([{ tenant, incarnation, source, profile, settleSeconds }]);
+    expect(looks).toEqual([{ tenant, incarnation, source, profile, unattended: { settleSeconds } }]);
     // A watch of every minute keeps half a million of these.
     expect(events.length).toBeLessThan(25);
   });
@@ -118,10 +119,10 @@ describe('a round of a watch', () => {
         operation,
         source,
         profile,
-        settleSeconds,
         concurrency,
         ...by,
         onlyChanged: true,
+        unattended: { settleSeconds },
       },
     ]);
 
