@@ -78,6 +78,8 @@ export interface WatchRound {
 const AT_ONCE = 10;
 /** How long the server may take to start the round it was asked for. */
 const START_MS = 30_000;
+const POLL_MS = 100;
+const ASK_AGAIN_TRIES = 12;
 
 /** Watches: sources whose new and changed videos are ingested on a schedule. */
 export class WatchClient {
@@ -167,9 +169,11 @@ export class WatchClient {
       );
     const known = new Set(before.recentActions.map((a) => a.action.workflow.workflowId));
     await transaction(this.connections.pool, this.audited('watch-run', tenant, reason, { name }));
-    await handle.trigger();
     const deadline = Date.now() + START_MS;
-    for (;;) {
+    for (let tries = 0; ; tries++) {
+      // The server names rounds by the second, and drops a second one of the same name. Asked again while one runs, it
+      // skips.
+      if (tries % ASK_AGAIN_TRIES === 0) await handle.trigger();
       const { recentActions } = (await handle.describe()).info;
       const started = recentActions.findLast((a) => !known.has(a.action.workflow.workflowId));
       if (started !== undefined) {
@@ -192,7 +196,7 @@ export class WatchClient {
           `no round of watch ${name} began`,
           'see the schedule in the Temporal UI',
         );
-      await delay(100);
+      await delay(POLL_MS);
     }
   }
 
