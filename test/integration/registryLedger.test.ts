@@ -58,6 +58,7 @@ describe('the listing', () => {
       state: 'pending',
       reason: null,
       documents: 0,
+      fingerprint: null,
     });
   });
 
