@@ -1,12 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type ScheduleDescription, WorkflowNotFoundError } from '@temporalio/client';
+import type { ScheduleDescription } from '@temporalio/client';
 import { checkInput } from '../contracts/common.js';
 import { type WatchVideosInput, type WatchVideosResult, watchVideosInput } from '../contracts/watches.js';
 import { OpsError } from '../domain/errors.js';
 import type { TenantId } from '../domain/ids.js';
 import { scheduleIds } from '../domain/naming.js';
 import type { ProfileName } from '../domain/profiles.js';
-import { SEARCH_ATTRIBUTES } from '../domain/searchAttributes.js';
 import { parseSource } from '../domain/sources.js';
 import type { TenantVerb } from '../domain/states.js';
 import { type WatchName, type WatchTimes, defaultWatchName, formatTimes } from '../domain/watches.js';
@@ -21,8 +20,11 @@ import {
   ensureTenantSchedule,
 } from '../schedules/tenantSchedules.js';
 import { WATCH_KIND, watchOf, watchSchedule } from '../schedules/watchSchedules.js';
+import { type WatchStatus, watchStatus } from '../schedules/watchStatus.js';
 import type { Connections } from './connections.js';
 import { toOpsError } from './failures.js';
+
+export type { WatchStatus } from '../schedules/watchStatus.js';
 
 export interface WatchRequest {
   readonly tenant: TenantId;
@@ -42,28 +44,6 @@ export interface WatchRequest {
 /** What was asked for, and whether a watch of that name was there before. */
 export interface WatchAdded extends Omit<WatchVideosInput, 'version' | 'incarnation'> {
   readonly did: 'made' | 'updated';
-}
-
-export interface WatchStatus {
-  readonly tenant: TenantId;
-  readonly name: string;
-  readonly source: string | null;
-  readonly profile: ProfileName | null;
-  /** `15m`, or a cron expression. */
-  readonly every: string | null;
-  /** ISO 8601; null while it is paused. */
-  readonly next: string | null;
-  readonly paused: boolean;
-  readonly note: string;
-  /** The last round: how it ended, or `running`; its operation when something was new or changed. */
-  readonly last: {
-    readonly state: string;
-    readonly at: string;
-    readonly operation?: string;
-    readonly why?: string;
-  } | null;
-  /** The registry has it and Temporal does not: lost with its namespace. */
-  readonly missing?: true;
 }
 
 /** A round that was started now. */
@@ -115,9 +95,12 @@ export class WatchClient {
     const { pool } = this.connections;
     if (tenant !== undefined) await getTenant(pool, tenant);
     const rows = await schedulesOfKind(pool, WATCH_KIND, tenant);
+    const client = await this.connections.temporal();
     const all: WatchStatus[] = [];
     for (let from = 0; from < rows.length; from += AT_ONCE)
-      all.push(...(await Promise.all(rows.slice(from, from + AT_ONCE).map((row) => this.status(row)))));
+      all.push(
+        ...(await Promise.all(rows.slice(from, from + AT_ONCE).map((row) => watchStatus(client, row)))),
+      );
     return all;
   }
 
@@ -245,54 +228,6 @@ export class WatchClient {
       `tenant ${tenant} has no watch ${name}`,
       `see them with: cvops watch list ${tenant}`,
     );
-  }
-
-  private async status({
-    tenant,
-    scheduleId,
-  }: {
-    readonly tenant: TenantId;
-    readonly scheduleId: string;
-  }): Promise<WatchStatus> {
-    const description = await describeSchedule(await this.connections.temporal(), scheduleId);
-    if (description === undefined) {
-      const name = scheduleId.slice(scheduleIds.watch(tenant, '' as WatchName).length);
-      return {
-        ...{ tenant, name, source: null, profile: null, every: null, next: null, last: null },
-        ...{ paused: false, note: 'Temporal has no such schedule: add it again', missing: true },
-      };
-    }
-    const { name, source, profile, every } = watchOf(description);
-    const { paused, note = '' } = description.state;
-    const next = paused ? null : (description.info.nextActionTimes[0]?.toISOString() ?? null);
-    return { tenant, name, source, profile, every, next, paused, note, last: await this.last(description) };
-  }
-
-  private async last({ info }: ScheduleDescription): Promise<WatchStatus['last']> {
-    const action = info.recentActions.at(-1);
-    if (action === undefined) return null;
-    const { workflowId, firstExecutionRunId } = action.action.workflow;
-    const client = await this.connections.temporal();
-    try {
-      const round = await client.workflow.getHandle(workflowId, firstExecutionRunId).describe();
-      const { operation, why } = (round.memo ?? {}) as { operation?: string; why?: string };
-      const noted = round.typedSearchAttributes.get(SEARCH_ATTRIBUTES.operationState);
-      // Terminated, it could not note its end.
-      const lost = round.status.name !== 'RUNNING' && noted === 'running';
-      const state = lost ? round.status.name.toLowerCase() : (noted ?? round.status.name.toLowerCase());
-      return {
-        state,
-        at: (round.closeTime ?? round.startTime).toISOString(),
-        // Refused at its start, the operation has no row.
-        ...(operation === undefined || state === 'skipped' ? {} : { operation }),
-        ...(why === undefined ? {} : { why }),
-      };
-    } catch (error) {
-      // Older than the namespace keeps histories.
-      if (error instanceof WorkflowNotFoundError)
-        return { state: 'unknown', at: action.takenAt.toISOString() };
-      throw error;
-    }
   }
 
   private audited(
