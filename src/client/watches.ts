@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { ScheduleDescription } from '@temporalio/client';
 import { checkInput } from '../contracts/common.js';
 import { type WatchVideosInput, type WatchVideosResult, watchVideosInput } from '../contracts/watches.js';
@@ -19,6 +18,7 @@ import {
   describeSchedule,
   ensureTenantSchedule,
 } from '../schedules/tenantSchedules.js';
+import { triggerRound } from '../schedules/triggerRound.js';
 import { WATCH_KIND, watchOf, watchSchedule } from '../schedules/watchSchedules.js';
 import { type WatchStatus, watchStatus } from '../schedules/watchStatus.js';
 import type { Connections } from './connections.js';
@@ -56,11 +56,6 @@ export interface WatchRound {
 
 /** Schedules described at once. */
 const AT_ONCE = 10;
-/** How long the server may take to start the round it was asked for. */
-const START_MS = 30_000;
-const POLL_MS = 100;
-const ASK_AGAIN_TRIES = 12;
-
 /** Watches: sources whose new and changed videos are ingested on a schedule. */
 export class WatchClient {
   constructor(private readonly connections: Connections) {}
@@ -142,45 +137,17 @@ export class WatchClient {
   async run(tenant: TenantId, name: WatchName, reason: string): Promise<WatchRound> {
     const { scheduleId } = await this.existing(tenant, name, 'schedule');
     const client = await this.connections.temporal();
-    const handle = client.schedule.getHandle(scheduleId);
-    const before = (await handle.describe()).info;
-    if (before.runningActions.length > 0)
-      throw new OpsError(
-        'Conflict',
-        `a round of watch ${name} runs already`,
-        `see it with: cvops watch list ${tenant}`,
-      );
-    const known = new Set(before.recentActions.map((a) => a.action.workflow.workflowId));
     await transaction(this.connections.pool, this.audited('watch-run', tenant, reason, { name }));
-    const deadline = Date.now() + START_MS;
-    for (let tries = 0; ; tries++) {
-      // The server names rounds by the second, and drops a second one of the same name. Asked again while one runs, it
-      // skips.
-      if (tries % ASK_AGAIN_TRIES === 0) await handle.trigger();
-      const { recentActions } = (await handle.describe()).info;
-      const started = recentActions.findLast((a) => !known.has(a.action.workflow.workflowId));
-      if (started !== undefined) {
-        const { workflowId, firstExecutionRunId } = started.action.workflow;
-        return {
-          workflowId,
-          uiUrl: this.connections.uiUrl(workflowId),
-          result: () =>
-            client.workflow
-              .getHandle(workflowId, firstExecutionRunId)
-              .result()
-              .catch((error: unknown) => {
-                throw toOpsError(error);
-              }) as Promise<WatchVideosResult>,
-        };
-      }
-      if (Date.now() > deadline)
-        throw new OpsError(
-          'Unavailable',
-          `no round of watch ${name} began`,
-          'see the schedule in the Temporal UI',
-        );
-      await delay(POLL_MS);
-    }
+    const { workflowId, firstExecutionRunId } = await triggerRound(client, scheduleId);
+    const handle = client.workflow.getHandle(workflowId, firstExecutionRunId);
+    return {
+      workflowId,
+      uiUrl: this.connections.uiUrl(workflowId),
+      result: () =>
+        handle.result().catch((error: unknown) => {
+          throw toOpsError(error);
+        }) as Promise<WatchVideosResult>,
+    };
   }
 
   /** @throws OpsError as `run` would at its start */
