@@ -1,7 +1,11 @@
 import { heartbeat, log } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { checkInput } from '../src/contracts/common.js';
-import { type IngestVideosResult, ingestVideosInput } from '../src/contracts/ingest.js';
+import {
+  type IngestVideosInput,
+  type IngestVideosResult,
+  ingestVideosInput,
+} from '../src/contracts/ingest.js';
 import { FEED_REFUSALS, OpsError } from '../src/domain/errors.js';
 import { type Incarnation, type OperationId, quoteForMessage } from '../src/domain/ids.js';
 import { workflowIds } from '../src/domain/naming.js';
@@ -17,7 +21,7 @@ import { beginOperation, closeOperation } from '../src/registry/operationLog.js'
 import { getTenantOperation } from '../src/registry/operations.js';
 import { type SchemaRow, schemasOf } from '../src/registry/schemas.js';
 import { lockTenant, requireTenant } from '../src/registry/tenants.js';
-import type { StoredAs } from '../src/registry/videos.js';
+import { type StoredAs, noteRefused } from '../src/registry/videos.js';
 import { NoRoom } from '../src/sources/noRoom.js';
 import type { Sources } from '../src/sources/sources.js';
 import type { ConfigServer } from '../src/vespa/configServer.js';
@@ -40,6 +44,7 @@ export function createLedgerActivities({ pool }: { readonly pool: Pool }): Ledge
       const { tenant, operation, principal, reason, profile, source, from } = input;
       await transaction(pool, async (tx) => {
         const { incarnation } = await lockTenant(tx, tenant, 'ingest');
+        requireLife(input, incarnation);
         await ownedSchema(tx, incarnation, tenant, profile);
         if (from !== undefined) await requireSameLife(tx, from.operation, incarnation);
         const workflowId = workflowIds.ingest(tenant, operation);
@@ -116,12 +121,12 @@ export function createVideoActivities(
   });
   const slots = new VideoSlots(pool);
   return {
-    async listVideos({ operation, source, profile, from, onlyChanged = false }) {
+    async listVideos({ operation, source, profile, from, onlyChanged = false, unattended }) {
       return heartbeating(async (signal) => {
         if (from !== undefined) await copyItems(pool, operation, from.operation, from.items);
         else {
           const { incarnation } = await getTenantOperation(pool, operation);
-          const except = onlyChanged ? storedAs(incarnation, profile) : undefined;
+          const except = onlyChanged ? { as: storedAs(incarnation, profile), unattended } : undefined;
           let listed = 0;
           for await (const page of listItems(pool, await sources.reader(source), except, signal)) {
             await addItems(pool, operation, page);
@@ -141,12 +146,14 @@ export function createVideoActivities(
       });
     },
 
-    async findChanges({ tenant, source, profile }) {
+    async findChanges(input) {
+      const { tenant, source, profile, unattended } = input;
       return heartbeating(async (signal) => {
         const { incarnation } = await requireTenant(pool, tenant, 'ingest');
+        requireLife(input, incarnation);
         await ownedSchema(pool, incarnation, tenant, profile);
         const reader = await sources.reader(source);
-        const pages = listItems(pool, reader, storedAs(incarnation, profile), signal);
+        const pages = listItems(pool, reader, { as: storedAs(incarnation, profile), unattended }, signal);
         return { changed: await countItemsOf(pages) };
       });
     },
@@ -177,7 +184,7 @@ export function createVideoActivities(
         slots.hold({ incarnation, operation, item }, signal, (held) =>
           counted(pool, { operation, item, signal: held }, () => ingestVideo(resources, video, held)),
         ),
-      ).catch((error: unknown) => {
+      ).catch(async (error: unknown) => {
         if (error instanceof TenantBusy) throw busy(error);
         // Not retried here, where a worker's slot would be held for it: the run waits as a whole.
         if (error instanceof FeedBlocked) throw refusal('blocked', error);
@@ -190,6 +197,10 @@ export function createVideoActivities(
           (error instanceof OpsError && error.type === 'Rejected')
         ) {
           log.info('video failed', { item, path: row.path, reason: error.message });
+          const { fingerprint } = row;
+          // A server that fails over a document may take it one day; a file stays what it is until it changes.
+          if (fingerprint !== null && !exhausted)
+            await noteRefused(pool, storedAs(incarnation, profile), { ...row, fingerprint });
           return { state: 'failed', reason: error.message } as const;
         }
         if (error instanceof NoRoom)
@@ -219,6 +230,15 @@ function refusal(how: keyof typeof FEED_REFUSALS, { message }: Error): Applicati
     nonRetryable: true,
     category: 'BENIGN',
   });
+}
+
+/** What was begun for one life of a tenant does nothing for the next one. */
+function requireLife(
+  { tenant, ...asked }: Pick<IngestVideosInput, 'tenant' | 'incarnation'>,
+  now: Incarnation,
+) {
+  if (asked.incarnation !== undefined && asked.incarnation !== now)
+    throw new OpsError('WrongState', `tenant ${tenant} was re-created: this is for a former life of it`);
 }
 
 /** The ledger of another tenant, or of a former life, names files that are none of this one's business. */

@@ -90,11 +90,9 @@ export interface IngestActivities {
   /** Reads the source into the ledger, items numbered from 1. Fails as the source does; `InvalidInput` without a video. */
   listVideos(input: IngestVideosInput): Promise<{ items: number }>;
   /** How many videos a run with `onlyChanged` would take. Fails as `beginIngest` and `listVideos` do. */
-  findChanges(input: {
-    readonly tenant: TenantId;
-    readonly source: string;
-    readonly profile: ProfileName;
-  }): Promise<{ changed: number }>;
+  findChanges(
+    input: Pick<IngestVideosInput, 'tenant' | 'source' | 'profile' | 'unattended' | 'incarnation'>,
+  ): Promise<{ changed: number }>;
   /** One video from file to documents read back; a video that cannot be ingested is an answer, not an error. */
   ingestVideo(input: {
     readonly tenant: TenantId;

@@ -14,6 +14,7 @@ import { addStackCommands } from './stack.js';
 import { addTemplateCommands } from './templates.js';
 import { addTenantCommands } from './tenants.js';
 import { addTenantLifeCommands } from './tenantLife.js';
+import { addWatchCommands } from './watch.js';
 
 function version(): string {
   const file = path.join(projectRoot, 'package.json');
@@ -33,6 +34,7 @@ export function buildProgram(): Command {
   addConfigCommands(program);
   addSchemaCommands(program);
   addIngestCommand(program);
+  addWatchCommands(program);
   addSearchCommand(program);
   addOperationCommands(program);
   addCertificateCommands(program);

@@ -69,10 +69,12 @@ export class IngestClient {
     try {
       const except = request.onlyChanged
         ? {
-            incarnation: row.incarnation,
-            base: request.profile,
-            profileVersion: PROFILES[request.profile].version,
-            encoder: await this.encoderId(),
+            as: {
+              incarnation: row.incarnation,
+              base: request.profile,
+              profileVersion: PROFILES[request.profile].version,
+              encoder: await this.encoderId(),
+            },
           }
         : undefined;
       const videos = await countItemsOf(listItems(pool, await sources.reader(request.source), except));

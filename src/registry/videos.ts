@@ -65,7 +65,8 @@ export async function noteStored(
   record: Omit<VideoRecord, 'complete' | 'path'>,
 ): Promise<void> {
   const { rowCount } = await db.query(
-    `update videos set sha256 = $4, profile_version = $5, encoder = $6, documents = $7, fingerprint = $8, complete = true, stored_at = now()
+    `update videos set sha256 = $4, profile_version = $5, encoder = $6, documents = $7, fingerprint = $8, complete = true, stored_at = now(),
+       refused_as = null
      where incarnation = $1 and base_schema = $2 and video = $3`,
     [
       key.incarnation,
@@ -114,6 +115,50 @@ export async function unchangedPaths(
     ],
   );
   return new Set(rows.map(({ path }) => path));
+}
+
+/**
+ * Says that a video that looks like this was refused for its own fault. What is stored of a former version stays as the
+ * row says it.
+ */
+export async function noteRefused(
+  db: Queryable,
+  as: StoredAs,
+  item: { readonly path: string; readonly video: string; readonly fingerprint: string },
+): Promise<void> {
+  await db.query(
+    `insert into videos (incarnation, base_schema, video, path, sha256, profile_version, encoder, documents, complete, refused_as)
+     values ($1, $2, $3, $4, '', 0, '', 0, false, $5)
+     on conflict (incarnation, base_schema, video) do update set refused_as = excluded.refused_as
+     where videos.path = excluded.path`,
+    [as.incarnation, as.base, item.video, storableText(item.path), refusedAs(as, item.fingerprint)],
+  );
+}
+
+/** @returns paths of those that were refused when they looked the same */
+export async function refusedPaths(
+  db: Queryable,
+  as: StoredAs,
+  entries: readonly { readonly path: string; readonly video: string; readonly fingerprint: string }[],
+): Promise<Set<string>> {
+  const { rows } = await db.query<{ path: string }>(
+    `select path from videos join unnest($3::text[], $4::text[], $5::text[]) as listed (video, path, refused_as)
+       using (video, path, refused_as)
+     where incarnation = $1 and base_schema = $2`,
+    [
+      as.incarnation,
+      as.base,
+      entries.map(({ video }) => video),
+      entries.map(({ path }) => storableText(path)),
+      entries.map(({ fingerprint }) => refusedAs(as, fingerprint)),
+    ],
+  );
+  return new Set(rows.map(({ path }) => path));
+}
+
+/** Another encoder or profile version may take what this one did not. */
+function refusedAs({ profileVersion, encoder }: StoredAs, fingerprint: string): string {
+  return `${profileVersion} ${encoder} ${fingerprint}`;
 }
 
 /** How many documents a schema must and may hold: those of whole videos, and with those of videos that were begun. */

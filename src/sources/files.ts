@@ -16,14 +16,14 @@ export async function* listFiles(
     signal?.throwIfAborted();
     const mark = async (path: string) => {
       try {
-        return await fingerprintOf(await resolve(path));
+        return await looksOf(await resolve(path));
       } catch (error) {
         if (error instanceof OpsError) return undefined;
         throw error;
       }
     };
     yield await Promise.all(
-      page.map(async (path) => ({ path, fingerprint: fingerprints ? await mark(path) : undefined })),
+      page.map(async (path) => ({ path, fingerprint: undefined, ...(fingerprints ? await mark(path) : {}) })),
     );
   }
 }
@@ -33,13 +33,13 @@ export async function openFile(path: string, resolve: Resolve): Promise<OpenedVi
   const file = await resolve(path);
   return {
     file,
-    fingerprint: await fingerprintOf(file),
+    fingerprint: (await looksOf(file))?.fingerprint,
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }
 
 /** Sizes and times of change (ns) of a video and its side-cars; undefined for a video that is gone. */
-async function fingerprintOf(file: string): Promise<string | undefined> {
+async function looksOf(file: string): Promise<{ fingerprint: string; writtenAt: number } | undefined> {
   const video = await looks(file, stat);
   if (video === undefined) return undefined;
   const stem = videoStem(file);
@@ -49,7 +49,11 @@ async function fingerprintOf(file: string): Promise<string | undefined> {
       async (suffix) => [suffix.slice(1), await looks(`${stem}${suffix}`, lstat)] as const,
     ),
   );
-  return fingerprint([['video', video], ...sidecars]);
+  const all = [['video', video] as const, ...sidecars];
+  return {
+    fingerprint: fingerprint(all.map(([what, looked]) => [what, looked?.mark] as const)),
+    writtenAt: Math.max(...all.map(([, looked]) => looked?.writtenAt ?? 0)),
+  };
 }
 
 /** Joins the marks of what is there. */
@@ -60,10 +64,13 @@ export function fingerprint(marks: readonly (readonly [string, string | undefine
     .join('; ');
 }
 
-async function looks(file: string, look: typeof stat): Promise<string | undefined> {
+async function looks(
+  file: string,
+  look: typeof stat,
+): Promise<{ mark: string; writtenAt: number } | undefined> {
   try {
     const { size, mtimeNs } = await look(file, { bigint: true });
-    return `${size} ${mtimeNs}`;
+    return { mark: `${size} ${mtimeNs}`, writtenAt: Number(mtimeNs / 1_000_000n) };
   } catch (error) {
     if (['ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? ''))
       return undefined;

@@ -7,6 +7,11 @@ export interface SourceEntry {
    * not asked for, or when there is nothing to look at.
    */
   readonly fingerprint: string | undefined;
+  /**
+   * With the fingerprint: when it or a side-car was last written to, in ms since the epoch. Undefined where nothing is
+   * ever half written, as in S3.
+   */
+  readonly writtenAt?: number | undefined;
 }
 
 /** A video as a local file, its side-cars beside it, until disposed of. */

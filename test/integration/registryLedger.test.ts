@@ -65,6 +65,7 @@ describe('the listing', () => {
       state: 'pending',
       reason: null,
       documents: 0,
+      fingerprint: null,
     });
   });
 
