@@ -14,7 +14,7 @@ import { compareCount } from '../src/ingest/compareCount.js';
 import { type IngestResources, ingestVideo } from '../src/ingest/ingestVideo.js';
 import { countItemsOf, listItems } from '../src/ingest/listing.js';
 import { TenantBusy, VideoSlots } from '../src/limits/holdSlot.js';
-import { counted } from '../src/limits/tries.js';
+import { TriesSpent, counted } from '../src/limits/tries.js';
 import { type Pool, type Queryable, transaction } from '../src/registry/database.js';
 import { addItems, copyItems, countItems, finishItem, getItem } from '../src/registry/ledger.js';
 import { beginOperation, closeOperation } from '../src/registry/operationLog.js';
@@ -188,18 +188,18 @@ export function createVideoActivities(
         if (error instanceof TenantBusy) throw busy(error);
         // Not retried here, where a worker's slot would be held for it: the run waits as a whole.
         if (error instanceof FeedBlocked) throw refusal('blocked', error);
-        const exhausted = error instanceof RetriesExhausted;
-        if (exhausted && error.reach === 'server') throw refusal('silent', error);
+        if (error instanceof RetriesExhausted && error.reach === 'server') throw refusal('silent', error);
+        const mayPass = error instanceof RetriesExhausted || error instanceof TriesSpent;
         // The file's own fault, or a document that Vespa refuses for good: the item's end, not the run's.
         if (
-          exhausted ||
+          mayPass ||
           error instanceof DocumentError ||
           (error instanceof OpsError && error.type === 'Rejected')
         ) {
           log.info('video failed', { item, path: row.path, reason: error.message });
           const { fingerprint } = row;
-          // A server that fails over a document may take it one day; a file stays what it is until it changes.
-          if (fingerprint !== null && !exhausted)
+          // What failed over a server or a worker may be taken one day; a file stays what it is until it changes.
+          if (fingerprint !== null && !mayPass)
             await noteRefused(pool, storedAs(incarnation, profile), { ...row, fingerprint });
           return { state: 'failed', reason: error.message } as const;
         }

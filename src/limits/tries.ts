@@ -7,13 +7,18 @@ import { DocumentError, FeedBlocked, RetriesExhausted } from '../vespa/retry.js'
 /** How often a video is begun before it is `failed` in the ledger. */
 export const MAX_TRIES = 10;
 
+/** A video was begun as often as it may be; what stopped it may well pass, so it is not the file's fault for good. */
+export class TriesSpent extends Error {
+  override readonly name = 'TriesSpent';
+}
+
 /**
  * Runs the work on an item as one of its {@link MAX_TRIES}. Not Temporal's attempts: those also count every wait for a
  * slot. A try is counted before its work, so that a video that takes its worker down is given up too; one that ends by
  * nothing the video did (a cancelled run, a worker that is stopped, a cluster that takes no writes or
  * does not answer, a worker's own full disk) is taken back.
  *
- * @throws OpsError `Rejected` when it was the last; else what `work` throws
+ * @throws TriesSpent when it was the last; else what `work` throws
  */
 export async function counted<T>(
   db: Queryable,
@@ -22,7 +27,7 @@ export async function counted<T>(
 ): Promise<T> {
   const tries = await change(db, operation, item, 1);
   if (tries > MAX_TRIES)
-    throw new OpsError('Rejected', `its worker ended while at it, in the last of ${MAX_TRIES} tries`);
+    throw new TriesSpent(`its worker ended while at it, in the last of ${MAX_TRIES} tries`);
   try {
     return await work();
   } catch (error) {
@@ -30,7 +35,7 @@ export async function counted<T>(
     if (signal.aborted || silent || error instanceof FeedBlocked || error instanceof NoRoom)
       await change(db, operation, item, -1);
     else if (tries === MAX_TRIES && !(error instanceof OpsError || error instanceof DocumentError))
-      throw new OpsError('Rejected', error instanceof Error ? error.message : String(error));
+      throw new TriesSpent(error instanceof Error ? error.message : String(error));
     throw error;
   }
 }

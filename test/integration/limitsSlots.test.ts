@@ -242,10 +242,10 @@ describe('tries of a video', () => {
     const broken = work(throwing(new Error('encoder fell over')));
     for (let i = 1; i < MAX_TRIES; i++)
       await expect(counted(pool, item, broken)).rejects.not.toBeInstanceOf(OpsError);
-    const last = { type: 'Rejected', message: 'encoder fell over' };
+    const last = { name: 'TriesSpent', message: 'encoder fell over' };
     await expect(counted(pool, item, broken)).rejects.toMatchObject(last);
     // As after a worker that died in the last one, before anybody could say why.
-    await expect(counted(pool, item, broken)).rejects.toMatchObject({ type: 'Rejected' });
+    await expect(counted(pool, item, broken)).rejects.toMatchObject({ name: 'TriesSpent' });
     expect(broken).toHaveBeenCalledTimes(MAX_TRIES);
   });
 
