@@ -19,7 +19,17 @@ export interface IngestResources {
   readonly pool: Pool;
   readonly documents: DocumentClient;
   readonly encoder: Encoder;
+  /** ffmpeg and ffprobe when left out. */
+  readonly tools?: VideoTools;
 }
+
+/** How a file becomes pictures; exchanged where everything but the decoding is to be real. */
+export interface VideoTools {
+  readonly probe: typeof probeVideo;
+  readonly segments: typeof segmentVideo;
+}
+
+const FFMPEG: VideoTools = { probe: probeVideo, segments: segmentVideo };
 
 export interface VideoToIngest {
   readonly tenant: TenantId;
@@ -55,10 +65,10 @@ export async function ingestVideo(
   video: VideoToIngest,
   signal?: AbortSignal,
 ): Promise<IngestedVideo> {
-  const { pool, documents, encoder } = resources;
+  const { pool, documents, encoder, tools = FFMPEG } = resources;
   const profile = PROFILES[video.profile];
   const file = await resolveVideo(video.folder, video.path);
-  const [probed, sidecar] = [await probeVideo(file, { signal }), await readSidecar(file)];
+  const [probed, sidecar] = [await tools.probe(file, { signal }), await readSidecar(file)];
   const key = { incarnation: video.incarnation, base: video.profile, video: video.video };
   const sha256 = contentHash(probed.sha256, sidecar);
 
@@ -73,7 +83,7 @@ export async function ingestVideo(
 
   let segments = 0;
   async function* bodies(): AsyncGenerator<FeedItem> {
-    for await (const segment of segmentVideo(file, probed, profile.segmentation, {
+    for await (const segment of tools.segments(file, probed, profile.segmentation, {
       size: encoder.frameSize,
       signal,
     })) {
