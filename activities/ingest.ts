@@ -4,11 +4,12 @@ import { ApplicationFailure } from '@temporalio/common';
 import { checkInput } from '../src/contracts/common.js';
 import { type IngestVideosResult, ingestVideosInput } from '../src/contracts/ingest.js';
 import { videoId } from '../src/domain/documents.js';
-import { OpsError } from '../src/domain/errors.js';
+import { FEED_REFUSALS, OpsError } from '../src/domain/errors.js';
 import type { OperationId } from '../src/domain/ids.js';
 import { parseSource } from '../src/domain/sources.js';
 import { workflowIds } from '../src/domain/naming.js';
 import type { ProfileName } from '../src/domain/profiles.js';
+import { compareCount } from '../src/ingest/compareCount.js';
 import { type IngestResources, ingestVideo } from '../src/ingest/ingestVideo.js';
 import { type Pool, type Queryable, transaction } from '../src/registry/database.js';
 import { addItems, copyItems, countItems, finishItem, getItem } from '../src/registry/ledger.js';
@@ -16,8 +17,10 @@ import { beginOperation, closeOperation } from '../src/registry/operationLog.js'
 import { getTenantOperation } from '../src/registry/operations.js';
 import { type SchemaRow, schemasOf } from '../src/registry/schemas.js';
 import { lockTenant, requireTenant } from '../src/registry/tenants.js';
-import { DocumentError, FeedBlocked } from '../src/vespa/retry.js';
+import type { DocumentClient } from '../src/vespa/documents.js';
+import { DocumentError, FeedBlocked, RetriesExhausted } from '../src/vespa/retry.js';
 import { discoverVideos } from '../src/video/discover.js';
+import type { ConfigServer } from '../src/vespa/configServer.js';
 import { heartbeating } from './heartbeat.js';
 import type { IngestActivities } from './types.js';
 
@@ -28,8 +31,6 @@ type VideoActivities = Pick<IngestActivities, 'listVideos' | 'ingestVideo'>;
 
 /** Rows per statement while a folder is listed. */
 const LIST_PAGE = 1000;
-/** A blocked cluster (disk or memory short) is tried again this much later, by Temporal's timer. */
-const FEED_BLOCK_RETRY = '1 minute';
 
 export function createLedgerActivities({ pool }: { readonly pool: Pool }): LedgerActivities {
   return {
@@ -81,6 +82,27 @@ export function createLedgerActivities({ pool }: { readonly pool: Pool }): Ledge
   };
 }
 
+/** Asks Vespa what it holds; on the control workers, as the config server is theirs. */
+export function createCountActivities({
+  pool,
+  documents,
+  configServer,
+}: {
+  readonly pool: Pool;
+  readonly documents: DocumentClient;
+  readonly configServer: ConfigServer;
+}): Pick<IngestActivities, 'countStored'> {
+  return {
+    async countStored({ tenant, operation, profile }) {
+      const { incarnation } = await getTenantOperation(pool, operation);
+      const { schemaName } = await ownedSchema(pool, incarnation, tenant, profile);
+      return heartbeating((signal) =>
+        compareCount({ pool, documents, configServer }, { incarnation, profile, schema: schemaName }, signal),
+      );
+    },
+  };
+}
+
 export function createVideoActivities(resources: IngestResources): VideoActivities {
   const { pool } = resources;
   return {
@@ -128,15 +150,16 @@ export function createVideoActivities(resources: IngestResources): VideoActiviti
           signal,
         ),
       ).catch((error: unknown) => {
-        if (error instanceof FeedBlocked) {
-          throw ApplicationFailure.create({
-            message: `feed blocked: ${error.message}`,
-            nextRetryDelay: FEED_BLOCK_RETRY,
-            category: 'BENIGN',
-          });
-        }
+        // Not retried here, where a worker's slot would be held for it: the run waits as a whole.
+        if (error instanceof FeedBlocked) throw refusal('blocked', error);
+        const exhausted = error instanceof RetriesExhausted;
+        if (exhausted && error.reach === 'server') throw refusal('silent', error);
         // The file's own fault, or a document that Vespa refuses for good: the item's end, not the run's.
-        if ((error instanceof OpsError && error.type === 'Rejected') || error instanceof DocumentError) {
+        if (
+          exhausted ||
+          error instanceof DocumentError ||
+          (error instanceof OpsError && error.type === 'Rejected')
+        ) {
           log.info('video failed', { item, path: row.path, reason: error.message });
           return { state: 'failed', reason: error.message } as const;
         }
@@ -146,6 +169,15 @@ export function createVideoActivities(resources: IngestResources): VideoActiviti
       return { state: state === 'pending' ? 'failed' : state, documents };
     },
   };
+}
+
+function refusal(how: keyof typeof FEED_REFUSALS, { message }: Error): ApplicationFailure {
+  return ApplicationFailure.create({
+    type: FEED_REFUSALS[how],
+    message,
+    nonRetryable: true,
+    category: 'BENIGN',
+  });
 }
 
 /** The ledger of another tenant, or of a former life, names files that are none of this one's business. */

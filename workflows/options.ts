@@ -102,6 +102,8 @@ export const reconciling = proxyActivities<ReconcileActivities>(purge);
 export const rollout = proxyActivities<RolloutActivities>(registry);
 export const rolloutWave = proxyActivities<RolloutActivities>(purge);
 export const ingestListing = proxyActivities<IngestActivities>(listing);
+/** Counts by visiting a whole schema, however many documents it holds. */
+export const ingestCount = proxyActivities<IngestActivities>(purge);
 export const ingestLedger = proxyActivities<IngestActivities>(registry);
 export const ingestVideo = proxyActivities<IngestActivities>(video);
 

@@ -1,8 +1,9 @@
 import { OpsError } from '../domain/errors.js';
 import { quoteForMessage } from '../domain/ids.js';
 import type { ProfileName } from '../domain/profiles.js';
+import type { DocumentClient } from './documents.js';
 import { binarize, checkVectors } from './embedding.js';
-import { call, jsonOf, messageOf } from './http.js';
+import { jsonOf, messageOf } from './http.js';
 import { type RankProfileFile, loadSchema } from './schemaFiles.js';
 
 export interface SegmentHit {
@@ -44,7 +45,7 @@ export function strategyOf(profile: ProfileName, ranking: string): Strategy {
 }
 
 export interface SegmentQuery {
-  readonly vespaUrl: string;
+  readonly documents: Pick<DocumentClient, 'search'>;
   /** Physical schema, from the registry. */
   readonly schema: string;
   readonly profile: ProfileName;
@@ -81,11 +82,7 @@ export async function searchSegments(query: SegmentQuery): Promise<SegmentHit[]>
     ...(strategy.needsFloat ? { 'input.query(qt)': blocks(vectors) } : {}),
     ...(strategy.needsBinary ? { 'input.query(qtb)': blocks(vectors.map(binarize)) } : {}),
   };
-  const answer = await call('POST', `${query.vespaUrl}/search/`, {
-    body: JSON.stringify(body),
-    type: 'application/json',
-    ...(query.signal ? { signal: query.signal } : {}),
-  });
+  const answer = await query.documents.search(body, query.signal);
   const root = (jsonOf(answer) as { root?: SearchRoot } | undefined)?.root;
   if (answer.status !== 200 || root === undefined)
     throw new OpsError('Unavailable', `Vespa answered ${answer.status}: ${messageOf(answer)}`);
