@@ -9,19 +9,21 @@ import { World } from './world.js';
 
 const ROWS = ['real', 'many', 'fairness'] as const;
 
-/** `bench -- ingest [--quick] [--rounds N] [--only real,many,fairness] [--port-offset N]`; see docs/benchmarks.md. */
+/** `bench -- ingest [--quick] [--rounds N] [--only real,many,fairness] [--sizes 100,1000,10000] [--port-offset N]`; see docs/benchmarks.md. */
 export async function ingest(args: readonly string[]): Promise<void> {
   const { values } = parseArgs({
     args: [...args],
     options: {
       quick: { type: 'boolean', default: false },
       rounds: { type: 'string', default: '3' },
+      sizes: { type: 'string' },
       only: { type: 'string', default: ROWS.join(',') },
       'port-offset': { type: 'string', default: '21000' },
     },
   });
   const { quick } = values;
   const rounds = Number(values.rounds);
+  const sizes = (values.sizes ?? (quick ? '100,1000' : '100,1000,10000')).split(',').map(Number);
   const wanted = new Set(values.only.split(','));
   const note = (line: string) => process.stderr.write(`${line}\n`);
   const folder = await mkdtemp(path.join(os.tmpdir(), 'cvops-bench-ingest-'));
@@ -30,7 +32,7 @@ export async function ingest(args: readonly string[]): Promise<void> {
   const world = await World.start(path.join(folder, 'home'), Number(values['port-offset']), note);
   try {
     if (wanted.has('real')) await realVideos(world, quick ? 40 : 200, rounds, note);
-    if (wanted.has('many')) await manyVideos(world, folder, quick ? [100, 1000] : [100, 1000, 10_000], note);
+    if (wanted.has('many')) await manyVideos(world, folder, sizes, note);
     if (wanted.has('fairness'))
       for (const concurrency of [4, 8])
         await fairness(world, folder, quick ? 1000 : 5000, concurrency, rounds, note);

@@ -3,7 +3,7 @@ import { median, print, round } from '../row.js';
 import { clips } from './clips.js';
 import { chainFigures } from './histories.js';
 import { type BenchTenant, type LoopAnswer, type LoopJob, PROFILE } from './shared.js';
-import { usageOf } from './usage.js';
+import { CpuMeter, usageOf } from './usage.js';
 import type { OwnProcess, World } from './world.js';
 
 const CONCURRENCY = 4;
@@ -23,30 +23,17 @@ export async function realVideos(world: World, videos: number, rounds: number, n
   const worker = await world.run('workers/main.js', ['data']);
   const loop = await world.run('bench/ingest/plainLoop.js');
   const [ours, peer]: [Run[], Run[]] = [[], []];
-  const measured = {
-    control: world.pidOf('worker-control'),
-    data: worker.pid,
-    loop: loop.pid,
-    temporal: world.pidOf('temporal'),
-    postgres: world.pidOf('postgres'),
-    emulator: world.pidOf('vespa'),
-  };
+  const measured = { ...world.pids(), data: worker.pid, loop: loop.pid };
   let workflowId = '';
 
   const run = async (tenant: BenchTenant, work: () => Promise<number>): Promise<Run> => {
-    const cpuNow = () => Object.entries(measured).map(([, pid]) => usageOf(pid).cpuSeconds);
-    const before = cpuNow();
+    const cpu = new CpuMeter(measured);
     const start = performance.now();
     const stored = await work();
     const seconds = (performance.now() - start) / 1000;
-    const cpu = cpuNow().map((now, at) => round(now - before[at]!, 1));
+    const used = cpu.read();
     const documents = await world.count(tenant);
-    return {
-      seconds,
-      documents,
-      lost: stored - documents,
-      cpu: Object.fromEntries(Object.keys(measured).map((name, at) => [name, cpu[at]!])),
-    };
+    return { seconds, documents, lost: stored - documents, cpu: used };
   };
   const throughTemporal = async (n: number): Promise<void> => {
     const tenant = await world.tenant(`bench_real_${n}`);

@@ -20,6 +20,29 @@ export function usageOf(pid: number): Usage {
   return { cpuSeconds: ticks(pid) / TICKS, rssMb: rssMb(pid) };
 }
 
+/** Processor seconds that each of some processes uses from now on. */
+export class CpuMeter {
+  private readonly began: Readonly<Record<string, number>>;
+
+  /** @param pids by the names to show them under */
+  constructor(private readonly pids: Readonly<Record<string, number>>) {
+    this.began = this.now();
+  }
+
+  read(): Record<string, number> {
+    const now = this.now();
+    return Object.fromEntries(
+      Object.entries(this.began).map(([name, before]) => [name, Number((now[name]! - before).toFixed(1))]),
+    );
+  }
+
+  private now(): Record<string, number> {
+    return Object.fromEntries(
+      Object.entries(this.pids).map(([name, pid]) => [name, usageOf(pid).cpuSeconds]),
+    );
+  }
+}
+
 interface Stat {
   readonly pid: number;
   readonly parent: number;

@@ -11,6 +11,7 @@ import { addressVariables } from '../../src/embedded/addresses.js';
 import { endProcess, identify } from '../../src/embedded/processes.js';
 import { readRecords } from '../../src/embedded/records.js';
 import { built } from '../../src/embedded/services/built.js';
+import type { ServiceName } from '../../src/embedded/services/index.js';
 import { READY_LINE } from '../../src/embedded/services/worker.js';
 import { type Stack, startStack } from '../../src/embedded/stack.js';
 import { type Pool, openPool } from '../../src/registry/database.js';
@@ -84,11 +85,20 @@ export class World {
     return handle.workflow.query<IngestProgress>('progress');
   }
 
-  /** A service of the stack. */
-  pidOf(service: 'worker-control' | 'temporal' | 'postgres' | 'vespa'): number {
-    const record = readRecords(this.stack.home)[service];
-    if (record === undefined) throw new Error(`no process of ${service} is known`);
-    return record.identity.pid;
+  /** Processes of the stack that an ingest keeps busy. */
+  pids(): { control: number; temporal: number; postgres: number; emulator: number } {
+    const records = readRecords(this.stack.home);
+    const pid = (service: ServiceName) => {
+      const record = records[service];
+      if (record === undefined) throw new Error(`no process of ${service} is known`);
+      return record.identity.pid;
+    };
+    return {
+      control: pid('worker-control'),
+      temporal: pid('temporal'),
+      postgres: pid('postgres'),
+      emulator: pid('vespa'),
+    };
   }
 
   /**
