@@ -34,8 +34,7 @@ export async function ingest(args: readonly string[]): Promise<void> {
     if (wanted.has('real')) await realVideos(world, quick ? 40 : 200, rounds, note);
     if (wanted.has('many')) await manyVideos(world, folder, sizes, note);
     if (wanted.has('fairness'))
-      for (const concurrency of [4, 8])
-        await fairness(world, folder, quick ? 1000 : 5000, concurrency, rounds, note);
+      for (const concurrency of [4, 8]) await fairness(world, folder, 5000, concurrency, rounds, note);
   } finally {
     await world.stop();
     await rm(folder, { recursive: true, force: true });

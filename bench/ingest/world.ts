@@ -8,7 +8,7 @@ import { CvopsClient, type OperationHandle } from '../../src/client/index.js';
 import type { IngestProgress } from '../../src/contracts/ingest.js';
 import { parseIncarnation, parseTenantId } from '../../src/domain/ids.js';
 import { addressVariables } from '../../src/embedded/addresses.js';
-import { endProcess, identify } from '../../src/embedded/processes.js';
+import { endProcess, identify, signalGroup } from '../../src/embedded/processes.js';
 import { readRecords } from '../../src/embedded/records.js';
 import { built } from '../../src/embedded/services/built.js';
 import type { ServiceName } from '../../src/embedded/services/index.js';
@@ -127,7 +127,13 @@ export class World {
     closeSync(log);
     await once(child, 'spawn');
     const identity = identify(child.pid!)!;
-    const stop = () => endProcess(identity, 'SIGTERM', STOP_MS);
+    // A benchmark that is interrupted takes them with it.
+    const onExit = () => signalGroup(identity.pid, 'SIGKILL');
+    process.once('exit', onExit);
+    const stop = async () => {
+      await endProcess(identity, 'SIGTERM', STOP_MS);
+      process.off('exit', onExit);
+    };
     const deadline = Date.now() + START_MS;
     while (!readFileSync(logFile, 'utf8').includes(READY_LINE)) {
       if (Date.now() > deadline || child.exitCode !== null) {
