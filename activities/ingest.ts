@@ -1,36 +1,37 @@
-import { createHash } from 'node:crypto';
 import { heartbeat, log } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { checkInput } from '../src/contracts/common.js';
 import { type IngestVideosResult, ingestVideosInput } from '../src/contracts/ingest.js';
-import { videoId } from '../src/domain/documents.js';
 import { FEED_REFUSALS, OpsError } from '../src/domain/errors.js';
-import type { OperationId } from '../src/domain/ids.js';
-import { parseSource } from '../src/domain/sources.js';
+import { type Incarnation, type OperationId, quoteForMessage } from '../src/domain/ids.js';
 import { workflowIds } from '../src/domain/naming.js';
-import type { ProfileName } from '../src/domain/profiles.js';
+import { PROFILES, type ProfileName } from '../src/domain/profiles.js';
 import { compareCount } from '../src/ingest/compareCount.js';
 import { type IngestResources, ingestVideo } from '../src/ingest/ingestVideo.js';
+import { countItemsOf, listItems } from '../src/ingest/listing.js';
+import { TenantBusy, VideoSlots } from '../src/limits/holdSlot.js';
+import { counted } from '../src/limits/tries.js';
 import { type Pool, type Queryable, transaction } from '../src/registry/database.js';
 import { addItems, copyItems, countItems, finishItem, getItem } from '../src/registry/ledger.js';
 import { beginOperation, closeOperation } from '../src/registry/operationLog.js';
 import { getTenantOperation } from '../src/registry/operations.js';
 import { type SchemaRow, schemasOf } from '../src/registry/schemas.js';
 import { lockTenant, requireTenant } from '../src/registry/tenants.js';
+import type { StoredAs } from '../src/registry/videos.js';
+import { NoRoom } from '../src/sources/noRoom.js';
+import type { Sources } from '../src/sources/sources.js';
+import type { ConfigServer } from '../src/vespa/configServer.js';
 import type { DocumentClient } from '../src/vespa/documents.js';
 import { DocumentError, FeedBlocked, RetriesExhausted } from '../src/vespa/retry.js';
-import { discoverVideos } from '../src/video/discover.js';
-import type { ConfigServer } from '../src/vespa/configServer.js';
 import { heartbeating } from './heartbeat.js';
 import type { IngestActivities } from './types.js';
 
 /** The part that is short and needs only the registry. */
 type LedgerActivities = Pick<IngestActivities, 'beginIngest' | 'failItem' | 'finishIngest' | 'failIngest'>;
 /** The part that reads files and feeds. */
-type VideoActivities = Pick<IngestActivities, 'listVideos' | 'ingestVideo'>;
-
-/** Rows per statement while a folder is listed. */
-const LIST_PAGE = 1000;
+type VideoActivities = Pick<IngestActivities, 'listVideos' | 'findChanges' | 'ingestVideo'>;
+/** Another video of the worker has ended and gone by then, as a rule. */
+const ROOM_RETRY = '1 minute';
 
 export function createLedgerActivities({ pool }: { readonly pool: Pool }): LedgerActivities {
   return {
@@ -103,23 +104,50 @@ export function createCountActivities({
   };
 }
 
-export function createVideoActivities(resources: IngestResources): VideoActivities {
-  const { pool } = resources;
+export function createVideoActivities(
+  resources: IngestResources & { readonly sources: Sources },
+): VideoActivities {
+  const { pool, sources, encoder } = resources;
+  const storedAs = (incarnation: Incarnation, profile: ProfileName): StoredAs => ({
+    incarnation,
+    base: profile,
+    profileVersion: PROFILES[profile].version,
+    encoder: encoder.id,
+  });
+  const slots = new VideoSlots(pool);
   return {
-    async listVideos({ operation, source, from }) {
+    async listVideos({ operation, source, profile, from, onlyChanged = false }) {
       return heartbeating(async (signal) => {
         if (from !== undefined) await copyItems(pool, operation, from.operation, from.items);
-        const paths = from === undefined ? await discoverVideos(folderOf(source), signal) : [];
-        for (let from = 0; from < paths.length; from += LIST_PAGE) {
-          const page = paths
-            .slice(from, from + LIST_PAGE)
-            .map((path, i) => ({ item: from + i + 1, path, video: videoId(path, sha256(path)) }));
-          await addItems(pool, operation, page);
-          heartbeat({ listed: from + page.length });
+        else {
+          const { incarnation } = await getTenantOperation(pool, operation);
+          const except = onlyChanged ? storedAs(incarnation, profile) : undefined;
+          let listed = 0;
+          for await (const page of listItems(pool, await sources.reader(source), except, signal)) {
+            await addItems(pool, operation, page);
+            heartbeat({ listed: (listed += page.length) });
+          }
         }
         // Counted, not assumed: a listing that ran before a kill may have seen other files.
         const { pending, stored, unchanged, failed } = await countItems(pool, operation);
-        return { items: pending + stored + unchanged + failed };
+        const items = pending + stored + unchanged + failed;
+        if (items === 0 && from === undefined && !onlyChanged)
+          throw new OpsError(
+            'InvalidInput',
+            `no videos in ${quoteForMessage(source)}`,
+            'give a source with *.mp4 files: a folder, a list of files, or s3://bucket/prefix',
+          );
+        return { items };
+      });
+    },
+
+    async findChanges({ tenant, source, profile }) {
+      return heartbeating(async (signal) => {
+        const { incarnation } = await requireTenant(pool, tenant, 'ingest');
+        await ownedSchema(pool, incarnation, tenant, profile);
+        const reader = await sources.reader(source);
+        const pages = listItems(pool, reader, storedAs(incarnation, profile), signal);
+        return { changed: await countItemsOf(pages) };
       });
     },
 
@@ -134,22 +162,23 @@ export function createVideoActivities(resources: IngestResources): VideoActiviti
         throw new OpsError('WrongState', `tenant ${tenant} was re-created since this ingest began`);
       const { schemaName } = await ownedSchema(pool, incarnation, tenant, profile);
 
+      const reader = await sources.reader(source);
+      const video = {
+        tenant,
+        incarnation,
+        profile,
+        schema: schemaName,
+        source: reader,
+        path: row.path,
+        video: row.video,
+        timestamp: Date.parse(startedAt),
+      };
       const end = await heartbeating((signal) =>
-        ingestVideo(
-          resources,
-          {
-            tenant,
-            incarnation,
-            profile,
-            schema: schemaName,
-            folder: folderOf(source),
-            path: row.path,
-            video: row.video,
-            timestamp: Date.parse(startedAt),
-          },
-          signal,
+        slots.hold({ incarnation, operation, item }, signal, (held) =>
+          counted(pool, { operation, item, signal: held }, () => ingestVideo(resources, video, held)),
         ),
       ).catch((error: unknown) => {
+        if (error instanceof TenantBusy) throw busy(error);
         // Not retried here, where a worker's slot would be held for it: the run waits as a whole.
         if (error instanceof FeedBlocked) throw refusal('blocked', error);
         const exhausted = error instanceof RetriesExhausted;
@@ -163,12 +192,24 @@ export function createVideoActivities(resources: IngestResources): VideoActiviti
           log.info('video failed', { item, path: row.path, reason: error.message });
           return { state: 'failed', reason: error.message } as const;
         }
+        if (error instanceof NoRoom)
+          throw ApplicationFailure.create({
+            message: error.message,
+            nextRetryDelay: ROOM_RETRY,
+            category: 'BENIGN',
+          });
         throw error;
       });
       const { state, documents } = await finishItem(pool, operation, item, end);
       return { state: state === 'pending' ? 'failed' : state, documents };
     },
   };
+}
+
+/** No error: again in a while, by Temporal's timer, and the worker is free meanwhile. */
+function busy({ message }: TenantBusy): ApplicationFailure {
+  const nextRetryDelay = 1000 + Math.random() * 1000;
+  return ApplicationFailure.create({ type: 'TenantBusy', message, nextRetryDelay, category: 'BENIGN' });
 }
 
 function refusal(how: keyof typeof FEED_REFUSALS, { message }: Error): ApplicationFailure {
@@ -209,14 +250,4 @@ async function ownedSchema(
     `tenant ${tenant} does not have the profile ${profile}`,
     `it has: ${owned.map((s) => s.baseSchema).join(', ')}`,
   );
-}
-
-function folderOf(text: string): string {
-  const source = parseSource(text);
-  if (source.kind === 'folder') return source.path;
-  throw new OpsError('InvalidInput', `not read yet: ${text}`);
-}
-
-function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
 }

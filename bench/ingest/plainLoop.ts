@@ -3,10 +3,11 @@ import { PixelEncoder } from '../../src/encoders/pixels/encoder.js';
 import { videoId } from '../../src/domain/documents.js';
 import { READY_LINE } from '../../src/embedded/services/worker.js';
 import { type IngestResources, ingestVideo } from '../../src/ingest/ingestVideo.js';
+import { TenantRates } from '../../src/limits/rate.js';
 import { openPool } from '../../src/registry/database.js';
 import { loadSettings } from '../../src/settings.js';
+import { FolderReader } from '../../src/sources/folder.js';
 import { DocumentClient } from '../../src/vespa/documents.js';
-import { discoverVideos } from '../../src/video/discover.js';
 import { type LoopAnswer, type LoopJob, PROFILE } from './shared.js';
 
 /**
@@ -15,15 +16,17 @@ import { type LoopAnswer, type LoopJob, PROFILE } from './shared.js';
  */
 async function ingestAll(resources: IngestResources, job: LoopJob): Promise<LoopAnswer> {
   const { tenant, incarnation, schema, folder, concurrency } = job;
-  const paths = await discoverVideos(folder);
+  const source = new FolderReader(folder);
+  const listed: string[] = [];
+  for await (const page of source.list({ fingerprints: false })) listed.push(...page.map(({ path }) => path));
   const timestamp = Date.now();
-  const waiting = paths.values();
+  const waiting = listed.values();
   let [videos, documents] = [0, 0];
   const lane = async () => {
     for (const path of waiting) {
       const video = videoId(path, createHash('sha256').update(path).digest('hex'));
       const life = { tenant, incarnation, profile: PROFILE, schema };
-      const done = await ingestVideo(resources, { ...life, folder, path, video, timestamp });
+      const done = await ingestVideo(resources, { ...life, source, path, video, timestamp });
       videos++;
       documents += done.documents;
     }
@@ -34,8 +37,10 @@ async function ingestAll(resources: IngestResources, job: LoopJob): Promise<Loop
 
 const settings = loadSettings();
 // As many connections as a worker has.
+const pool = openPool(settings.databaseUrl, { name: 'cvops-bench-loop', max: 20 });
 const resources: IngestResources = {
-  pool: openPool(settings.databaseUrl, { name: 'cvops-bench-loop', max: 20 }),
+  pool,
+  rates: new TenantRates(pool),
   documents: new DocumentClient(settings.vespaUrl, { connections: 32 }),
   encoder: new PixelEncoder(),
 };

@@ -3,6 +3,7 @@ import { typedFailures } from '../../activities/failures.js';
 import { createVideoActivities } from '../../activities/ingest.js';
 import type { Encoder } from '../../src/encoders/port.js';
 import type { VideoTools } from '../../src/ingest/ingestVideo.js';
+import { TenantRates } from '../../src/limits/rate.js';
 import { hashFile } from '../../src/video/probe.js';
 import { reportFailure, runWorker } from '../../workers/run.js';
 import { STAND_IN_DOCUMENTS } from './shared.js';
@@ -46,6 +47,7 @@ const encoder: Encoder = {
 };
 
 /** The real data worker, with its real slots and pollers; only ffmpeg and the encoding are replaced. */
-runWorker('data', ({ pool, documents }) =>
-  typedFailures({ ...createVideoActivities({ pool, documents, encoder, tools }) }),
-).catch(reportFailure);
+runWorker('data', ({ pool, documents, sources }) => {
+  const rates = new TenantRates(pool);
+  return typedFailures({ ...createVideoActivities({ pool, documents, sources, rates, encoder, tools }) });
+}).catch(reportFailure);

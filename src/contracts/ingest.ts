@@ -24,6 +24,8 @@ export const ingestVideosInput = z.strictObject({
   operation: operationId,
   profile: profileName,
   source: videoSource,
+  /** Leaves out what is stored already and looks in the source as it did then, without reading it. */
+  onlyChanged: z.boolean().optional(),
   /** Takes up a former run: its items that are still pending, or that failed. */
   from: z.strictObject({ operation: operationId, items: z.enum(['pending', 'failed']) }).optional(),
   /** Videos in work at once. */

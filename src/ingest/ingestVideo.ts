@@ -5,12 +5,14 @@ import { segmentDocumentId } from '../domain/documents.js';
 import type { Incarnation, TenantId } from '../domain/ids.js';
 import { PROFILES, type ProfileName } from '../domain/profiles.js';
 import type { Encoder } from '../encoders/port.js';
+import type { RateKey, TenantRates } from '../limits/rate.js';
 import type { Pool } from '../registry/database.js';
-import { getVideo, noteFeeding, noteStored } from '../registry/videos.js';
+import { storableText } from '../registry/storable.js';
+import { getVideo, noteFeeding, noteFingerprint, noteStored } from '../registry/videos.js';
+import type { VideoSourceReader } from '../sources/reader.js';
 import type { DocumentClient } from '../vespa/documents.js';
 import { type FeedItem, feed } from '../vespa/feed.js';
 import { segmentBody } from '../vespa/embedding.js';
-import { resolveVideo } from '../video/discover.js';
 import { probeVideo } from '../video/probe.js';
 import { type Sidecar, readSidecar } from '../video/sidecar.js';
 import { segmentVideo } from '../video/segment.js';
@@ -19,6 +21,7 @@ export interface IngestResources {
   readonly pool: Pool;
   readonly documents: DocumentClient;
   readonly encoder: Encoder;
+  readonly rates: TenantRates;
   /** ffmpeg and ffprobe when left out. */
   readonly tools?: VideoTools;
 }
@@ -37,8 +40,8 @@ export interface VideoToIngest {
   readonly profile: ProfileName;
   /** Physical schema, from the registry. */
   readonly schema: string;
-  readonly folder: string;
-  /** Relative to the folder. */
+  readonly source: Pick<VideoSourceReader, 'open'>;
+  /** Its name in the source. */
   readonly path: string;
   readonly video: string;
   /** Milliseconds since the epoch; one for the whole run, so that a video done twice gives the same documents. */
@@ -65,21 +68,32 @@ export async function ingestVideo(
   video: VideoToIngest,
   signal?: AbortSignal,
 ): Promise<IngestedVideo> {
-  const { pool, documents, encoder, tools = FFMPEG } = resources;
+  const { pool, documents, encoder, rates, tools = FFMPEG } = resources;
   const profile = PROFILES[video.profile];
-  const file = await resolveVideo(video.folder, video.path);
+  await using opened = await video.source.open(video.path, signal);
+  const { file, fingerprint = null } = opened;
   const [probed, sidecar] = [await tools.probe(file, { signal }), await readSidecar(file)];
   const key = { incarnation: video.incarnation, base: video.profile, video: video.video };
   const sha256 = contentHash(probed.sha256, sidecar);
 
   const before = await getVideo(pool, key);
+  // A chance of one in 10^14 for two given paths, but of two in a thousand over a million.
+  if (before && before.path !== storableText(video.path))
+    throw new OpsError(
+      'Rejected',
+      `its id ${video.video} is that of ${before.path}`,
+      'rename one of the two',
+    );
   const same =
     before?.complete &&
     before.sha256 === sha256 &&
     before.profileVersion === profile.version &&
     before.encoder === encoder.id;
-  if (same && (await allThere(documents, video, before.documents, signal)))
+  if (same && (await allThere(documents, video, before.documents, signal))) {
+    if (fingerprint !== null && fingerprint !== before.fingerprint)
+      await noteFingerprint(pool, key, fingerprint);
     return { state: 'unchanged', documents: before.documents };
+  }
 
   let segments = 0;
   async function* bodies(): AsyncGenerator<FeedItem> {
@@ -102,17 +116,18 @@ export async function ingestVideo(
     }
   }
   try {
-    await feed(documents, bodies(), { concurrency: FEED_CONCURRENCY, ...(signal ? { signal } : {}) });
+    const paced = rates.paced(rateOf(video), bodies(), signal);
+    await feed(documents, paced, { concurrency: FEED_CONCURRENCY, ...(signal ? { signal } : {}) });
     if (segments === 0) throw new OpsError('Rejected', 'no picture could be read');
   } catch (error) {
     // Damage that only shows while decoding: a half-fed video would be found by searches and counted by nobody.
     if (error instanceof OpsError)
-      await removeAll(documents, video, Math.max(before?.documents ?? 0, segments), signal);
+      await removeAll(resources, video, Math.max(before?.documents ?? 0, segments), signal);
     throw error;
   }
 
   // What a longer former version, or a killed run of it, left behind.
-  await removeAll(documents, video, before?.documents ?? 0, signal, segments);
+  await removeAll(resources, video, before?.documents ?? 0, signal, segments);
   if (!(await allThere(documents, video, segments, signal)))
     throw new Error('documents that were acknowledged are not there');
   await noteStored(pool, key, {
@@ -120,6 +135,7 @@ export async function ingestVideo(
     profileVersion: profile.version,
     encoder: encoder.id,
     documents: segments,
+    fingerprint,
   });
   return { state: 'stored', documents: segments };
 }
@@ -128,14 +144,21 @@ function address(video: VideoToIngest, segment: number): FeedItem['at'] {
   return { namespace: CONTENT_NAMESPACE, schema: video.schema, id: segmentDocumentId(video.video, segment) };
 }
 
+function rateOf({ incarnation }: VideoToIngest): RateKey {
+  return { incarnation, kind: 'feed' };
+}
+
 async function removeAll(
-  documents: DocumentClient,
+  { documents, rates }: IngestResources,
   video: VideoToIngest,
   end: number,
   signal?: AbortSignal,
   from = 0,
 ): Promise<void> {
-  for (let segment = from; segment < end; segment++) await documents.remove(address(video, segment), signal);
+  for (let segment = from; segment < end; segment++) {
+    await rates.take(rateOf(video), signal);
+    await documents.remove(address(video, segment), signal);
+  }
 }
 
 /** Reads every document back by its id, and looks that it is of this life of the tenant. */

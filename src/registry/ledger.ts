@@ -53,7 +53,8 @@ export async function addItems(
        select $1, (select coalesce(max(item), 0) from ingest_items where operation = $1)
          + row_number() over (order by min(place)), path, min(video)
        from unnest($2::text[], $3::text[]) with ordinality as listed (path, video, place)
-       where not exists (select 1 from ingest_items i where i.operation = $1 and i.path = listed.path)
+       where not exists (select 1 from ingest_items i
+         where i.operation = $1 and i.video = listed.video and md5(i.path) = md5(listed.path))
        group by path`,
       [operation, items.map(({ path }) => path), items.map(({ video }) => video)],
     );

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { readRecords } from '../../src/embedded/records.js';
 import { isRunning } from '../../src/embedded/processes.js';
 import { DocumentClient } from '../../src/vespa/documents.js';
-import { cvopsJson, freshTenant, stackSettings } from '../support/cvops.js';
+import { NO_LIMIT, cvopsJson, freshTenant, stackSettings } from '../support/cvops.js';
 import { makeVideo, temporaryFolder } from '../support/videos.js';
 
 const PROFILE = 'video_colpali_smol500_mv_frame';
@@ -40,7 +40,7 @@ async function contentOf(tenant: string): Promise<Map<string, string>> {
 
 async function ingestedTenant(disturb?: () => Promise<void>): Promise<string> {
   const tenant = freshTenant('killed');
-  await cvopsJson(['tenant', 'create', tenant, '--template', 'trial', '--profiles', PROFILE]);
+  await cvopsJson(['tenant', 'create', tenant, '--template', 'trial', '--profiles', PROFILE, ...NO_LIMIT]);
   const running = cvopsJson<{ videos: object }>([
     'ingest',
     tenant,

@@ -5,11 +5,18 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { PROFILES, type Segmentation } from '../../src/domain/profiles.js';
-import { discoverVideos, resolveVideo } from '../../src/video/discover.js';
+import { resolveVideo, walkVideos } from '../../src/video/discover.js';
 import { runTool } from '../../src/video/ffmpeg.js';
 import { probeVideo } from '../../src/video/probe.js';
 import { type SegmentOptions, type VideoSegment, segmentVideo } from '../../src/video/segment.js';
-import { ffmpeg, makeBadVideos, makeVideo, sampleVideos, temporaryFolder } from '../support/videos.js';
+import {
+  collect,
+  ffmpeg,
+  makeBadVideos,
+  makeVideo,
+  sampleVideos,
+  temporaryFolder,
+} from '../support/videos.js';
 
 const FRAMES = PROFILES.video_colpali_smol500_mv_frame.segmentation;
 const PRISM = PROFILES.video_videoprism_base_mv_chunk_30s.segmentation;
@@ -26,12 +33,6 @@ async function segmentsOf(
   options: SegmentOptions = {},
 ): Promise<VideoSegment[]> {
   return collect(segmentVideo(file, await probeVideo(file), segmentation, { size: 32, ...options }));
-}
-
-async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
-  const all: T[] = [];
-  for await (const item of items) all.push(item);
-  return all;
 }
 
 /** The colour of a frame's middle pixel, rounded so that video compression does not show. */
@@ -214,7 +215,7 @@ describe('hostile files', () => {
   it('each end with a plain reason', async () => {
     const bad = path.join(folder, 'bad');
     const reasons = await makeBadVideos(bad);
-    expect(await discoverVideos(bad)).toEqual(Object.keys(reasons).sort());
+    expect(await collect(walkVideos(bad))).toEqual(Object.keys(reasons).sort());
     for (const [name, reason] of Object.entries(reasons)) {
       const outcome = resolveVideo(bad, name).then((file) => probeVideo(file));
       await expect(outcome, name).rejects.toMatchObject({
@@ -279,7 +280,7 @@ describe('hostile files', () => {
     for (const name of names) await cp(source, path.join(odd, name));
     await mkdir(path.join(odd, 'pipe:1'));
     await rename(path.join(odd, '-vf'), path.join(odd, 'pipe:1', '-vf.mp4'));
-    const found = await discoverVideos(odd);
+    const found = await collect(walkVideos(odd));
     expect(found.length).toBe(names.length);
     for (const name of found) {
       const file = await resolveVideo(odd, name);

@@ -9,6 +9,13 @@ export function sampleVideos(): Promise<string> {
   return fetchSampleVideos(path.resolve('.cvops'));
 }
 
+/** Everything that something gives over time. */
+export async function collect<T>(given: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const one of given) all.push(one);
+  return all;
+}
+
 export function temporaryFolder(): Promise<string> {
   return mkdtemp(path.join(os.tmpdir(), 'cvops-test-'));
 }
