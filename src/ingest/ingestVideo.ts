@@ -22,7 +22,17 @@ export interface IngestResources {
   readonly documents: DocumentClient;
   readonly encoder: Encoder;
   readonly rates: TenantRates;
+  /** ffmpeg and ffprobe when left out. */
+  readonly tools?: VideoTools;
 }
+
+/** How a file becomes pictures; exchanged where everything but the decoding is to be real. */
+export interface VideoTools {
+  readonly probe: typeof probeVideo;
+  readonly segments: typeof segmentVideo;
+}
+
+const FFMPEG: VideoTools = { probe: probeVideo, segments: segmentVideo };
 
 export interface VideoToIngest {
   readonly tenant: TenantId;
@@ -58,11 +68,11 @@ export async function ingestVideo(
   video: VideoToIngest,
   signal?: AbortSignal,
 ): Promise<IngestedVideo> {
-  const { pool, documents, encoder, rates } = resources;
+  const { pool, documents, encoder, rates, tools = FFMPEG } = resources;
   const profile = PROFILES[video.profile];
   await using opened = await video.source.open(video.path, signal);
   const { file, fingerprint = null } = opened;
-  const [probed, sidecar] = [await probeVideo(file, { signal }), await readSidecar(file)];
+  const [probed, sidecar] = [await tools.probe(file, { signal }), await readSidecar(file)];
   const key = { incarnation: video.incarnation, base: video.profile, video: video.video };
   const sha256 = contentHash(probed.sha256, sidecar);
 
@@ -87,7 +97,7 @@ export async function ingestVideo(
 
   let segments = 0;
   async function* bodies(): AsyncGenerator<FeedItem> {
-    for await (const segment of segmentVideo(file, probed, profile.segmentation, {
+    for await (const segment of tools.segments(file, probed, profile.segmentation, {
       size: encoder.frameSize,
       signal,
     })) {
