@@ -8,6 +8,11 @@ import type { ServiceDefinition } from './definition.js';
 
 /** Closed operations stay visible as long as a soft-deleted tenant waits; the dev server's default is a day. */
 const RETENTION_DAYS = 90;
+/**
+ * Left alone, SQLite keeps a rollback journal and syncs it for every step of every workflow. With a write-ahead log a
+ * killed server still loses nothing; only a machine that loses power may forget the last moments.
+ */
+const PRAGMAS = ['journal_mode=wal', 'synchronous=normal'];
 
 export const temporal: ServiceDefinition = {
   name: 'temporal',
@@ -33,6 +38,7 @@ export const temporal: ServiceDefinition = {
         // The user's own profiles of the temporal command are not for this server.
         ...['--disable-config-file', '--disable-config-env'],
         ...Object.entries(named).flatMap(([name, value]) => [`--${name}`, String(value)]),
+        ...PRAGMAS.flatMap((pragma) => ['--sqlite-pragma', pragma]),
         ...Object.values(SEARCH_ATTRIBUTES).flatMap(({ name }) => ['--search-attribute', `${name}=Keyword`]),
       ],
     };
