@@ -4,6 +4,8 @@ import { defineConfig } from 'vitest/config';
 // after the other, in the order of `groupOrder`.
 /** Real servers on a shared machine answer when they can: what matters is that the state is reached. */
 const expect = { poll: { timeout: 30_000 } };
+/** Concurrent tests of a file mostly wait, for servers and timers: all at once take as long as the longest. */
+const maxConcurrency = 30;
 
 export default defineConfig({
   test: {
@@ -21,6 +23,7 @@ export default defineConfig({
         test: {
           name: 'workflows',
           expect,
+          maxConcurrency,
           include: ['test/workflows/**/*.test.ts', 'test/replay/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
@@ -44,6 +47,7 @@ export default defineConfig({
         test: {
           name: 'integration',
           expect,
+          maxConcurrency,
           globalSetup: ['test/support/globalStack.ts'],
           include: ['test/integration/**/*.test.ts', 'test/faults/**/*.test.ts', 'test/browser/**/*.test.ts'],
           testTimeout: 300_000,

@@ -6,7 +6,7 @@ import { hardDeleteInput } from '../src/contracts/life.js';
 import { OpsError } from '../src/domain/errors.js';
 import { workflowIds } from '../src/domain/naming.js';
 import { requireState } from '../src/domain/states.js';
-import { drainSpans } from '../src/phoenix/drain.js';
+import { SharedDrain } from '../src/phoenix/drain.js';
 import { deleteProject } from '../src/phoenix/projects.js';
 import { deleteRetentionPolicies } from '../src/phoenix/retention.js';
 import { stopOperations } from '../src/operations/stop.js';
@@ -36,6 +36,7 @@ const MAX_RESIDUALS = 50;
 
 export function createPurgeActivities(dependencies: PurgeDependencies): PurgeActivities {
   const { pool, client, phoenix, signer } = dependencies;
+  const drain = new SharedDrain(phoenix, DRAIN_MS);
 
   return {
     async beginPurge({ now, creationStopped, ...raw }) {
@@ -98,7 +99,7 @@ export function createPurgeActivities(dependencies: PurgeDependencies): PurgeAct
     },
 
     async drainTraces() {
-      await heartbeating((signal) => drainSpans(phoenix, { timeoutMs: DRAIN_MS, signal }));
+      await heartbeating((signal) => drain.wait(signal));
     },
 
     async countStores(key) {
@@ -134,7 +135,7 @@ export function createPurgeActivities(dependencies: PurgeDependencies): PurgeAct
     async eraseTraces(key) {
       const { phoenixProject } = await getLife(pool, key);
       await heartbeating(async (signal) => {
-        await drainSpans(phoenix, { timeoutMs: DRAIN_MS, signal });
+        await drain.wait(signal);
         heartbeat({ drained: true });
         await deleteProject(phoenix, phoenixProject);
         await deleteRetentionPolicies(phoenix, phoenixProject);

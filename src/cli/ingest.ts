@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { CvopsClient } from '../client/index.js';
 import type { OperationHandle } from '../client/operations.js';
 import type { IngestVideosResult } from '../contracts/ingest.js';
+import { DEFAULT_CONCURRENT_VIDEOS } from '../domain/config/keys.js';
 import { OpsError } from '../domain/errors.js';
 import { type TenantId, parseOperationId, parseTenantId } from '../domain/ids.js';
 import { parseProfile } from '../domain/profiles.js';
@@ -34,7 +35,7 @@ export function addIngestCommand(program: Command): void {
       .option('--profile <name>', 'how to index them')
       .option('--list <file>', 'a file that names the videos, one a line or as find -print0 writes them')
       .option('--changed', 'only what is new or looks changed, without reading the rest')
-      .option('--concurrency <n>', 'videos in work at once', wholeNumber, 4)
+      .option('--concurrency <n>', 'videos in work at once', wholeNumber, DEFAULT_CONCURRENT_VIDEOS)
       .option(
         '--resume [operation]',
         'go on with what a cancelled run has not come to; by default the last one',

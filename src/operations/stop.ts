@@ -5,6 +5,9 @@ import type { OperationKind } from '../domain/states.js';
 import type { Pool } from '../registry/database.js';
 import { type OperationRow, finishOperation, runningOperations } from '../registry/operations.js';
 
+const FIRST_PAUSE_MS = 50;
+const MAX_PAUSE_MS = 1_000;
+
 /** Rows of the retention workflow itself: it waits, and ends by itself when it sees the tenant's state. */
 export const RETENTION_KINDS: readonly OperationKind[] = [
   'softDeleteTenant',
@@ -44,12 +47,12 @@ export async function stopOperations(
   await cancelOperations(client, first);
   const deadline = Date.now() + options.graceMs;
   let left: OperationRow[];
-  for (;;) {
+  for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(MAX_PAUSE_MS, pause * 1.5)) {
     left = [];
     for (const row of await workflows()) if (await isOpen(client, row.workflowId)) left.push(row);
     if (left.length === 0 || Date.now() > deadline) break;
     options.signal.throwIfAborted();
-    await delay(500);
+    await delay(pause);
   }
   for (const { workflowId } of left)
     await client.workflow.getHandle(workflowId).terminate('its tenant is purged');

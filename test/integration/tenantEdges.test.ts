@@ -50,6 +50,17 @@ const create = (id: string, ...more: string[]) =>
   ]);
 const remove = (id: string) =>
   cvopsJson<{ certificate: string }>(['tenant', 'delete', id, '--hard', '--confirm', id, ...QUICK]);
+/** Returns while it is being created, and from here: until a command has ended its creation may be over. */
+async function begin(id: string, template: 'trial' | 'startup'): Promise<void> {
+  await client.createTenant({
+    tenant: parseTenantId(id),
+    template,
+    overrides: {},
+    profiles: [PROFILE],
+    reason: '',
+  });
+  await expect.poll(() => stateOf(id), { interval: 10 }).toBe('creating');
+}
 const stateOf = async (id: string) => (await findTenant(pool, parseTenantId(id)))?.state;
 
 /** Deploys as somebody else would: from the active package, with sessions. */
@@ -134,18 +145,7 @@ describe('a tenant that cannot be created', () => {
 
   test('whose creation was terminated half way stays creating, and is deleted from there', async () => {
     const id = freshTenant('halfway');
-    const started = await cvops(
-      'tenant',
-      'create',
-      id,
-      '--template',
-      'trial',
-      '--profiles',
-      PROFILE,
-      '--no-wait',
-    );
-    expect(started.code).toBe(0);
-    await expect.poll(() => stateOf(id)).toBe('creating');
+    await begin(id, 'trial');
     await temporal.workflow.getHandle(workflowIds.createTenant(parseTenantId(id))).terminate('lost');
     expect(await stateOf(id)).toBe('creating');
     await remove(id);
@@ -155,9 +155,10 @@ describe('a tenant that cannot be created', () => {
 
   test('and is deleted while its creation runs: the creation is stopped first', async () => {
     const id = freshTenant('racing');
-    await cvops('tenant', 'create', id, '--template', 'startup', '--no-wait');
-    await expect.poll(() => stateOf(id)).toBe('creating');
-    await remove(id);
+    await begin(id, 'startup');
+    await (
+      await client.life.delete({ tenant: parseTenantId(id), reason: '', secondLookSeconds: 2 })
+    ).result();
     expect(await stateOf(id)).toBe('purged');
     expect(await cvopsJson(['schema', 'verify', '--tenant', id])).toMatchObject({ ok: true });
   });

@@ -184,10 +184,10 @@ describe('segments', () => {
       fps: 2,
     });
     const probed = await probeVideo(file);
-    const taken = segmentVideo(file, probed, FRAMES, { size: 224, stallMs: 300 });
+    const taken = segmentVideo(file, probed, FRAMES, { size: 224, stallMs: 1_000 });
     await taken.next();
     // Longer than the stall limit, which counts only the tool's own time; the 120 pictures do not fit into the pipe.
-    await new Promise((resolve) => setTimeout(resolve, 600));
+    await new Promise((resolve) => setTimeout(resolve, 1_400));
     expect(await childrenOf(process.pid)).toBe(1);
     expect((await taken.next()).value).toMatchObject({ index: 1 });
     await taken.return();

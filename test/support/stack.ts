@@ -5,6 +5,7 @@ import path from 'node:path';
 import { type PortName, choosePorts, requireFreePort } from '../../src/embedded/ports.js';
 import { projectRoot } from '../../src/projectRoot.js';
 import { stopStack } from '../../src/embedded/supervisor.js';
+import { compileCache } from './cvops.js';
 
 export interface Finished {
   readonly code: number | null;
@@ -82,6 +83,7 @@ function cleanEnvironment(): NodeJS.ProcessEnv {
   return {
     ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !ours.test(name))),
     CVOPS_VENV: process.env['CVOPS_VENV'] ?? path.join(projectRoot, '.cvops', 'venv'),
+    NODE_COMPILE_CACHE: compileCache,
     NO_COLOR: '1',
   };
 }

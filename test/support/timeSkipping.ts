@@ -1,11 +1,9 @@
 import { TestWorkflowEnvironment } from '@temporalio/testing';
-import { DefaultLogger, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
+import { Worker, type WorkerOptions } from '@temporalio/worker';
 import { TASK_QUEUES } from '../../src/domain/naming.js';
 import { SEARCH_ATTRIBUTES } from '../../src/domain/searchAttributes.js';
 import { bundleOf } from './bundles.js';
 import { testServerExecutable } from './temporal.js';
-
-Runtime.install({ logger: new DefaultLogger('ERROR') });
 
 const bundle = bundleOf('../../workflows/index.ts');
 /** Less than a test may take. */

@@ -1,7 +1,6 @@
-import { fileURLToPath } from 'node:url';
 import type { Client } from '@temporalio/client';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
-import { type BundleOptions, DefaultLogger, Runtime, Worker, bundleWorkflowCode } from '@temporalio/worker';
+import { Worker } from '@temporalio/worker';
 import type {
   ApplicationActivities,
   IngestActivities,
@@ -13,6 +12,7 @@ import type {
 } from '../../activities/types.js';
 import { TASK_QUEUES } from '../../src/domain/naming.js';
 import { SEARCH_ATTRIBUTES } from '../../src/domain/searchAttributes.js';
+import { bundleOf } from './bundles.js';
 import { temporalExecutable } from './temporal.js';
 
 export type FakeActivities = Partial<
@@ -25,20 +25,7 @@ export type FakeActivities = Partial<
     RolloutActivities
 >;
 
-const silent: NonNullable<BundleOptions['logger']> = {
-  log() {},
-  trace() {},
-  debug() {},
-  info() {},
-  warn() {},
-  error() {},
-};
-const bundle = bundleWorkflowCode({
-  workflowsPath: fileURLToPath(new URL('../../workflows/index.ts', import.meta.url)),
-  logger: silent,
-});
-
-Runtime.install({ logger: new DefaultLogger('ERROR') });
+const bundle = bundleOf('../../workflows/index.ts');
 
 /** A real dev server, the real workflow bundle, and activities of the test's choice on both task queues. */
 export class WorkflowBench {

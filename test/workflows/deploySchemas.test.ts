@@ -248,7 +248,8 @@ describe.concurrent('deploySchemas', () => {
     expect(await there.execute()).toMatchObject({ deployments: 0, tenants: { done: 30 } });
   });
 
-  test('answers that come after the wave was asked for are waited for', async () => {
+  // The test's own `expect`: `poll` of the shared one belongs to whichever concurrent test began or ended last.
+  test('answers that come after the wave was asked for are waited for', async ({ expect }) => {
     const world = new World(12);
     const { answer } = world;
     world.answer = () => undefined;
@@ -259,7 +260,9 @@ describe.concurrent('deploySchemas', () => {
     expect(await handle.result()).toMatchObject({ tenants: { done: 12 } });
   });
 
-  test('a wave that is asked for twice is answered twice: the second answers are not the next wave’s', async () => {
+  test('a wave that is asked for twice is answered twice: the second answers are not the next wave’s', async ({
+    expect,
+  }) => {
     const world = new World(12);
     const { answer } = world;
     world.before = (call) => {
@@ -345,7 +348,6 @@ describe.concurrent('deploySchemas', () => {
     expect(await operationState(handle)).toBe('failed');
   });
 
-  // The test's own `expect`: `poll` of the shared one belongs to whichever concurrent test began or ended last.
   test('cancelled while it waits: the rollout ends as cancelled', async ({ expect }) => {
     const world = new World(5);
     world.answer = () => undefined;

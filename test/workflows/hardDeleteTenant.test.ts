@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { WorkflowHandle } from '@temporalio/client';
+import type { Client, WorkflowHandle } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ApplicationActivities, PurgeActivities } from '../../activities/types.js';
@@ -11,16 +11,19 @@ import { PURGE_STORES, type PurgeStore } from '../../src/domain/purge.js';
 import type { SchemaChangeRequest } from '../../src/contracts/tenants.js';
 import { hardDeleteTenant } from '../../workflows/hardDeleteTenant.js';
 import { schemasChanged } from '../../workflows/messages.js';
+import { TimeSkipping } from '../support/timeSkipping.js';
 import { WorkflowBench } from '../support/workflows.js';
 
 let bench: WorkflowBench;
-let workers: Promise<void>;
+/** For what waits long: pauses between rounds, retries. */
+let skipping: TimeSkipping;
+let workers: Promise<unknown>;
 let stopWorkers: () => void;
 /** By operation: the tests run at once on one pair of workers, because a purge waits between its looks. */
 const worlds = new Map<string, World>();
 
 beforeAll(async () => {
-  bench = await WorkflowBench.start();
+  [bench, skipping] = await Promise.all([WorkflowBench.start(), TimeSkipping.start()]);
   const stopped = new Promise<void>((resolve) => (stopWorkers = resolve));
   const purge = STEPS.map((step) => [
     step,
@@ -30,12 +33,15 @@ beforeAll(async () => {
     ...(Object.fromEntries(purge) as PurgeActivities),
     requestSchemaChange: ({ request }) => worlds.get(request.id.split('/')[0]!)!.change(request),
   } satisfies PurgeActivities & Pick<ApplicationActivities, 'requestSchemaChange'>;
-  workers = bench.withWorkers(activities, () => stopped);
+  workers = Promise.all([
+    bench.withWorkers(activities, () => stopped),
+    skipping.withWorker(activities, () => stopped, { deadlineMs: 600_000 }),
+  ]);
 });
 afterAll(async () => {
   stopWorkers?.();
   await workers;
-  await bench?.stop();
+  await Promise.all([bench?.stop(), skipping?.stop()]);
 });
 
 type Step = keyof PurgeActivities;
@@ -83,7 +89,10 @@ class World {
   /** What `vespaApplication` answers with; undefined: nothing. */
   answer: (request: SchemaChangeRequest) => object | undefined = () => ({ ok: true });
 
-  constructor(input: Partial<HardDeleteInput> = {}) {
+  constructor(
+    input: Partial<HardDeleteInput> = {},
+    private readonly server: { readonly client: Client } = bench,
+  ) {
     this.input = {
       tenant: parseTenantId('acme_corp'),
       incarnation: parseIncarnation(randomUUID()),
@@ -107,7 +116,7 @@ class World {
   }
 
   async start(): Promise<WorkflowHandle<typeof hardDeleteTenant>> {
-    return bench.client.workflow.start(hardDeleteTenant, {
+    return this.server.client.workflow.start(hardDeleteTenant, {
       workflowId: `test/${randomUUID()}`,
       taskQueue: TASK_QUEUES.control,
       args: [this.input],
@@ -142,7 +151,7 @@ class World {
     if ('ok' in answer && answer.ok === true)
       for (const store of ['documents', 'memory', 'schemas'] as const) this.empty(store);
     const outcome = { id: request.id, ok: true, generation: 7, ...answer };
-    await bench.client.workflow.getHandle(request.replyTo!).signal(schemasChanged, outcome);
+    await this.server.client.workflow.getHandle(request.replyTo!).signal(schemasChanged, outcome);
     this.after('removeSchemas');
   }
 
@@ -275,7 +284,7 @@ describe.concurrent('hardDeleteTenant', () => {
   });
 
   test('every removal of schemas waits for an answer of its own', async () => {
-    const world = new World();
+    const world = new World({}, skipping);
     const back = (call: string) => void (call.startsWith('readBack') && world.left.set('schemas', 1));
     world.before = (call) => {
       if (count(world, call) === 1) back(call);
@@ -286,7 +295,7 @@ describe.concurrent('hardDeleteTenant', () => {
   });
 
   test('a store that is never empty: after five rounds no certificate, and the failure names it', async () => {
-    const world = new World();
+    const world = new World({}, skipping);
     world.comesBack.set('traces', Infinity);
     expect(await world.execute()).toMatchObject({
       type: 'VerificationFailed',
@@ -301,7 +310,7 @@ describe.concurrent('hardDeleteTenant', () => {
   });
 
   test('every step may run twice', async () => {
-    const world = new World();
+    const world = new World({}, skipping);
     world.creating = true;
     const seen = new Set<string>();
     world.after = (call) => {

@@ -157,6 +157,7 @@ describe('a sender', () => {
   it('with nothing to send closes at once', async () => {
     const clock = performance.now();
     await open().close();
-    expect(performance.now() - clock).toBeLessThan(200);
+    // A batch that waited for more to come would go after two seconds.
+    expect(performance.now() - clock).toBeLessThan(1_000);
   });
 });
