@@ -8,9 +8,10 @@ import { OpsError } from '../src/domain/errors.js';
 import type { OperationId } from '../src/domain/ids.js';
 import { parseSource } from '../src/domain/sources.js';
 import { workflowIds } from '../src/domain/naming.js';
-import type { ProfileName } from '../src/domain/profiles.js';
+import { type ProfileName, parseProfile } from '../src/domain/profiles.js';
+import { discardUnfinished } from '../src/ingest/discard.js';
 import { type IngestResources, ingestVideo } from '../src/ingest/ingestVideo.js';
-import { type Pool, type Queryable, transaction } from '../src/registry/database.js';
+import { type Queryable, transaction } from '../src/registry/database.js';
 import { addItems, copyItems, countItems, finishItem, getItem } from '../src/registry/ledger.js';
 import { beginOperation, closeOperation } from '../src/registry/operationLog.js';
 import { getTenantOperation } from '../src/registry/operations.js';
@@ -31,7 +32,10 @@ const LIST_PAGE = 1000;
 /** A blocked cluster (disk or memory short) is tried again this much later, by Temporal's timer. */
 const FEED_BLOCK_RETRY = '1 minute';
 
-export function createLedgerActivities({ pool }: { readonly pool: Pool }): LedgerActivities {
+export function createLedgerActivities(
+  resources: Pick<IngestResources, 'pool' | 'documents'>,
+): LedgerActivities {
+  const { pool } = resources;
   return {
     async beginIngest(raw) {
       const input = checkInput(ingestVideosInput, raw);
@@ -60,6 +64,15 @@ export function createLedgerActivities({ pool }: { readonly pool: Pool }): Ledge
     },
 
     async failItem({ operation, item, reason }) {
+      const { incarnation, input } = await getTenantOperation(pool, operation);
+      const { video } = await getItem(pool, operation, item);
+      const owned = await schemasOf(pool, incarnation);
+      // Without a schema there is nothing left to take away: the tenant is being purged.
+      const schema = owned.find((s) => s.baseSchema === input['profile'] && s.state === 'deployed');
+      if (schema) {
+        const profile = parseProfile(schema.baseSchema);
+        await discardUnfinished(resources, { incarnation, profile, schema: schema.schemaName, video });
+      }
       await finishItem(pool, operation, item, { state: 'failed', reason });
     },
 

@@ -98,6 +98,7 @@ export interface IngestActivities {
     readonly source: string;
     readonly item: number;
   }): Promise<{ state: 'stored' | 'unchanged' | 'failed'; documents: number }>;
+  /** Gives an item up: takes away what was fed of it, and ends it as failed. */
   failItem(input: {
     readonly operation: OperationId;
     readonly item: number;

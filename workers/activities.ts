@@ -78,7 +78,7 @@ export function controlActivities(resources: Resources) {
   return {
     ...typedFailures({ ...createTenantActivities({ pool, phoenix, documents, vespaUrl, vespaConfigUrl }) }),
     ...typedFailures({ ...createApplicationActivities({ pool, client, vespaUrl, vespaConfigUrl }) }),
-    ...typedFailures({ ...createLedgerActivities({ pool }) }),
+    ...typedFailures({ ...createLedgerActivities({ pool, documents }) }),
     ...typedFailures({ ...createRetentionActivities({ pool, client, webhook: resources.webhook }) }),
     ...typedFailures({ ...createRolloutActivities({ pool, client, configServer }) }),
     ...typedFailures({ ...createReconcileActivities({ pool, client }) }),
