@@ -212,6 +212,7 @@ test.each(Object.entries(STORIES))(
     const { end, steps } = await calmly(world, story);
     expect(steps).toBeGreaterThan(7);
     // After one step is before the next: that of the last is the ledger's row itself.
+    let kills = 0;
     for (let at = 1; at < steps; at++) {
       await world.restore();
       await world.begin(story.video);
@@ -223,6 +224,8 @@ test.each(Object.entries(STORIES))(
       // What was put again is this one video, once.
       expect(Math.max(0, ...world.documents.puts.values())).toBeLessThanOrEqual(2);
     }
+    // How many puts are under way when one is refused is a matter of luck.
+    expect(kills).toBeGreaterThan(steps / 2);
   },
 );
 
