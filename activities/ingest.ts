@@ -4,21 +4,26 @@ import { ApplicationFailure } from '@temporalio/common';
 import { checkInput } from '../src/contracts/common.js';
 import { type IngestVideosResult, ingestVideosInput } from '../src/contracts/ingest.js';
 import { videoId } from '../src/domain/documents.js';
-import { OpsError } from '../src/domain/errors.js';
+import { FEED_REFUSALS, OpsError } from '../src/domain/errors.js';
 import type { OperationId } from '../src/domain/ids.js';
 import { parseSource } from '../src/domain/sources.js';
 import { workflowIds } from '../src/domain/naming.js';
 import { type ProfileName, parseProfile } from '../src/domain/profiles.js';
+import { compareCount } from '../src/ingest/compareCount.js';
 import { discardUnfinished } from '../src/ingest/discard.js';
 import { type IngestResources, ingestVideo } from '../src/ingest/ingestVideo.js';
-import { type Queryable, transaction } from '../src/registry/database.js';
+import { TenantBusy, VideoSlots } from '../src/limits/holdSlot.js';
+import { counted } from '../src/limits/tries.js';
+import { type Pool, type Queryable, transaction } from '../src/registry/database.js';
 import { addItems, copyItems, countItems, finishItem, getItem } from '../src/registry/ledger.js';
 import { beginOperation, closeOperation } from '../src/registry/operationLog.js';
 import { getTenantOperation } from '../src/registry/operations.js';
 import { type SchemaRow, schemasOf } from '../src/registry/schemas.js';
 import { lockTenant, requireTenant } from '../src/registry/tenants.js';
-import { DocumentError, FeedBlocked } from '../src/vespa/retry.js';
+import type { DocumentClient } from '../src/vespa/documents.js';
+import { DocumentError, FeedBlocked, RetriesExhausted } from '../src/vespa/retry.js';
 import { discoverVideos } from '../src/video/discover.js';
+import type { ConfigServer } from '../src/vespa/configServer.js';
 import { heartbeating } from './heartbeat.js';
 import type { IngestActivities } from './types.js';
 
@@ -29,8 +34,6 @@ type VideoActivities = Pick<IngestActivities, 'listVideos' | 'ingestVideo'>;
 
 /** Rows per statement while a folder is listed. */
 const LIST_PAGE = 1000;
-/** A blocked cluster (disk or memory short) is tried again this much later, by Temporal's timer. */
-const FEED_BLOCK_RETRY = '1 minute';
 
 export function createLedgerActivities(
   resources: Pick<IngestResources, 'pool' | 'documents'>,
@@ -94,8 +97,30 @@ export function createLedgerActivities(
   };
 }
 
+/** Asks Vespa what it holds; on the control workers, as the config server is theirs. */
+export function createCountActivities({
+  pool,
+  documents,
+  configServer,
+}: {
+  readonly pool: Pool;
+  readonly documents: DocumentClient;
+  readonly configServer: ConfigServer;
+}): Pick<IngestActivities, 'countStored'> {
+  return {
+    async countStored({ tenant, operation, profile }) {
+      const { incarnation } = await getTenantOperation(pool, operation);
+      const { schemaName } = await ownedSchema(pool, incarnation, tenant, profile);
+      return heartbeating((signal) =>
+        compareCount({ pool, documents, configServer }, { incarnation, profile, schema: schemaName }, signal),
+      );
+    },
+  };
+}
+
 export function createVideoActivities(resources: IngestResources): VideoActivities {
   const { pool } = resources;
+  const slots = new VideoSlots(pool);
   return {
     async listVideos({ operation, source, from }) {
       return heartbeating(async (signal) => {
@@ -125,31 +150,32 @@ export function createVideoActivities(resources: IngestResources): VideoActiviti
         throw new OpsError('WrongState', `tenant ${tenant} was re-created since this ingest began`);
       const { schemaName } = await ownedSchema(pool, incarnation, tenant, profile);
 
+      const video = {
+        tenant,
+        incarnation,
+        profile,
+        schema: schemaName,
+        folder: folderOf(source),
+        path: row.path,
+        video: row.video,
+        timestamp: Date.parse(startedAt),
+      };
       const end = await heartbeating((signal) =>
-        ingestVideo(
-          resources,
-          {
-            tenant,
-            incarnation,
-            profile,
-            schema: schemaName,
-            folder: folderOf(source),
-            path: row.path,
-            video: row.video,
-            timestamp: Date.parse(startedAt),
-          },
-          signal,
+        slots.hold({ incarnation, operation, item }, signal, (held) =>
+          counted(pool, { operation, item, signal: held }, () => ingestVideo(resources, video, held)),
         ),
       ).catch((error: unknown) => {
-        if (error instanceof FeedBlocked) {
-          throw ApplicationFailure.create({
-            message: `feed blocked: ${error.message}`,
-            nextRetryDelay: FEED_BLOCK_RETRY,
-            category: 'BENIGN',
-          });
-        }
+        if (error instanceof TenantBusy) throw busy(error);
+        // Not retried here, where a worker's slot would be held for it: the run waits as a whole.
+        if (error instanceof FeedBlocked) throw refusal('blocked', error);
+        const exhausted = error instanceof RetriesExhausted;
+        if (exhausted && error.reach === 'server') throw refusal('silent', error);
         // The file's own fault, or a document that Vespa refuses for good: the item's end, not the run's.
-        if ((error instanceof OpsError && error.type === 'Rejected') || error instanceof DocumentError) {
+        if (
+          exhausted ||
+          error instanceof DocumentError ||
+          (error instanceof OpsError && error.type === 'Rejected')
+        ) {
           log.info('video failed', { item, path: row.path, reason: error.message });
           return { state: 'failed', reason: error.message } as const;
         }
@@ -159,6 +185,21 @@ export function createVideoActivities(resources: IngestResources): VideoActiviti
       return { state: state === 'pending' ? 'failed' : state, documents };
     },
   };
+}
+
+/** No error: again in a while, by Temporal's timer, and the worker is free meanwhile. */
+function busy({ message }: TenantBusy): ApplicationFailure {
+  const nextRetryDelay = 1000 + Math.random() * 1000;
+  return ApplicationFailure.create({ type: 'TenantBusy', message, nextRetryDelay, category: 'BENIGN' });
+}
+
+function refusal(how: keyof typeof FEED_REFUSALS, { message }: Error): ApplicationFailure {
+  return ApplicationFailure.create({
+    type: FEED_REFUSALS[how],
+    message,
+    nonRetryable: true,
+    category: 'BENIGN',
+  });
 }
 
 /** The ledger of another tenant, or of a former life, names files that are none of this one's business. */

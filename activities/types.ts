@@ -98,6 +98,15 @@ export interface IngestActivities {
     readonly source: string;
     readonly item: number;
   }): Promise<{ state: 'stored' | 'unchanged' | 'failed'; documents: number }>;
+  /**
+   * Compares the count of documents in the tenant's schema with what the registry says was stored, read back by id before.
+   * While other runs write to the schema it can only be bounded. Fails `Unavailable` when documents are missing.
+   */
+  countStored(input: {
+    readonly tenant: TenantId;
+    readonly operation: OperationId;
+    readonly profile: ProfileName;
+  }): Promise<{ documents: number }>;
   /** Gives an item up: takes away what was fed of it, and ends it as failed. */
   failItem(input: {
     readonly operation: OperationId;

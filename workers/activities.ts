@@ -3,7 +3,11 @@ import type { NativeConnection } from '@temporalio/worker';
 import type pino from 'pino';
 import { createApplicationActivities } from '../activities/application.js';
 import { typedFailures } from '../activities/failures.js';
-import { createLedgerActivities, createVideoActivities } from '../activities/ingest.js';
+import {
+  createCountActivities,
+  createLedgerActivities,
+  createVideoActivities,
+} from '../activities/ingest.js';
 import { createPurgeActivities } from '../activities/purge.js';
 import { createReconcileActivities } from '../activities/reconcile.js';
 import { createRetentionActivities } from '../activities/retention.js';
@@ -12,6 +16,7 @@ import { createTenantActivities } from '../activities/tenants.js';
 import { loadSigningKey } from '../src/certificates/keys.js';
 import { checkUrl } from '../src/domain/urlGuard.js';
 import { type Encoder, createEncoder } from '../src/encoders/port.js';
+import { TenantRates } from '../src/limits/rate.js';
 import { NoticeWebhook } from '../src/notices/webhook.js';
 import { PhoenixClient } from '../src/phoenix/client.js';
 import { type Pool, openPool } from '../src/registry/database.js';
@@ -19,7 +24,8 @@ import { CertificateSigner } from '../src/purge/certificate.js';
 import { readReference } from '../src/secrets.js';
 import type { Settings } from '../src/settings.js';
 import { ConfigServer } from '../src/vespa/configServer.js';
-import { DocumentClient } from '../src/vespa/documents.js';
+import { openDocuments } from '../src/vespa/access.js';
+import type { DocumentClient } from '../src/vespa/documents.js';
 
 /** What a worker process opens once and closes at its end. */
 export interface Resources {
@@ -43,7 +49,7 @@ export async function openResources(
   const pool = openPool(settings.databaseUrl, { name: 'cvops-worker', max: 20 });
   // Said now, at start, and not by the first operation.
   await pool.query('select 1 from tenants limit 1');
-  const documents = new DocumentClient(settings.vespaUrl, { connections: 32 });
+  const documents = await openDocuments(settings);
   let encoder: Encoder | undefined;
   return {
     settings,
@@ -79,6 +85,7 @@ export function controlActivities(resources: Resources) {
     ...typedFailures({ ...createTenantActivities({ pool, phoenix, documents, vespaUrl, vespaConfigUrl }) }),
     ...typedFailures({ ...createApplicationActivities({ pool, client, vespaUrl, vespaConfigUrl }) }),
     ...typedFailures({ ...createLedgerActivities({ pool, documents }) }),
+    ...typedFailures({ ...createCountActivities({ pool, documents, configServer }) }),
     ...typedFailures({ ...createRetentionActivities({ pool, client, webhook: resources.webhook }) }),
     ...typedFailures({ ...createRolloutActivities({ pool, client, configServer }) }),
     ...typedFailures({ ...createReconcileActivities({ pool, client }) }),
@@ -112,5 +119,8 @@ async function openWebhook({
 
 export function dataActivities(resources: Resources) {
   const { pool, documents } = resources;
-  return typedFailures({ ...createVideoActivities({ pool, documents, encoder: resources.encoder() }) });
+  const rates = new TenantRates(pool);
+  return typedFailures({
+    ...createVideoActivities({ pool, documents, encoder: resources.encoder(), rates }),
+  });
 }

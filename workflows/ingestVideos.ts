@@ -1,20 +1,28 @@
 import {
+  ActivityFailure,
+  ApplicationFailure,
   CancellationScope,
   ContinueAsNew,
   allHandlersFinished,
   condition,
   continueAsNew,
   isCancellation,
+  patched,
   setCurrentDetails,
   setHandler,
   upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
 import type { IngestProgress, IngestVideosInput, IngestVideosResult } from '../src/contracts/ingest.js';
+import { FEED_REFUSALS } from '../src/domain/errors.js';
+import { videoPriority } from '../src/domain/fairness.js';
+import { Rate } from '../src/domain/rate.js';
 import { SEARCH_ATTRIBUTES } from '../src/domain/searchAttributes.js';
 import { failureRecord, operationFailure } from './failures.js';
+import { ingestDetails } from './ingestDetails.js';
+import { Parking, type ParkingState, type PutBack } from './ingestParking.js';
 import { ingestProgress, pauseIngest, resumeIngest, setIngestConcurrency } from './messages.js';
-import { ingestLedger, ingestListing, ingestVideo, titled } from './options.js';
+import { ingestCount, ingestLedger, ingestListing, ingestVideo, titled } from './options.js';
 import { versioned } from './versioning.js';
 
 /** Carried over a continue-as-new: a cursor and counters. The items, their outcomes and reasons are in Postgres. */
@@ -28,6 +36,8 @@ export interface IngestState {
   readonly paused: boolean;
   readonly concurrency: number;
   readonly startedAt: number;
+  /** Missing in runs of the first version, which had none. */
+  readonly parking?: ParkingState;
 }
 
 /** A run of the design holds 5,000 events at most; one video costs 3 of its own and its share of workflow tasks. */
@@ -55,7 +65,9 @@ export async function ingestVideos(
 versioned('PINNED', ingestVideos);
 
 class IngestRun {
-  private phase: IngestProgress['phase'] = 'listing';
+  private stage: 'listing' | 'working' | 'counting' | 'done' = 'listing';
+  /** Grows with each thing that an operator changes. */
+  private changes = 0;
   private next: number;
   private total: number;
   private counts: { stored: number; unchanged: number; failed: number };
@@ -65,6 +77,8 @@ class IngestRun {
   private readonly startedAt: number;
   private readonly source: string;
   private readonly inFlight = new Set<number>();
+  private readonly rate = new Rate();
+  private readonly parking: Parking;
   /** The ledger itself could not be written: the run must not go on counting. */
   private broken: Error | undefined;
 
@@ -80,6 +94,7 @@ class IngestRun {
     this.paused = carried?.paused ?? false;
     this.concurrency = carried?.concurrency ?? input.concurrency;
     this.startedAt = carried?.startedAt ?? Date.now();
+    this.parking = new Parking(carried?.parking);
 
     setHandler(ingestProgress, () => this.progress());
     setHandler(pauseIngest, () => this.setPaused(true));
@@ -88,6 +103,7 @@ class IngestRun {
       setIngestConcurrency,
       ({ concurrency }) => {
         this.concurrency = concurrency;
+        this.changes++;
         return this.shown();
       },
       {
@@ -113,34 +129,58 @@ class IngestRun {
 
   /** Gives each item to an activity, `concurrency` at a time, until all have ended; continues as new when long. */
   async work(): Promise<void> {
-    this.phase = this.paused ? 'paused' : 'ingesting';
+    this.stage = 'working';
     this.shown();
-    while (this.next <= this.total || this.inFlight.size > 0) {
+    while (this.waiting > 0 || this.inFlight.size > 0) {
       if (this.broken !== undefined) throw this.broken;
       const { continueAsNewSuggested, historyLength } = workflowInfo();
       const draining = continueAsNewSuggested || historyLength > MAX_HISTORY;
-      while (!draining && !this.paused && this.next <= this.total && this.inFlight.size < this.concurrency) {
-        this.launch(this.next++);
-      }
+      if (!draining) this.fill();
       if (draining && this.inFlight.size === 0) await this.handOver();
-      const before = this.inFlight.size;
-      const paused = this.paused;
-      const concurrency = this.concurrency;
-      await condition(
-        () => this.inFlight.size < before || this.paused !== paused || this.concurrency !== concurrency,
-      );
+      await this.change();
     }
     if (this.broken !== undefined) throw this.broken;
   }
 
+  /** Videos that no activity has now and that have not ended. */
+  private get waiting(): number {
+    return this.total - this.next + 1 + this.parking.size;
+  }
+
+  private fill(): void {
+    const most = this.parking.probing ? 1 : this.concurrency;
+    while (
+      !this.paused &&
+      this.waiting > 0 &&
+      this.inFlight.size < most &&
+      this.parking.waitMs(Date.now()) === 0
+    ) {
+      // Put back ones come last: one that Vespa cannot take must not be what tries whether it takes any.
+      const video = this.next <= this.total ? { item: this.next++, silent: 0 } : this.parking.take()!;
+      this.launch(video);
+    }
+  }
+
+  /** Until something is different, or a blocked Vespa may be tried again. */
+  private async change(): Promise<void> {
+    const before = { size: this.inFlight.size, changes: this.changes };
+    const different = () => this.inFlight.size < before.size || this.changes !== before.changes;
+    const wait = this.parking.waitMs(Date.now());
+    if (wait === 0 || this.paused || this.waiting === 0) await condition(different);
+    else await condition(different, wait);
+    this.shown();
+  }
+
   async finish(how: 'finished' | 'cancelled'): Promise<IngestVideosResult> {
     await condition(allHandlersFinished);
+    // A cancelled run claims no more than its videos, each of which was read back by itself.
+    if (how === 'finished' && patched('count what Vespa holds')) await this.count();
     const result = await titled(ingestLedger.finishIngest, 'count the ledger', {
       tenant: this.input.tenant,
       operation: this.input.operation,
       how,
     });
-    this.phase = 'done';
+    this.stage = 'done';
     this.counts = { ...result.videos };
     this.documents = result.documents;
     this.shown();
@@ -166,9 +206,10 @@ class IngestRun {
     throw operationFailure(failure);
   }
 
-  private launch(item: number): void {
+  private launch(video: PutBack): void {
+    const { item } = video;
     this.inFlight.add(item);
-    void this.ingest(item)
+    void this.ingest(video)
       .catch((error: unknown) => {
         this.broken ??= error instanceof Error ? error : new Error(String(error));
       })
@@ -178,28 +219,34 @@ class IngestRun {
       });
   }
 
-  private async ingest(item: number): Promise<void> {
+  private async ingest(video: PutBack): Promise<void> {
     const { tenant, operation, profile } = this.input;
     const { source } = this;
+    const { item } = video;
+    const options = {
+      summary: `video ${item} of ${this.total}`,
+      priority: videoPriority(tenant, this.waiting + 1),
+    };
     try {
-      const done = await titled(ingestVideo.ingestVideo, `video ${item} of ${this.total}`, {
-        tenant,
-        operation,
-        profile,
-        source,
-        item,
-      });
+      const done = await ingestVideo.ingestVideo.executeWithOptions(options, [
+        { tenant, operation, profile, source, item },
+      ]);
       this.counts[done.state]++;
       this.documents += done.documents;
+      this.rate.ended(Date.now());
+      if (done.state === 'stored') this.parking.stored();
     } catch (error) {
       // A cancelled item stays pending in the ledger: it can be taken up again by a later run.
       if (isCancellation(error)) return;
+      const refusal = refusalOf(error);
+      if (refusal && this.parking.putBack(video, refusal.how, refusal.why, Date.now())) return;
       await titled(ingestLedger.failItem, `video ${item} given up`, {
         operation,
         item,
         reason: failureRecord(error).message,
       });
       this.counts.failed++;
+      this.rate.ended(Date.now());
     }
   }
 
@@ -214,44 +261,65 @@ class IngestRun {
       paused: this.paused,
       concurrency: this.concurrency,
       startedAt: this.startedAt,
+      parking: this.parking.carried(),
     });
   }
 
   private setPaused(paused: boolean): IngestProgress {
     this.paused = paused;
-    if (this.phase !== 'listing' && this.phase !== 'done') this.phase = paused ? 'paused' : 'ingesting';
+    if (!paused) this.parking.tryNow();
+    this.changes++;
     return this.shown();
   }
 
+  private phaseNow(): IngestProgress['phase'] {
+    if (this.stage !== 'working') return this.stage;
+    if (this.paused) return 'paused';
+    return this.parking.probing ? 'feed_blocked' : 'ingesting';
+  }
+
+  /** That Vespa holds what the registry says, over the whole schema: a loss fails the run. */
+  private async count(): Promise<void> {
+    this.stage = 'counting';
+    this.shown();
+    const { tenant, operation, profile } = this.input;
+    await titled(ingestCount.countStored, 'compare the count in Vespa', { tenant, operation, profile });
+  }
+
   private progress(): IngestProgress {
+    const now = Date.now();
+    const left = this.waiting + this.inFlight.size;
+    const wait = this.parking.waitMs(now);
     return {
-      phase: this.phase,
+      phase: this.phaseNow(),
       total: this.total,
       videos: { ...this.counts },
       documents: this.documents,
       inFlight: this.inFlight.size,
       concurrency: this.concurrency,
       startedAt: this.startedAt,
+      videosPerSecond: this.rate.perSecond(now),
+      secondsLeft: this.rate.secondsFor(left, now),
+      ...(this.parking.probing
+        ? { blocked: { why: this.parking.reason, retryInSeconds: Math.ceil(wait / 1000) } }
+        : {}),
     };
   }
 
-  /** Puts the progress where the Temporal UI shows it. */
+  /** Puts the progress where the Temporal UI and the command show it. */
   private shown(): IngestProgress {
-    const { stored, unchanged, failed } = this.counts;
-    const done = stored + unchanged + failed;
-    const seconds = Math.max(1, (Date.now() - this.startedAt) / 1000);
-    const rate = done / seconds;
-    const left = rate > 0 ? `${Math.ceil((this.total - done) / rate)} s` : 'unknown';
-    // A list: the UI sets a table's columns without any space between them.
-    setCurrentDetails(
-      `**Ingest into \`${this.input.tenant}\`** (${this.input.profile}): ${this.phase}\n\n` +
-        `- **${done} of ${this.total}** videos: ${stored} stored, ${unchanged} unchanged, ${failed} failed\n` +
-        `- **${this.inFlight.size}** in work, ${this.concurrency} at most\n` +
-        `- **${this.documents}** documents\n` +
-        `- **${rate.toFixed(2)}** videos/s, ${this.phase === 'done' ? 'nothing' : left} left`,
-    );
-    return this.progress();
+    const progress = this.progress();
+    setCurrentDetails(ingestDetails(this.input, progress));
+    return progress;
   }
+}
+
+/** What a video's activity says when the fault is Vespa's, not the video's. */
+function refusalOf(error: unknown): { readonly how: 'blocked' | 'silent'; readonly why: string } | undefined {
+  if (!(error instanceof ActivityFailure) || !(error.cause instanceof ApplicationFailure)) return undefined;
+  const { type, message } = error.cause;
+  if (type === FEED_REFUSALS.blocked) return { how: 'blocked', why: message };
+  return type === FEED_REFUSALS.silent ? { how: 'silent', why: message } : undefined;
 }
 
 /** Runs that an older client began have a `folder`, which is its own source text. */

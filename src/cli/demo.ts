@@ -11,7 +11,8 @@ import { type Stack, startStack } from '../embedded/stack.js';
 import { startDetached, supervised, supervisorCommand } from '../embedded/supervisor.js';
 import { loadSettings } from '../settings.js';
 import { ConfigServer } from '../vespa/configServer.js';
-import { DocumentClient } from '../vespa/documents.js';
+import { openDocuments } from '../vespa/access.js';
+import type { DocumentClient } from '../vespa/documents.js';
 import { contentClusterOf } from '../vespa/package/services.js';
 import { type CommonOptions, wholeNumber, withOutput } from './context.js';
 import { answer, note, table } from './output.js';
@@ -86,7 +87,7 @@ async function bringUp(home: string, options: DemoOptions): Promise<Stack | unde
 async function run(home: string, options: DemoOptions): Promise<TenantReport[]> {
   const settings = loadSettings();
   const client = await CvopsClient.connect(settings);
-  const documents = new DocumentClient(settings.vespaUrl);
+  const documents = await openDocuments(settings);
   try {
     heading('two tenants, created at once');
     await Promise.all(TENANTS.map((wanted) => createIfNew(client, wanted)));
@@ -131,14 +132,26 @@ async function ingestAndSearch(
   { id, profile }: (typeof TENANTS)[number],
 ): Promise<TenantReport> {
   const tenant = parseTenantId(id);
-  const handle = await client.ingest.start({ tenant, profile, source: folder, concurrency: 4, reason: 'demo' });
+  const handle = await client.ingest.start({
+    tenant,
+    profile,
+    source: folder,
+    concurrency: 4,
+    reason: 'demo',
+  });
   const { videos, documents: inLedger } = await handle.result();
   for (const { video, reason } of await client.ingest.failures(handle.operation, 20))
     note(`${tenant}: ${video} failed: ${reason}`);
   if (videos.stored + videos.unchanged === 0)
     throw new OpsError('Unavailable', `no video could be ingested for ${tenant}`, `see ${handle.uiUrl}`);
 
-  const { schema } = await client.ingest.plan({ tenant, profile, source: folder, concurrency: 1, reason: '' });
+  const { schema } = await client.ingest.plan({
+    tenant,
+    profile,
+    source: folder,
+    concurrency: 1,
+    reason: '',
+  });
   const inVespa = await documents.count(schema, cluster);
   note(
     `${tenant}: ${videos.stored} stored, ${videos.unchanged} unchanged, ${videos.failed} failed; ${inLedger} documents in the ledger, ${inVespa} in Vespa`,

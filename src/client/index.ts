@@ -18,7 +18,8 @@ import { type OperationRow, getOperation, listOperations } from '../registry/ope
 import { type SchemaRow, allSchemas, schemasOf } from '../registry/schemas.js';
 import { resolveTemplate } from '../registry/templates.js';
 import { type TenantRow, everyTenant, findTenant, getTenant } from '../registry/tenants.js';
-import { searchTenant } from '../search/searchTenant.js';
+import { openDocuments } from '../vespa/access.js';
+import { type SearchResources, searchTenant } from '../search/searchTenant.js';
 import { requireFreeName } from '../tenants/quarantine.js';
 import type { Settings } from '../settings.js';
 import { ConfigClient, TemplateClient } from './config.js';
@@ -68,6 +69,7 @@ export class CvopsClient {
   readonly ingest: IngestClient;
   private readonly settings: Settings;
   private readonly pool: Pool;
+  private searching: Promise<SearchResources> | undefined;
 
   private constructor(private readonly connections: Connections) {
     const { pool, settings } = connections;
@@ -139,12 +141,20 @@ export class CvopsClient {
   /** @throws OpsError `NotFound`, `WrongState`, `InvalidInput`, `Unavailable` */
   async search(raw: SearchInput): Promise<SearchResult> {
     const input = checkInput(searchInput, raw);
+    this.searching ??= this.openSearch().catch((error: unknown) => {
+      this.searching = undefined;
+      throw error;
+    });
+    return searchTenant(await this.searching, input);
+  }
+
+  private async openSearch(): Promise<SearchResources> {
+    const documents = await openDocuments(this.settings);
     const spans = new SpanSender(this.settings.phoenixUrl);
     const { encoderUrl: url, encoderModel: model, encoderToken: tokenRef } = this.settings;
     const encoder = createEncoder({ url, model, tokenRef });
-    this.connections.onClose(() => spans.close());
-    this.connections.onClose(() => encoder.close());
-    return searchTenant({ pool: this.pool, vespaUrl: this.settings.vespaUrl, encoder, spans }, input);
+    for (const part of [documents, spans, encoder]) this.connections.onClose(() => part.close());
+    return { pool: this.pool, documents, encoder, spans };
   }
 
   async listTenants(state?: TenantState): Promise<TenantSummary[]> {

@@ -6,6 +6,7 @@ import {
   type IngestVideosResult,
   ingestVideosInput,
 } from '../contracts/ingest.js';
+import { INGEST_PRIORITY } from '../domain/fairness.js';
 import { OpsError } from '../domain/errors.js';
 import { type OperationId, type TenantId, parseOperationId } from '../domain/ids.js';
 import { workflowIds } from '../domain/naming.js';
@@ -135,7 +136,7 @@ export class IngestClient {
         operation,
         reason,
         summary: `ingest into ${tenant}: ${profile}`,
-        priority: 4,
+        priority: INGEST_PRIORITY,
       },
       input,
     );

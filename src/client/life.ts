@@ -31,7 +31,7 @@ import { countStores } from '../purge/stores.js';
 import { findCertificate } from '../registry/purgeStores.js';
 import { type TenantRow, getTenant, requireTenant } from '../registry/tenants.js';
 import { ConfigServer } from '../vespa/configServer.js';
-import { DocumentClient } from '../vespa/documents.js';
+import { openDocuments } from '../vespa/access.js';
 import { type Connections, underWay } from './connections.js';
 import type { OperationHandle } from './operations.js';
 import { UpdateHandle } from './operations.js';
@@ -116,7 +116,7 @@ export class LifeClient {
   async rehearse(tenant: TenantId): Promise<PurgePlan> {
     const row = await this.require(tenant, 'delete');
     const { pool, settings } = this.connections;
-    const documents = new DocumentClient(settings.vespaUrl);
+    const documents = await openDocuments(settings);
     try {
       const stores = await countStores(
         {

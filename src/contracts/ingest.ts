@@ -49,7 +49,11 @@ export interface IngestVideosResult {
 
 /** Query `progress` of `ingestVideos`. */
 export interface IngestProgress {
-  readonly phase: 'listing' | 'ingesting' | 'paused' | 'done';
+  /**
+   * `feed_blocked`: Vespa takes no writes or does not answer; the run waits and tries one video now and then.
+   * `counting`: what Vespa holds is compared with the registry.
+   */
+  readonly phase: 'listing' | 'ingesting' | 'paused' | 'feed_blocked' | 'counting' | 'done';
   readonly total: number;
   readonly videos: VideoCounts;
   readonly documents: number;
@@ -57,4 +61,9 @@ export interface IngestProgress {
   readonly concurrency: number;
   /** Milliseconds since the epoch, by workflow time. */
   readonly startedAt: number;
+  /** Of the last 64 that ended; null while too few have. */
+  readonly videosPerSecond: number | null;
+  readonly secondsLeft: number | null;
+  /** While `feed_blocked`, or paused in it. */
+  readonly blocked?: { readonly why: string; readonly retryInSeconds: number };
 }

@@ -17,6 +17,12 @@ export const FAILURES = {
   Unavailable: { exitCode: 1 },
 } as const;
 
+/**
+ * Types of the activity failures that say a video could not be fed through no fault of its own: the run parks. They stay
+ * within the workflow, and no operation ends with one.
+ */
+export const FEED_REFUSALS = { blocked: 'FeedBlocked', silent: 'VespaSilent' } as const;
+
 export type FailureType = keyof typeof FAILURES;
 
 export function isFailureType(type: string | undefined | null): type is FailureType {

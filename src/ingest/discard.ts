@@ -21,5 +21,5 @@ export async function discardUnfinished(
     base: video.profile,
     video: video.video,
   });
-  if (row && !row.complete) await removeAll(documents, video, row.documents);
+  if (row && !row.complete) await removeAll({ documents }, video, row.documents);
 }

@@ -5,12 +5,13 @@ import { segmentDocumentId } from '../domain/documents.js';
 import type { Incarnation, TenantId } from '../domain/ids.js';
 import { PROFILES, type ProfileName } from '../domain/profiles.js';
 import type { Encoder } from '../encoders/port.js';
+import type { RateKey, TenantRates } from '../limits/rate.js';
 import type { Pool } from '../registry/database.js';
 import { getVideo, noteFeeding, noteStored } from '../registry/videos.js';
 import type { DocumentClient } from '../vespa/documents.js';
 import { type FeedItem, feed } from '../vespa/feed.js';
 import { segmentBody } from '../vespa/embedding.js';
-import { DocumentError } from '../vespa/retry.js';
+import { DocumentError, RetriesExhausted } from '../vespa/retry.js';
 import { resolveVideo } from '../video/discover.js';
 import { probeVideo } from '../video/probe.js';
 import { type Sidecar, readSidecar } from '../video/sidecar.js';
@@ -20,6 +21,7 @@ export interface IngestResources {
   readonly pool: Pool;
   readonly documents: DocumentClient;
   readonly encoder: Encoder;
+  readonly rates: TenantRates;
 }
 
 export interface VideoToIngest {
@@ -57,7 +59,7 @@ export async function ingestVideo(
   video: VideoToIngest,
   signal?: AbortSignal,
 ): Promise<IngestedVideo> {
-  const { pool, documents, encoder } = resources;
+  const { pool, documents, encoder, rates } = resources;
   const profile = PROFILES[video.profile];
   const file = await resolveVideo(video.folder, video.path);
   const [probed, sidecar] = [await probeVideo(file, { signal }), await readSidecar(file)];
@@ -98,17 +100,19 @@ export async function ingestVideo(
     }
   }
   try {
-    await feed(documents, bodies(), { concurrency: FEED_CONCURRENCY, ...(signal ? { signal } : {}) });
+    const paced = rates.paced(rateOf(video), bodies(), signal);
+    await feed(documents, paced, { concurrency: FEED_CONCURRENCY, ...(signal ? { signal } : {}) });
     if (segments === 0) throw new OpsError('Rejected', 'no picture could be read');
   } catch (error) {
-    // Damage that only shows while decoding, a document that is refused: a half-fed video would be found by searches and counted by nobody.
-    if (error instanceof OpsError || error instanceof DocumentError)
-      await removeAll(documents, video, Math.max(before?.documents ?? 0, segments), signal);
+    // Damage that only shows while decoding, a document that is refused: a half-fed video would be found by searches and
+    // counted by nobody.
+    if (isOwnFault(error))
+      await removeAll(resources, video, Math.max(before?.documents ?? 0, segments), signal);
     throw error;
   }
 
   // What a longer former version, or a killed run of it, left behind.
-  await removeAll(documents, video, before?.documents ?? 0, signal, segments);
+  await removeAll(resources, video, before?.documents ?? 0, signal, segments);
   if (!(await readBack(documents, video, segments, signal)))
     throw new Error('documents that were acknowledged are not there');
   await noteStored(pool, key, {
@@ -120,23 +124,38 @@ export async function ingestVideo(
   return { state: 'stored', documents: segments };
 }
 
+/** What another attempt would not change. */
+function isOwnFault(error: unknown): boolean {
+  if (error instanceof RetriesExhausted) return error.reach !== 'server';
+  return error instanceof OpsError || error instanceof DocumentError;
+}
+
 function address(video: Pick<VideoToIngest, 'schema' | 'video'>, segment: number): FeedItem['at'] {
   return { namespace: CONTENT_NAMESPACE, schema: video.schema, id: segmentDocumentId(video.video, segment) };
 }
 
-/** Removes documents `from … end - 1`; those that are not there are fine. */
+function rateOf({ incarnation }: Pick<VideoToIngest, 'incarnation'>): RateKey {
+  return { incarnation, kind: 'feed' };
+}
+
+/**
+ * Removes documents `from … end - 1`; those that are not there are fine.
+ *
+ * @param resources without `rates`, as fast as it goes
+ */
 export async function removeAll(
-  documents: DocumentClient,
-  video: Pick<VideoToIngest, 'schema' | 'video'>,
+  { documents, rates }: Pick<IngestResources, 'documents'> & Partial<Pick<IngestResources, 'rates'>>,
+  video: Pick<VideoToIngest, 'incarnation' | 'schema' | 'video'>,
   end: number,
   signal?: AbortSignal,
   from = 0,
 ): Promise<void> {
   for (let first = from; first < end; first += FEED_CONCURRENCY) {
-    const count = Math.min(FEED_CONCURRENCY, end - first);
-    await Promise.all(
-      Array.from({ length: count }, (_, i) => documents.remove(address(video, first + i), signal)),
-    );
+    const some = Array.from({ length: Math.min(FEED_CONCURRENCY, end - first) }, async (_, i) => {
+      await rates?.take(rateOf(video), signal);
+      await documents.remove(address(video, first + i), signal);
+    });
+    await Promise.all(some);
   }
 }
 

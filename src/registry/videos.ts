@@ -69,3 +69,18 @@ export async function noteStored(
   );
   if (rowCount !== 1) throw new Error(`video ${key.video} was fed without a note before it`);
 }
+
+/** How many documents a schema must and may hold: those of whole videos, and with those of videos that were begun. */
+export async function documentBounds(
+  db: Queryable,
+  incarnation: Incarnation,
+  base: BaseSchema,
+): Promise<{ least: number; most: number }> {
+  const { rows } = await db.query<{ least: number; most: number }>(
+    `select coalesce(sum(documents) filter (where complete), 0)::bigint as least,
+       coalesce(sum(documents), 0)::bigint as most
+     from videos where incarnation = $1 and base_schema = $2`,
+    [incarnation, base],
+  );
+  return rows[0]!;
+}

@@ -6,11 +6,12 @@ import type { SpanSender } from '../phoenix/spans.js';
 import type { Pool } from '../registry/database.js';
 import { schemasOf } from '../registry/schemas.js';
 import { type TenantRow, requireTenant } from '../registry/tenants.js';
+import type { DocumentClient } from '../vespa/documents.js';
 import { type SegmentHit, searchSegments, strategyOf } from '../vespa/search.js';
 
 export interface SearchResources {
   readonly pool: Pool;
-  readonly vespaUrl: string;
+  readonly documents: Pick<DocumentClient, 'search'>;
   readonly encoder: Encoder;
   readonly spans: SpanSender;
 }
@@ -62,7 +63,7 @@ async function search(resources: SearchResources, row: TenantRow, input: SearchI
   }
   const profile = PROFILES[input.profile];
   const hits = await searchSegments({
-    vespaUrl: resources.vespaUrl,
+    documents: resources.documents,
     schema: schema.schemaName,
     profile: input.profile,
     ranking: input.ranking,

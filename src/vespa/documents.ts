@@ -93,6 +93,11 @@ export class DocumentClient implements FeedTarget {
     return count;
   }
 
+  /** One query of the same endpoint, tried once. @throws NoAnswer, the signal's reason; any HTTP status is an answer */
+  search(body: object, signal?: AbortSignal): Promise<HttpAnswer> {
+    return this.transport.send('POST', '/search/', Buffer.from(JSON.stringify(body)), signal);
+  }
+
   async close(): Promise<void> {
     await this.transport.close();
   }

@@ -55,6 +55,14 @@ export class DocumentError extends Error {
 /** Still failing when its budget was spent. */
 export class RetriesExhausted extends Error {
   override readonly name = 'RetriesExhausted';
+
+  /** @param reach `document` when the server took others meanwhile: trying this one again later will not help */
+  constructor(
+    message: string,
+    readonly reach: 'server' | 'document' = 'server',
+  ) {
+    super(message);
+  }
 }
 
 export interface RetryBudget {

@@ -1,8 +1,9 @@
 import { OpsError } from '../domain/errors.js';
 import { quoteForMessage } from '../domain/ids.js';
 import type { ProfileName } from '../domain/profiles.js';
+import type { DocumentClient } from './documents.js';
 import { binarize, checkVectors } from './embedding.js';
-import { call, jsonOf, messageOf } from './http.js';
+import { jsonOf, messageOf } from './http.js';
 import { type RankProfileFile, loadSchema } from './schemaFiles.js';
 
 export interface SegmentHit {
@@ -44,7 +45,7 @@ export function strategyOf(profile: ProfileName, ranking: string): Strategy {
 }
 
 export interface SegmentQuery {
-  readonly vespaUrl: string;
+  readonly documents: Pick<DocumentClient, 'search'>;
   /** Physical schema, from the registry. */
   readonly schema: string;
   readonly profile: ProfileName;
@@ -81,11 +82,7 @@ export async function searchSegments(query: SegmentQuery): Promise<SegmentHit[]>
     ...(strategy.needsFloat ? { 'input.query(qt)': blocks(vectors) } : {}),
     ...(strategy.needsBinary ? { 'input.query(qtb)': blocks(vectors.map(binarize)) } : {}),
   };
-  const answer = await call('POST', `${query.vespaUrl}/search/`, {
-    body: JSON.stringify(body),
-    type: 'application/json',
-    ...(query.signal ? { signal: query.signal } : {}),
-  });
+  const answer = await query.documents.search(body, query.signal);
   const root = (jsonOf(answer) as { root?: SearchRoot } | undefined)?.root;
   if (answer.status !== 200 || root === undefined)
     throw new OpsError('Unavailable', `Vespa answered ${answer.status}: ${messageOf(answer)}`);
@@ -105,14 +102,38 @@ export async function searchSegments(query: SegmentQuery): Promise<SegmentHit[]>
   }));
 }
 
+/**
+ * How many documents of a schema can be found, which is all that were acknowledged; quick, whatever the number.
+ *
+ * @returns undefined when Vespa fails or answers for a part only: count by visiting then
+ */
+export async function countFound(
+  documents: Pick<DocumentClient, 'search'>,
+  schema: string,
+  signal?: AbortSignal,
+): Promise<number | undefined> {
+  const body = {
+    yql: `select * from ${schema} where true`,
+    hits: 0,
+    'ranking.profile': 'unranked',
+    'model.restrict': schema,
+    timeout: '20s',
+  };
+  const answer = await documents.search(body, signal);
+  const root = (jsonOf(answer) as { root?: SearchRoot } | undefined)?.root;
+  if (answer.status !== 200 || root?.errors?.[0] || root?.coverage?.full !== true) return undefined;
+  return root.fields?.totalCount;
+}
+
 interface SearchRoot {
+  readonly fields?: { readonly totalCount?: number };
   readonly children?: readonly {
     readonly id: string;
     readonly relevance: number;
     readonly fields?: Record<string, unknown>;
   }[];
   readonly errors?: readonly { readonly summary?: string; readonly message?: string }[];
-  readonly coverage?: { readonly degraded?: unknown };
+  readonly coverage?: { readonly degraded?: unknown; readonly full?: boolean };
 }
 
 function blocks(vectors: readonly (Float32Array | Int8Array)[]): Record<string, number[]> {

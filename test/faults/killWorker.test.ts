@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { DocumentClient } from '../../src/vespa/documents.js';
 import { CONTENT_CLUSTER } from '../../src/vespa/package/services.js';
 import { CountingProxy } from '../support/countingProxy.js';
-import { cvopsJson, freshTenant, stackSettings } from '../support/cvops.js';
+import { NO_LIMIT, cvopsJson, freshTenant, stackSettings } from '../support/cvops.js';
 import { OwnWorkers } from '../support/ownWorkers.js';
 import { makeVideo, temporaryFolder, toolsBelow } from '../support/videos.js';
 
@@ -125,7 +125,18 @@ class Killer {
 
 async function newTenant(what: string): Promise<string> {
   const tenant = freshTenant(what);
-  await cvopsJson(['tenant', 'create', tenant, '--template', 'trial', '--profiles', PROFILE]);
+  await cvopsJson([
+    'tenant',
+    'create',
+    tenant,
+    '--template',
+    'trial',
+    '--profiles',
+    PROFILE,
+    ...NO_LIMIT,
+    '--set',
+    'max_concurrent_videos=100',
+  ]);
   return tenant;
 }
 

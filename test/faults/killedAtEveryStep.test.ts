@@ -5,6 +5,7 @@ import { DefaultLogger } from '@temporalio/worker';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { createLedgerActivities, createVideoActivities } from '../../activities/ingest.js';
 import type { Encoder } from '../../src/encoders/port.js';
+import type { TenantRates } from '../../src/limits/rate.js';
 import type { OperationId } from '../../src/domain/ids.js';
 import { addItems, getItem } from '../../src/registry/ledger.js';
 import { startOperation } from '../../src/registry/operations.js';
@@ -34,6 +35,11 @@ while [ "$1" != -i ]; do shift; done
 read -r promised held <"\${2#file:}"
 head -c $((\${held:-$promised} * ${SIZE * SIZE * 3})) /dev/zero
 `;
+
+const UNLIMITED = {
+  take: async () => undefined,
+  paced: (_key: unknown, source: unknown) => source,
+} as unknown as TenantRates;
 
 const encoder: Encoder = {
   id: 'zeros@2',
@@ -99,7 +105,12 @@ class World {
 
   /** One attempt of the activity, in a process that may die. */
   attempt(mortal = new Mortal()): Promise<unknown> {
-    const resources = { pool: mortal.pool(registry.pool), documents: this.documents.client(mortal), encoder };
+    const resources = {
+      pool: mortal.pool(registry.pool),
+      documents: this.documents.client(mortal),
+      encoder,
+      rates: UNLIMITED,
+    };
     const { ingestVideo } = createVideoActivities(resources);
     const { tenant } = this.life;
     const input = {
@@ -129,7 +140,9 @@ class World {
     this.documents.stored.clear();
     for (const [id, fields] of documents) this.documents.stored.set(id, fields);
     this.documents.puts.clear();
-    await registry.pool.query('delete from videos where incarnation = $1', [this.life.incarnation]);
+    // The slot of a killed worker expires by itself; here nobody waits for it.
+    for (const table of ['videos', 'ingest_slots'])
+      await registry.pool.query(`delete from ${table} where incarnation = $1`, [this.life.incarnation]);
     if (row === undefined) return;
     await noteFeeding(registry.pool, this.key, 'v.mp4', row.documents);
     if (row.complete) await noteStored(registry.pool, this.key, row);

@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { PROFILES } from '../../src/domain/profiles.js';
 import { probeVideo } from '../../src/video/probe.js';
 import { segmentVideo } from '../../src/video/segment.js';
-import { cvopsJson, freshTenant } from '../support/cvops.js';
+import { NO_LIMIT, cvopsJson, freshTenant } from '../support/cvops.js';
 import {
   makeSparse,
   startListener,
@@ -69,6 +69,7 @@ beforeAll(async () => {
     'trial',
     '--profiles',
     `${FRAMES},${CHUNKS}`,
+    ...NO_LIMIT,
   ]);
   const { url, requests } = await startListener();
   asked = requests;

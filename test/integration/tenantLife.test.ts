@@ -11,7 +11,7 @@ import { readPackage } from '../../src/vespa/activePackage.js';
 import { ConfigServer } from '../../src/vespa/configServer.js';
 import { answersFor } from '../../src/vespa/convergence.js';
 import { DocumentClient } from '../../src/vespa/documents.js';
-import { cvops, cvopsJson, errorOf, freshTenant, stackSettings } from '../support/cvops.js';
+import { NO_LIMIT, cvops, cvopsJson, errorOf, freshTenant, stackSettings } from '../support/cvops.js';
 import { type Outside, digestOf } from '../support/tenants.js';
 import { sampleVideos, temporaryFolder } from '../support/videos.js';
 
@@ -62,7 +62,7 @@ beforeAll(async () => {
   folder = await temporaryFolder();
   await Promise.all(
     [id, neighbour].map((tenant) =>
-      cvopsJson(['tenant', 'create', tenant, '--template', 'startup', '--profiles', PROFILE]),
+      cvopsJson(['tenant', 'create', tenant, '--template', 'startup', '--profiles', PROFILE, ...NO_LIMIT]),
     ),
   );
   for (const tenant of [id, neighbour]) {

@@ -52,6 +52,7 @@ function ledger(
       ended.set(item, state);
       return { state, documents: state === 'failed' ? 0 : 10 };
     },
+    countStored: async () => ({ documents: 0 }),
     failItem: async ({ item, reason }) => void ended.set(item, `failed: ${reason}`),
     finishIngest: async ({ operation, how }) => {
       seen.how = how;
@@ -172,4 +173,75 @@ test('cancel lets the videos in work end, counts them, and closes the operation 
   expect(seen.how).toBe('cancelled');
   expect(seen.inWork).toBe(0);
   expect(ended.size).toBeLessThan(100);
+});
+
+const refused = (type: string) =>
+  ApplicationFailure.create({ type, message: `${type} of the test`, nonRetryable: true });
+
+test('Vespa takes no writes: the run parks as a whole, tries one, and no video is lost or failed', async () => {
+  const { ended, seen, activities } = ledger(12);
+  const store = activities.ingestVideo.bind(activities);
+  let blocked = true;
+  let refusals = 0;
+  activities.ingestVideo = async (input) => {
+    if (!blocked) return store(input);
+    refusals++;
+    throw refused('FeedBlocked');
+  };
+  await bench.withWorkers(activities, async (client) => {
+    const handle = await client.workflow.start(ingestVideos, options(input(3)));
+    await expect.poll(async () => (await handle.query(ingestProgress)).phase).toBe('feed_blocked');
+    await expect.poll(async () => (await handle.query(ingestProgress)).inFlight).toBe(0);
+    // Those that were in work when it began, and nobody after them.
+    expect(refusals).toBeLessThanOrEqual(3);
+    const parked = await handle.query(ingestProgress);
+    expect(parked.blocked?.why).toBe('FeedBlocked of the test');
+    expect(parked.blocked?.retryInSeconds).toBeGreaterThan(0);
+    const before = refusals;
+    // An operator who tries at once, too early: one video finds out.
+    await handle.executeUpdate(resumeIngest);
+    await expect.poll(() => refusals).toBe(before + 1);
+    blocked = false;
+    await handle.executeUpdate(resumeIngest);
+    expect((await handle.result()).videos).toEqual({ stored: 12, unchanged: 0, failed: 0 });
+  });
+  expect(ended.size).toBe(12);
+  expect(seen.most).toBeLessThanOrEqual(3);
+});
+
+test('a video that Vespa never answers is failed after five tries, and does not hold up the others', async () => {
+  const { ended, activities } = ledger(6);
+  const store = activities.ingestVideo.bind(activities);
+  const tries = new Map<number, number>();
+  activities.ingestVideo = async (input) => {
+    tries.set(input.item, (tries.get(input.item) ?? 0) + 1);
+    if (input.item === 2) throw refused('VespaSilent');
+    return store(input);
+  };
+  await bench.withWorkers(activities, async (client) => {
+    const handle = await client.workflow.start(ingestVideos, options(input(2)));
+    const done = handle.result();
+    let ending = false;
+    void done.finally(() => (ending = true)).catch(() => undefined);
+    // The parks between the tries are minutes: an operator's word ends each.
+    while (!ending) await handle.executeUpdate(resumeIngest).catch(() => undefined);
+    expect((await done).videos).toEqual({ stored: 5, unchanged: 0, failed: 1 });
+  });
+  expect(tries.get(2)).toBe(5);
+  expect(ended.get(2)).toMatch(/VespaSilent of the test/);
+});
+
+test('a count in Vespa that falls short fails the run: never done with a loss', async () => {
+  const { activities } = ledger(3);
+  let recorded = '';
+  activities.countStored = () =>
+    Promise.reject(
+      ApplicationFailure.create({ type: 'Unavailable', message: 'Vespa holds 29 of 30', nonRetryable: true }),
+    );
+  activities.failIngest = async ({ failure }) => void (recorded = failure.message);
+  const error: unknown = await bench.withWorkers(activities, (client) =>
+    client.workflow.execute(ingestVideos, options(input(2))).catch((e: unknown) => toOpsError(e)),
+  );
+  expect(error).toMatchObject({ type: 'Unavailable', message: 'Vespa holds 29 of 30' });
+  expect(recorded).toBe('Vespa holds 29 of 30');
 });

@@ -200,7 +200,7 @@ class FeedRun {
     else this.breaker.failed(probe);
 
     if (pending.ownFailures >= OWN_FAILURES) {
-      const error = new RetriesExhausted(`gave up after ${pending.tries} tries: ${failure}`);
+      const error = new RetriesExhausted(`gave up after ${pending.tries} tries: ${failure}`, 'document');
       return this.end(pending, { state: 'failed', error });
     }
     const idleMs = performance.now() - this.lastProgress;

@@ -95,6 +95,8 @@ const TABLES = [
   'purge_stores',
   'retention_notices',
   'tenant_schedules',
+  'rate_buckets',
+  'ingest_slots',
   'videos',
   'ingest_items',
   'config_versions',

@@ -10,7 +10,7 @@ import path from 'node:path';
 import type { TLSSocket } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { DocumentClient } from '../../../src/vespa/documents.js';
-import { vespaAccess } from '../../../src/vespa/feeding/access.js';
+import { vespaAccess } from '../../../src/vespa/access.js';
 import { feedAll } from '../../../src/vespa/feeding/feeder.js';
 import type { FeedItem } from '../../../src/vespa/feeding/operation.js';
 import { loadSettings } from '../../../src/settings.js';

@@ -1,7 +1,8 @@
-import { OpsError } from '../../domain/errors.js';
-import { readReference } from '../../secrets.js';
-import type { Settings } from '../../settings.js';
-import type { VespaAccess } from './transport.js';
+import { OpsError } from '../domain/errors.js';
+import { readReference } from '../secrets.js';
+import type { Settings } from '../settings.js';
+import { DocumentClient } from './documents.js';
+import type { VespaAccess } from './feeding/transport.js';
 
 type AccessSettings = Pick<Settings, 'vespaCertFile' | 'vespaKeyFile' | 'vespaCaFile' | 'vespaTokenRef'>;
 
@@ -34,4 +35,21 @@ export async function vespaAccess(settings: AccessSettings): Promise<VespaAccess
     ...(Object.keys(tls).length === 0 ? {} : { tls }),
     ...(vespaTokenRef === '' ? {} : { token }),
   };
+}
+
+/**
+ * Opens the endpoint that the settings name, the way they say; the caller closes it.
+ *
+ * @param connections most requests at a time, 32 by default
+ * @throws OpsError as {@link vespaAccess}
+ */
+export async function openDocuments(
+  settings: AccessSettings & Pick<Settings, 'vespaUrl'>,
+  connections?: number,
+): Promise<DocumentClient> {
+  const access = await vespaAccess(settings);
+  return new DocumentClient(settings.vespaUrl, {
+    access,
+    ...(connections === undefined ? {} : { connections }),
+  });
 }
