@@ -9,8 +9,9 @@ import {
 import { FEED_REFUSALS, OpsError } from '../src/domain/errors.js';
 import { type Incarnation, type OperationId, quoteForMessage } from '../src/domain/ids.js';
 import { workflowIds } from '../src/domain/naming.js';
-import { PROFILES, type ProfileName } from '../src/domain/profiles.js';
+import { PROFILES, type ProfileName, parseProfile } from '../src/domain/profiles.js';
 import { compareCount } from '../src/ingest/compareCount.js';
+import { discardUnfinished } from '../src/ingest/discard.js';
 import { type IngestResources, ingestVideo } from '../src/ingest/ingestVideo.js';
 import { countItemsOf, listItems } from '../src/ingest/listing.js';
 import { TenantBusy, VideoSlots } from '../src/limits/holdSlot.js';
@@ -37,7 +38,10 @@ type VideoActivities = Pick<IngestActivities, 'listVideos' | 'findChanges' | 'in
 /** Another video of the worker has ended and gone by then, as a rule. */
 const ROOM_RETRY = '1 minute';
 
-export function createLedgerActivities({ pool }: { readonly pool: Pool }): LedgerActivities {
+export function createLedgerActivities(
+  resources: Pick<IngestResources, 'pool' | 'documents'>,
+): LedgerActivities {
+  const { pool } = resources;
   return {
     async beginIngest(raw) {
       const input = checkInput(ingestVideosInput, raw);
@@ -67,6 +71,15 @@ export function createLedgerActivities({ pool }: { readonly pool: Pool }): Ledge
     },
 
     async failItem({ operation, item, reason }) {
+      const { incarnation, input } = await getTenantOperation(pool, operation);
+      const { video } = await getItem(pool, operation, item);
+      const owned = await schemasOf(pool, incarnation);
+      // Without a schema there is nothing left to take away: the tenant is being purged.
+      const schema = owned.find((s) => s.baseSchema === input['profile'] && s.state === 'deployed');
+      if (schema) {
+        const profile = parseProfile(schema.baseSchema);
+        await discardUnfinished(resources, { incarnation, profile, schema: schema.schemaName, video });
+      }
       await finishItem(pool, operation, item, { state: 'failed', reason });
     },
 

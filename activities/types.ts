@@ -111,6 +111,7 @@ export interface IngestActivities {
     readonly operation: OperationId;
     readonly profile: ProfileName;
   }): Promise<{ documents: number }>;
+  /** Gives an item up: takes away what was fed of it, and ends it as failed. */
   failItem(input: {
     readonly operation: OperationId;
     readonly item: number;

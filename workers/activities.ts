@@ -90,7 +90,7 @@ export function controlActivities(resources: Resources) {
   return {
     ...typedFailures({ ...createTenantActivities({ pool, phoenix, documents, vespaUrl, vespaConfigUrl }) }),
     ...typedFailures({ ...createApplicationActivities({ pool, client, vespaUrl, vespaConfigUrl }) }),
-    ...typedFailures({ ...createLedgerActivities({ pool }) }),
+    ...typedFailures({ ...createLedgerActivities({ pool, documents }) }),
     ...typedFailures({ ...createCountActivities({ pool, documents, configServer }) }),
     ...typedFailures({ ...createRetentionActivities({ pool, client, webhook: resources.webhook }) }),
     ...typedFailures({ ...createRolloutActivities({ pool, client, configServer }) }),

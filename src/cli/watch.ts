@@ -1,5 +1,6 @@
 import path from 'node:path';
 import type { Command } from 'commander';
+import { DEFAULT_CONCURRENT_VIDEOS } from '../domain/config/keys.js';
 import { OpsError } from '../domain/errors.js';
 import { parseTenantId } from '../domain/ids.js';
 import { parseProfile } from '../domain/profiles.js';
@@ -56,7 +57,7 @@ export function addWatchCommands(program: Command): void {
       .option('--every <interval>', `90s, 15m, 6h, 1d (default: ${formatEvery(DEFAULT_EVERY_SECONDS)})`)
       .option('--cron <expression>', 'instead of --every: five fields, in UTC')
       .option('--name <name>', 'by default made of source and profile')
-      .option('--concurrency <n>', 'videos in work at once', wholeNumber, 4)
+      .option('--concurrency <n>', 'videos in work at once', wholeNumber, DEFAULT_CONCURRENT_VIDEOS)
       .option(
         '--settle <seconds>',
         'leave a file for the next round until it was not written to for this long',

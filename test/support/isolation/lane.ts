@@ -75,7 +75,7 @@ function allActivities({ pool, documents, phoenix, temporal, vespaUrl }: Omit<La
   return {
     ...createTenantActivities({ pool, phoenix, ...vespa }),
     ...createApplicationActivities({ pool, client, ...vespa }),
-    ...createLedgerActivities({ pool }),
+    ...createLedgerActivities({ pool, documents }),
     ...createRetentionActivities({ pool, client, webhook: undefined }),
     ...createPurgeActivities({
       pool,
