@@ -1,44 +1,54 @@
-import { createHash } from 'node:crypto';
 import { heartbeat, log } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { checkInput } from '../src/contracts/common.js';
-import { type IngestVideosResult, ingestVideosInput } from '../src/contracts/ingest.js';
-import { videoId } from '../src/domain/documents.js';
+import {
+  type IngestVideosInput,
+  type IngestVideosResult,
+  ingestVideosInput,
+} from '../src/contracts/ingest.js';
 import { FEED_REFUSALS, OpsError } from '../src/domain/errors.js';
-import type { OperationId } from '../src/domain/ids.js';
-import { parseSource } from '../src/domain/sources.js';
+import { type Incarnation, type OperationId, quoteForMessage } from '../src/domain/ids.js';
 import { workflowIds } from '../src/domain/naming.js';
-import type { ProfileName } from '../src/domain/profiles.js';
+import { PROFILES, type ProfileName, parseProfile } from '../src/domain/profiles.js';
 import { compareCount } from '../src/ingest/compareCount.js';
+import { discardUnfinished } from '../src/ingest/discard.js';
 import { type IngestResources, ingestVideo } from '../src/ingest/ingestVideo.js';
+import { countItemsOf, listItems } from '../src/ingest/listing.js';
+import { TenantBusy, VideoSlots } from '../src/limits/holdSlot.js';
+import { TriesSpent, counted } from '../src/limits/tries.js';
 import { type Pool, type Queryable, transaction } from '../src/registry/database.js';
 import { addItems, copyItems, countItems, finishItem, getItem } from '../src/registry/ledger.js';
 import { beginOperation, closeOperation } from '../src/registry/operationLog.js';
 import { getTenantOperation } from '../src/registry/operations.js';
 import { type SchemaRow, schemasOf } from '../src/registry/schemas.js';
 import { lockTenant, requireTenant } from '../src/registry/tenants.js';
+import { type StoredAs, noteRefused } from '../src/registry/videos.js';
+import { NoRoom } from '../src/sources/noRoom.js';
+import type { Sources } from '../src/sources/sources.js';
+import type { ConfigServer } from '../src/vespa/configServer.js';
 import type { DocumentClient } from '../src/vespa/documents.js';
 import { DocumentError, FeedBlocked, RetriesExhausted } from '../src/vespa/retry.js';
-import { discoverVideos } from '../src/video/discover.js';
-import type { ConfigServer } from '../src/vespa/configServer.js';
 import { heartbeating } from './heartbeat.js';
 import type { IngestActivities } from './types.js';
 
 /** The part that is short and needs only the registry. */
 type LedgerActivities = Pick<IngestActivities, 'beginIngest' | 'failItem' | 'finishIngest' | 'failIngest'>;
 /** The part that reads files and feeds. */
-type VideoActivities = Pick<IngestActivities, 'listVideos' | 'ingestVideo'>;
+type VideoActivities = Pick<IngestActivities, 'listVideos' | 'findChanges' | 'ingestVideo'>;
+/** Another video of the worker has ended and gone by then, as a rule. */
+const ROOM_RETRY = '1 minute';
 
-/** Rows per statement while a folder is listed. */
-const LIST_PAGE = 1000;
-
-export function createLedgerActivities({ pool }: { readonly pool: Pool }): LedgerActivities {
+export function createLedgerActivities(
+  resources: Pick<IngestResources, 'pool' | 'documents'>,
+): LedgerActivities {
+  const { pool } = resources;
   return {
     async beginIngest(raw) {
       const input = checkInput(ingestVideosInput, raw);
       const { tenant, operation, principal, reason, profile, source, from } = input;
       await transaction(pool, async (tx) => {
         const { incarnation } = await lockTenant(tx, tenant, 'ingest');
+        requireLife(input, incarnation);
         await ownedSchema(tx, incarnation, tenant, profile);
         if (from !== undefined) await requireSameLife(tx, from.operation, incarnation);
         const workflowId = workflowIds.ingest(tenant, operation);
@@ -61,6 +71,15 @@ export function createLedgerActivities({ pool }: { readonly pool: Pool }): Ledge
     },
 
     async failItem({ operation, item, reason }) {
+      const { incarnation, input } = await getTenantOperation(pool, operation);
+      const { video } = await getItem(pool, operation, item);
+      const owned = await schemasOf(pool, incarnation);
+      // Without a schema there is nothing left to take away: the tenant is being purged.
+      const schema = owned.find((s) => s.baseSchema === input['profile'] && s.state === 'deployed');
+      if (schema) {
+        const profile = parseProfile(schema.baseSchema);
+        await discardUnfinished(resources, { incarnation, profile, schema: schema.schemaName, video });
+      }
       await finishItem(pool, operation, item, { state: 'failed', reason });
     },
 
@@ -103,23 +122,52 @@ export function createCountActivities({
   };
 }
 
-export function createVideoActivities(resources: IngestResources): VideoActivities {
-  const { pool } = resources;
+export function createVideoActivities(
+  resources: IngestResources & { readonly sources: Sources },
+): VideoActivities {
+  const { pool, sources, encoder } = resources;
+  const storedAs = (incarnation: Incarnation, profile: ProfileName): StoredAs => ({
+    incarnation,
+    base: profile,
+    profileVersion: PROFILES[profile].version,
+    encoder: encoder.id,
+  });
+  const slots = new VideoSlots(pool);
   return {
-    async listVideos({ operation, source, from }) {
+    async listVideos({ operation, source, profile, from, onlyChanged = false, unattended }) {
       return heartbeating(async (signal) => {
         if (from !== undefined) await copyItems(pool, operation, from.operation, from.items);
-        const paths = from === undefined ? await discoverVideos(folderOf(source), signal) : [];
-        for (let from = 0; from < paths.length; from += LIST_PAGE) {
-          const page = paths
-            .slice(from, from + LIST_PAGE)
-            .map((path, i) => ({ item: from + i + 1, path, video: videoId(path, sha256(path)) }));
-          await addItems(pool, operation, page);
-          heartbeat({ listed: from + page.length });
+        else {
+          const { incarnation } = await getTenantOperation(pool, operation);
+          const except = onlyChanged ? { as: storedAs(incarnation, profile), unattended } : undefined;
+          let listed = 0;
+          for await (const page of listItems(pool, await sources.reader(source), except, signal)) {
+            await addItems(pool, operation, page);
+            heartbeat({ listed: (listed += page.length) });
+          }
         }
         // Counted, not assumed: a listing that ran before a kill may have seen other files.
         const { pending, stored, unchanged, failed } = await countItems(pool, operation);
-        return { items: pending + stored + unchanged + failed };
+        const items = pending + stored + unchanged + failed;
+        if (items === 0 && from === undefined && !onlyChanged)
+          throw new OpsError(
+            'InvalidInput',
+            `no videos in ${quoteForMessage(source)}`,
+            'give a source with *.mp4 files: a folder, a list of files, or s3://bucket/prefix',
+          );
+        return { items };
+      });
+    },
+
+    async findChanges(input) {
+      const { tenant, source, profile, unattended } = input;
+      return heartbeating(async (signal) => {
+        const { incarnation } = await requireTenant(pool, tenant, 'ingest');
+        requireLife(input, incarnation);
+        await ownedSchema(pool, incarnation, tenant, profile);
+        const reader = await sources.reader(source);
+        const pages = listItems(pool, reader, { as: storedAs(incarnation, profile), unattended }, signal);
+        return { changed: await countItemsOf(pages) };
       });
     },
 
@@ -134,41 +182,58 @@ export function createVideoActivities(resources: IngestResources): VideoActiviti
         throw new OpsError('WrongState', `tenant ${tenant} was re-created since this ingest began`);
       const { schemaName } = await ownedSchema(pool, incarnation, tenant, profile);
 
+      const reader = await sources.reader(source);
+      const video = {
+        tenant,
+        incarnation,
+        profile,
+        schema: schemaName,
+        source: reader,
+        path: row.path,
+        video: row.video,
+        timestamp: Date.parse(startedAt),
+      };
       const end = await heartbeating((signal) =>
-        ingestVideo(
-          resources,
-          {
-            tenant,
-            incarnation,
-            profile,
-            schema: schemaName,
-            folder: folderOf(source),
-            path: row.path,
-            video: row.video,
-            timestamp: Date.parse(startedAt),
-          },
-          signal,
+        slots.hold({ incarnation, operation, item }, signal, (held) =>
+          counted(pool, { operation, item, signal: held }, () => ingestVideo(resources, video, held)),
         ),
-      ).catch((error: unknown) => {
+      ).catch(async (error: unknown) => {
+        if (error instanceof TenantBusy) throw busy(error);
         // Not retried here, where a worker's slot would be held for it: the run waits as a whole.
         if (error instanceof FeedBlocked) throw refusal('blocked', error);
-        const exhausted = error instanceof RetriesExhausted;
-        if (exhausted && error.reach === 'server') throw refusal('silent', error);
+        if (error instanceof RetriesExhausted && error.reach === 'server') throw refusal('silent', error);
+        const mayPass = error instanceof RetriesExhausted || error instanceof TriesSpent;
         // The file's own fault, or a document that Vespa refuses for good: the item's end, not the run's.
         if (
-          exhausted ||
+          mayPass ||
           error instanceof DocumentError ||
           (error instanceof OpsError && error.type === 'Rejected')
         ) {
           log.info('video failed', { item, path: row.path, reason: error.message });
+          const { fingerprint } = row;
+          // What failed over a server or a worker may be taken one day; a file stays what it is until it changes.
+          if (fingerprint !== null && !mayPass)
+            await noteRefused(pool, storedAs(incarnation, profile), { ...row, fingerprint });
           return { state: 'failed', reason: error.message } as const;
         }
+        if (error instanceof NoRoom)
+          throw ApplicationFailure.create({
+            message: error.message,
+            nextRetryDelay: ROOM_RETRY,
+            category: 'BENIGN',
+          });
         throw error;
       });
       const { state, documents } = await finishItem(pool, operation, item, end);
       return { state: state === 'pending' ? 'failed' : state, documents };
     },
   };
+}
+
+/** No error: again in a while, by Temporal's timer, and the worker is free meanwhile. */
+function busy({ message }: TenantBusy): ApplicationFailure {
+  const nextRetryDelay = 1000 + Math.random() * 1000;
+  return ApplicationFailure.create({ type: 'TenantBusy', message, nextRetryDelay, category: 'BENIGN' });
 }
 
 function refusal(how: keyof typeof FEED_REFUSALS, { message }: Error): ApplicationFailure {
@@ -178,6 +243,15 @@ function refusal(how: keyof typeof FEED_REFUSALS, { message }: Error): Applicati
     nonRetryable: true,
     category: 'BENIGN',
   });
+}
+
+/** What was begun for one life of a tenant does nothing for the next one. */
+function requireLife(
+  { tenant, ...asked }: Pick<IngestVideosInput, 'tenant' | 'incarnation'>,
+  now: Incarnation,
+) {
+  if (asked.incarnation !== undefined && asked.incarnation !== now)
+    throw new OpsError('WrongState', `tenant ${tenant} was re-created: this is for a former life of it`);
 }
 
 /** The ledger of another tenant, or of a former life, names files that are none of this one's business. */
@@ -209,14 +283,4 @@ async function ownedSchema(
     `tenant ${tenant} does not have the profile ${profile}`,
     `it has: ${owned.map((s) => s.baseSchema).join(', ')}`,
   );
-}
-
-function folderOf(text: string): string {
-  const source = parseSource(text);
-  if (source.kind === 'folder') return source.path;
-  throw new OpsError('InvalidInput', `not read yet: ${text}`);
-}
-
-function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
 }

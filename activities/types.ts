@@ -87,8 +87,12 @@ export interface ApplicationActivities {
 export interface IngestActivities {
   /** Registers the operation. Fails `NotFound`, `WrongState`, or `NotFound` for a profile the tenant does not have. */
   beginIngest(input: IngestVideosInput): Promise<void>;
-  /** Reads the source into the ledger, items numbered from 1. */
+  /** Reads the source into the ledger, items numbered from 1. Fails as the source does; `InvalidInput` without a video. */
   listVideos(input: IngestVideosInput): Promise<{ items: number }>;
+  /** How many videos a run with `onlyChanged` would take. Fails as `beginIngest` and `listVideos` do. */
+  findChanges(
+    input: Pick<IngestVideosInput, 'tenant' | 'source' | 'profile' | 'unattended' | 'incarnation'>,
+  ): Promise<{ changed: number }>;
   /** One video from file to documents read back; a video that cannot be ingested is an answer, not an error. */
   ingestVideo(input: {
     readonly tenant: TenantId;
@@ -107,6 +111,7 @@ export interface IngestActivities {
     readonly operation: OperationId;
     readonly profile: ProfileName;
   }): Promise<{ documents: number }>;
+  /** Gives an item up: takes away what was fed of it, and ends it as failed. */
   failItem(input: {
     readonly operation: OperationId;
     readonly item: number;

@@ -1,20 +1,25 @@
 import { feed } from './feed.js';
+import { ingest } from './ingest/main.js';
 import { schemas } from './schemas.js';
 
-const BENCHES: Readonly<Record<string, () => Promise<void>>> = { feed, schemas };
+const BENCHES: Readonly<Record<string, (args: readonly string[]) => Promise<void>>> = {
+  feed,
+  ingest,
+  schemas,
+};
 
 /** `npm run -s bench -- NAME`: one JSON line a row on stdout, progress on stderr. */
-async function main(name: string | undefined): Promise<void> {
+async function main([name, ...args]: readonly string[]): Promise<void> {
   const bench = name === undefined ? undefined : BENCHES[name];
   if (bench === undefined) {
     process.stderr.write(`usage: npm run -s bench -- ${Object.keys(BENCHES).join('|')}\n`);
     process.exitCode = 2;
     return;
   }
-  await bench();
+  await bench(args);
 }
 
-main(process.argv[2]).catch((error: unknown) => {
+main(process.argv.slice(2)).catch((error: unknown) => {
   process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
   process.exitCode = 1;
 });

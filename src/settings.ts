@@ -25,6 +25,8 @@ export interface Settings {
   readonly vespaCaFile: string;
   /** Reference to the bearer token for Vespa; empty: none. `VESPA_TOKEN_REF`. */
   readonly vespaTokenRef: string;
+  /** Another S3 than Amazon's; empty: Amazon's. `AWS_ENDPOINT_URL_S3`, else `AWS_ENDPOINT_URL`. */
+  readonly s3Endpoint: string;
   /** Multi-vector endpoint; empty: the embedded encoder. */
   readonly encoderUrl: string;
   readonly encoderModel: string;
@@ -70,6 +72,7 @@ export function loadSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     vespaKeyFile: env['VESPA_KEY_FILE'] ?? '',
     vespaCaFile: env['VESPA_CA_FILE'] ?? '',
     vespaTokenRef: env['VESPA_TOKEN_REF'] ?? '',
+    s3Endpoint: env['AWS_ENDPOINT_URL_S3'] || env['AWS_ENDPOINT_URL'] || '',
     encoderUrl: env['ENCODER_URL'] ?? '',
     encoderModel: env['ENCODER_MODEL'] ?? '',
     encoderToken: env['ENCODER_TOKEN_REF'] ?? '',

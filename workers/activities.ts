@@ -16,12 +16,14 @@ import { createTenantActivities } from '../activities/tenants.js';
 import { loadSigningKey } from '../src/certificates/keys.js';
 import { checkUrl } from '../src/domain/urlGuard.js';
 import { type Encoder, createEncoder } from '../src/encoders/port.js';
+import { TenantRates } from '../src/limits/rate.js';
 import { NoticeWebhook } from '../src/notices/webhook.js';
 import { PhoenixClient } from '../src/phoenix/client.js';
 import { type Pool, openPool } from '../src/registry/database.js';
 import { CertificateSigner } from '../src/purge/certificate.js';
 import { readReference } from '../src/secrets.js';
 import type { Settings } from '../src/settings.js';
+import { Sources } from '../src/sources/sources.js';
 import { ConfigServer } from '../src/vespa/configServer.js';
 import { openDocuments } from '../src/vespa/access.js';
 import type { DocumentClient } from '../src/vespa/documents.js';
@@ -33,6 +35,7 @@ export interface Resources {
   readonly client: Client;
   readonly phoenix: PhoenixClient;
   readonly documents: DocumentClient;
+  readonly sources: Sources;
   /** Told of purges that come near; undefined when nobody is. */
   readonly webhook: NoticeWebhook | undefined;
   /** Opened at its first use: a `control` worker never encodes. */
@@ -49,6 +52,8 @@ export async function openResources(
   // Said now, at start, and not by the first operation.
   await pool.query('select 1 from tenants limit 1');
   const documents = await openDocuments(settings);
+  const sources = new Sources(settings);
+  await sources.sweep();
   let encoder: Encoder | undefined;
   return {
     settings,
@@ -56,6 +61,7 @@ export async function openResources(
     client: new Client({ connection, namespace: settings.temporalNamespace }),
     phoenix: new PhoenixClient(settings.phoenixUrl),
     documents,
+    sources,
     webhook: await openWebhook(settings),
     encoder() {
       if (encoder === undefined) {
@@ -71,6 +77,7 @@ export async function openResources(
     async close() {
       await encoder?.close();
       await documents.close();
+      await sources.close();
       await pool.end();
     },
   };
@@ -83,7 +90,7 @@ export function controlActivities(resources: Resources) {
   return {
     ...typedFailures({ ...createTenantActivities({ pool, phoenix, documents, vespaUrl, vespaConfigUrl }) }),
     ...typedFailures({ ...createApplicationActivities({ pool, client, vespaUrl, vespaConfigUrl }) }),
-    ...typedFailures({ ...createLedgerActivities({ pool }) }),
+    ...typedFailures({ ...createLedgerActivities({ pool, documents }) }),
     ...typedFailures({ ...createCountActivities({ pool, documents, configServer }) }),
     ...typedFailures({ ...createRetentionActivities({ pool, client, webhook: resources.webhook }) }),
     ...typedFailures({ ...createRolloutActivities({ pool, client, configServer }) }),
@@ -117,8 +124,9 @@ async function openWebhook({
 }
 
 export function dataActivities(resources: Resources) {
-  const { pool, documents } = resources;
+  const { pool, documents, sources } = resources;
+  const rates = new TenantRates(pool);
   return typedFailures({
-    ...createVideoActivities({ pool, documents, encoder: resources.encoder() }),
+    ...createVideoActivities({ pool, documents, sources, encoder: resources.encoder(), rates }),
   });
 }

@@ -6,3 +6,4 @@ export { ingestVideos } from './ingestVideos.js';
 export { reconcileRetention } from './reconcileRetention.js';
 export { softDeleteTenant } from './softDeleteTenant.js';
 export { vespaApplication } from './vespaApplication.js';
+export { watchVideos } from './watchVideos.js';

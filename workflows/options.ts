@@ -78,15 +78,16 @@ const listing: ActivityOptions = {
 };
 
 /**
- * One video from file to documents. The heartbeat timeout is how long a killed worker's video stays orphaned. The
- * attempts bound how often one poisonous video is tried before it is `failed` in the ledger.
+ * One video from file to documents. The heartbeat timeout is how long a killed worker's video stays orphaned. No
+ * `maximumAttempts`: an attempt that found the tenant busy is one like any other to Temporal.
+ * The activity counts in the ledger how often the video itself was begun, and gives it up by that (`src/limits/tries.ts`).
  */
 const video: ActivityOptions = {
   cancellationType,
   taskQueue: TASK_QUEUES.data,
   startToCloseTimeout: '6h',
   heartbeatTimeout: '15s',
-  retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '1m', maximumAttempts: 10 },
+  retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '1m' },
 };
 
 export const tenants = proxyActivities<TenantActivities>(registry);

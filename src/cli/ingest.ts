@@ -3,14 +3,19 @@ import type { Command } from 'commander';
 import type { CvopsClient } from '../client/index.js';
 import type { OperationHandle } from '../client/operations.js';
 import type { IngestVideosResult } from '../contracts/ingest.js';
+import { DEFAULT_CONCURRENT_VIDEOS } from '../domain/config/keys.js';
 import { OpsError } from '../domain/errors.js';
 import { type TenantId, parseOperationId, parseTenantId } from '../domain/ids.js';
 import { parseProfile } from '../domain/profiles.js';
+import { sourceText } from '../domain/sources.js';
 import { type WaitOptions, follow, wholeNumber, withClient, withWait } from './context.js';
 import { EXIT, ExitWith, answer, table } from './output.js';
 
 interface IngestOptions extends WaitOptions {
   readonly profile?: string;
+  /** A file that names the videos, in place of a path. */
+  readonly list?: string;
+  readonly changed?: true;
   readonly concurrency: number;
   /** An operation's id, or true: the last one. */
   readonly resume?: string | true;
@@ -24,18 +29,22 @@ export function addIngestCommand(program: Command): void {
   withWait(
     program
       .command('ingest <id> [path]')
-      .description('ingest the *.mp4 files of a folder for one tenant; exits 3 when some failed')
+      .description(
+        'ingest the *.mp4 files of a folder, or of s3://bucket/prefix, for one tenant; exits 3 when some failed',
+      )
       .option('--profile <name>', 'how to index them')
-      .option('--concurrency <n>', 'videos in work at once', wholeNumber, 4)
+      .option('--list <file>', 'a file that names the videos, one a line or as find -print0 writes them')
+      .option('--changed', 'only what is new or looks changed, without reading the rest')
+      .option('--concurrency <n>', 'videos in work at once', wholeNumber, DEFAULT_CONCURRENT_VIDEOS)
       .option(
         '--resume [operation]',
         'go on with what a cancelled run has not come to; by default the last one',
       )
       .option('--retry-failed [operation]', 'try again what failed in a former run; by default the last one'),
-  ).action(async (id: string, folder: string | undefined, options: IngestOptions) => {
+  ).action(async (id: string, place: string | undefined, options: IngestOptions) => {
     const tenant = parseTenantId(id);
     await withClient(async (client) => {
-      const handle = await begin(client, tenant, folder, options);
+      const handle = await begin(client, tenant, place, options);
       if (handle !== undefined) await show(client, handle, options);
     });
   });
@@ -45,16 +54,21 @@ export function addIngestCommand(program: Command): void {
 async function begin(
   client: CvopsClient,
   tenant: TenantId,
-  folder: string | undefined,
+  place: string | undefined,
   options: IngestOptions,
 ): Promise<OperationHandle<IngestVideosResult> | undefined> {
   const { concurrency, reason, resume, retryFailed } = options;
   const again = resume ?? retryFailed;
   if (again !== undefined) {
-    if (folder !== undefined || options.profile !== undefined || (resume && retryFailed) || options.dryRun)
+    const { profile, list, changed, dryRun } = options;
+    if (
+      [place, profile, list, changed].some((given) => given !== undefined) ||
+      (resume && retryFailed) ||
+      dryRun
+    )
       throw new OpsError(
         'InvalidInput',
-        '--resume and --retry-failed stand alone: folder and profile are those of the former run',
+        '--resume and --retry-failed stand alone: source and profile are those of the former run',
         `cvops ingest ${tenant} --retry-failed`,
       );
     return client.ingest.again({
@@ -65,12 +79,18 @@ async function begin(
       reason,
     });
   }
-  if (folder === undefined || options.profile === undefined)
-    throw new OpsError('InvalidInput', 'what, and how?', `cvops ingest ${tenant} PATH --profile P`);
+  const source = sourceOf(place, options.list);
+  if (source === undefined || options.profile === undefined)
+    throw new OpsError(
+      'InvalidInput',
+      'what, and how?',
+      `cvops ingest ${tenant} PATH --profile P, or --list FILE in place of PATH`,
+    );
   const request = {
     tenant,
     profile: parseProfile(options.profile),
-    source: path.resolve(folder),
+    source,
+    ...(options.changed ? { onlyChanged: true } : {}),
     concurrency,
     reason,
   };
@@ -82,6 +102,13 @@ async function begin(
     () => `${plan.videos} video(s) would be ingested into ${plan.schema}`,
   );
   return undefined;
+}
+
+/** @returns undefined when neither is given, or both */
+function sourceOf(place: string | undefined, list: string | undefined): string | undefined {
+  if ((place === undefined) === (list === undefined)) return undefined;
+  if (list !== undefined) return sourceText({ kind: 'list', path: path.resolve(list) });
+  return place!.startsWith('s3://') ? place : path.resolve(place!);
 }
 
 async function show(

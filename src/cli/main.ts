@@ -1,4 +1,7 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { Command, CommanderError } from 'commander';
+import { projectRoot } from '../projectRoot.js';
 import { addCertificateCommands } from './certificate.js';
 import { addConfigCommands } from './config.js';
 import { addIngestCommand } from './ingest.js';
@@ -11,11 +14,18 @@ import { addStackCommands } from './stack.js';
 import { addTemplateCommands } from './templates.js';
 import { addTenantCommands } from './tenants.js';
 import { addTenantLifeCommands } from './tenantLife.js';
+import { addWatchCommands } from './watch.js';
+
+function version(): string {
+  const file = path.join(projectRoot, 'package.json');
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+}
 
 /** Builds the command tree; the reference in `docs/` and shell completion are made from it. */
 export function buildProgram(): Command {
   const program = new Command('cvops')
     .description('Durable operations for multi-tenant video search')
+    .version(version(), '-V, --version')
     .showHelpAfterError('(add --help for the options)')
     .showSuggestionAfterError();
   addStackCommands(program);
@@ -24,6 +34,7 @@ export function buildProgram(): Command {
   addConfigCommands(program);
   addSchemaCommands(program);
   addIngestCommand(program);
+  addWatchCommands(program);
   addSearchCommand(program);
   addOperationCommands(program);
   addCertificateCommands(program);

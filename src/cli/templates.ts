@@ -25,7 +25,7 @@ export function addTemplateCommands(program: Command): void {
             templates.map((t) => [
               t.name,
               t.builtIn ? 'yes' : 'no',
-              ...fields.map((f) => String(t.values[f])),
+              ...fields.map((f) => String(t.values[f] ?? '-')),
             ]),
           ),
         );

@@ -28,6 +28,7 @@ import { IngestClient } from './ingest.js';
 import { LifeClient } from './life.js';
 import { OperationHandle } from './operations.js';
 import { SchemaClient } from './schemas.js';
+import { WatchClient } from './watches.js';
 
 export type { IngestAgainRequest, IngestRequest } from './ingest.js';
 export { OperationHandle } from './operations.js';
@@ -67,6 +68,7 @@ export class CvopsClient {
   readonly life: LifeClient;
   readonly schemas: SchemaClient;
   readonly ingest: IngestClient;
+  readonly watches: WatchClient;
   private readonly settings: Settings;
   private readonly pool: Pool;
   private searching: Promise<SearchResources> | undefined;
@@ -80,6 +82,7 @@ export class CvopsClient {
     this.life = new LifeClient(connections);
     this.schemas = new SchemaClient(connections);
     this.ingest = new IngestClient(connections);
+    this.watches = new WatchClient(connections);
   }
 
   /** @throws OpsError `Unavailable` when the registry does not answer */

@@ -10,12 +10,14 @@ import { INGEST_PRIORITY } from '../domain/fairness.js';
 import { OpsError } from '../domain/errors.js';
 import { type OperationId, type TenantId, parseOperationId } from '../domain/ids.js';
 import { workflowIds } from '../domain/naming.js';
-import { type ProfileName, parseProfile } from '../domain/profiles.js';
+import { PROFILES, type ProfileName, parseProfile } from '../domain/profiles.js';
+import { createEncoder } from '../encoders/port.js';
+import { countItemsOf, listItems } from '../ingest/listing.js';
 import { countItems, failedItems } from '../registry/ledger.js';
 import { type OperationRow, getOperation, listOperations } from '../registry/operations.js';
 import { schemasOf } from '../registry/schemas.js';
 import { type TenantRow, requireTenant } from '../registry/tenants.js';
-import { discoverVideos } from '../video/discover.js';
+import { Sources } from '../sources/sources.js';
 import type { Connections } from './connections.js';
 import { toOpsError } from './failures.js';
 import type { OperationHandle } from './operations.js';
@@ -25,6 +27,8 @@ export interface IngestRequest {
   readonly profile: ProfileName;
   /** See `parseSource`: `/folder`, `list:/file`, `s3://bucket/prefix`. */
   readonly source: string;
+  /** Only what is new, or looks different in the source than when it was stored. */
+  readonly onlyChanged?: boolean;
   readonly concurrency: number;
   readonly reason: string;
 }
@@ -49,7 +53,11 @@ const LOOK_BACK = 200;
 export class IngestClient {
   constructor(private readonly connections: Connections) {}
 
-  /** @throws OpsError as the operation would at its start */
+  /**
+   * Counts page by page, on this machine and with its credentials.
+   *
+   * @throws OpsError as the operation would at its start
+   */
   async plan(request: IngestRequest): Promise<{ tenant: TenantId; schema: string; videos: number }> {
     const { pool } = this.connections;
     const row = await requireTenant(pool, request.tenant, 'ingest');
@@ -57,8 +65,30 @@ export class IngestClient {
     const schema = owned.find((s) => s.baseSchema === request.profile);
     if (schema === undefined)
       throw new OpsError('NotFound', `tenant ${request.tenant} does not have the profile ${request.profile}`);
-    const videos = await discoverVideos(request.source);
-    return { tenant: request.tenant, schema: schema.schemaName, videos: videos.length };
+    const sources = new Sources(this.connections.settings);
+    try {
+      const except = request.onlyChanged
+        ? {
+            as: {
+              incarnation: row.incarnation,
+              base: request.profile,
+              profileVersion: PROFILES[request.profile].version,
+              encoder: await this.encoderId(),
+            },
+          }
+        : undefined;
+      const videos = await countItemsOf(listItems(pool, await sources.reader(request.source), except));
+      return { tenant: request.tenant, schema: schema.schemaName, videos };
+    } finally {
+      await sources.close();
+    }
+  }
+
+  private async encoderId(): Promise<string> {
+    const { encoderUrl: url, encoderModel: model, encoderToken: tokenRef } = this.connections.settings;
+    const encoder = createEncoder({ url, model, tokenRef });
+    await encoder.close();
+    return encoder.id;
   }
 
   /** @throws OpsError `InvalidInput`, `NotFound`, `WrongState` */

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { parseSource, sourceText } from '../domain/sources.js';
-import { operationId, principal, profileName, reason, tenantId } from './common.js';
+import { MAX_SETTLE_SECONDS } from '../domain/watches.js';
+import { incarnation, operationId, principal, profileName, reason, tenantId } from './common.js';
 
 /** Activities in flight per ingest: bounded by the design's 100 a workflow. */
 export const MAX_CONCURRENCY = 100;
@@ -9,7 +10,7 @@ export const MAX_CONCURRENCY = 100;
  * Where the videos are, as `sourceText` writes it: an absolute folder on the data workers' machine, a list file
  * `list:/…`, or `s3://bucket/prefix`.
  */
-const videoSource = z.string().transform((text, context) => {
+export const videoSource = z.string().transform((text, context) => {
   try {
     return sourceText(parseSource(text));
   } catch (error) {
@@ -24,8 +25,17 @@ export const ingestVideosInput = z.strictObject({
   operation: operationId,
   profile: profileName,
   source: videoSource,
+  /** Leaves out what is stored already and looks in the source as it did then, without reading it. */
+  onlyChanged: z.boolean().optional(),
   /** Takes up a former run: its items that are still pending, or that failed. */
   from: z.strictObject({ operation: operationId, items: z.enum(['pending', 'failed']) }).optional(),
+  /**
+   * With `onlyChanged`, of a run that nobody started: leaves out files that were written to in the last seconds, which
+   * may be half there, and what was refused for its own fault and looks the same.
+   */
+  unattended: z.strictObject({ settleSeconds: z.int().min(0).max(MAX_SETTLE_SECONDS) }).optional(),
+  /** The life it is for; whatever lives under the id when left out. */
+  incarnation: incarnation.optional(),
   /** Videos in work at once. */
   concurrency: z.int().min(1).max(MAX_CONCURRENCY),
   principal,

@@ -1,6 +1,7 @@
 import { OpsError } from './errors.js';
 import type { TenantId } from './ids.js';
 import type { BaseSchema } from './profiles.js';
+import type { WatchName } from './watches.js';
 
 /**
  * The names an operation gives to things outside. All of them go one way: from a tenant to a name. Nothing here, or
@@ -44,8 +45,15 @@ export const workflowIds = {
   retention: (tenant: TenantId) => `tenant/${tenant}/retention`,
   purge: (tenant: TenantId) => `tenant/${tenant}/purge`,
   ingest: (tenant: TenantId, run: string) => `tenant/${tenant}/ingest/${run}`,
+  /** Of one round; the server adds its time. */
+  watch: (tenant: TenantId, name: WatchName) => `tenant/${tenant}/watch/${name}`,
   deploySchemas: (run: string) => `schemas/${run}`,
   vespaApplication: (cluster: string) => `vespa/${cluster}/application`,
+} as const;
+
+/** Ids of Temporal Schedules. Whose one is, is a row of `tenant_schedules`. */
+export const scheduleIds = {
+  watch: (tenant: TenantId, name: WatchName) => `tenant/${tenant}/watch/${name}`,
 } as const;
 
 /** Task queues: `control` runs short activities and all workflows, `data` runs ffmpeg, encoding, feeding, backup. */

@@ -14,7 +14,7 @@ import { type TenantId, quoteForMessage } from './ids.js';
 /** The fields of the system configuration that a template gives a new tenant. */
 export type TemplateValues = Pick<
   SystemConfig,
-  'llm_model' | 'max_qps' | 'cache_ttl' | 'memory_enabled' | 'optimization_enabled'
+  'llm_model' | 'max_qps' | 'max_concurrent_videos' | 'cache_ttl' | 'memory_enabled' | 'optimization_enabled'
 >;
 
 /** The guide's; operators add their own to the registry. */
@@ -22,6 +22,7 @@ export const TEMPLATES: Readonly<Record<string, TemplateValues>> = {
   enterprise: {
     llm_model: 'gpt-4',
     max_qps: 100,
+    max_concurrent_videos: 16,
     cache_ttl: 3600,
     memory_enabled: true,
     optimization_enabled: true,
@@ -29,6 +30,7 @@ export const TEMPLATES: Readonly<Record<string, TemplateValues>> = {
   startup: {
     llm_model: 'gpt-3.5-turbo',
     max_qps: 10,
+    max_concurrent_videos: 8,
     cache_ttl: 1800,
     memory_enabled: true,
     optimization_enabled: false,
@@ -36,6 +38,7 @@ export const TEMPLATES: Readonly<Record<string, TemplateValues>> = {
   trial: {
     llm_model: 'gpt-3.5-turbo',
     max_qps: 5,
+    max_concurrent_videos: 4,
     cache_ttl: 600,
     memory_enabled: false,
     optimization_enabled: false,
@@ -44,12 +47,13 @@ export const TEMPLATES: Readonly<Record<string, TemplateValues>> = {
 
 export const DEFAULT_TEMPLATE = 'enterprise';
 
-const { llm_model, max_qps, cache_ttl, optimization_enabled } = SYSTEM_CONFIG.fields;
+const { llm_model, max_qps, max_concurrent_videos, cache_ttl, optimization_enabled } = SYSTEM_CONFIG.fields;
 /** Here, before there is a tenant, whether it will have memory is still open. */
 const memory_enabled: Field = { ...optimization_enabled, about: SYSTEM_CONFIG.fields.memory_enabled.about };
 export const TEMPLATE_FIELDS: Readonly<Record<keyof TemplateValues, Field>> = {
   llm_model,
   max_qps,
+  max_concurrent_videos,
   cache_ttl,
   memory_enabled,
   optimization_enabled,

@@ -5,12 +5,15 @@ import { segmentDocumentId } from '../domain/documents.js';
 import type { Incarnation, TenantId } from '../domain/ids.js';
 import { PROFILES, type ProfileName } from '../domain/profiles.js';
 import type { Encoder } from '../encoders/port.js';
+import type { RateKey, TenantRates } from '../limits/rate.js';
 import type { Pool } from '../registry/database.js';
-import { getVideo, noteFeeding, noteStored } from '../registry/videos.js';
+import { storableText } from '../registry/storable.js';
+import { getVideo, noteFeeding, noteFingerprint, noteStored } from '../registry/videos.js';
+import type { VideoSourceReader } from '../sources/reader.js';
 import type { DocumentClient } from '../vespa/documents.js';
 import { type FeedItem, feed } from '../vespa/feed.js';
 import { segmentBody } from '../vespa/embedding.js';
-import { resolveVideo } from '../video/discover.js';
+import { DocumentError, RetriesExhausted } from '../vespa/retry.js';
 import { probeVideo } from '../video/probe.js';
 import { type Sidecar, readSidecar } from '../video/sidecar.js';
 import { segmentVideo } from '../video/segment.js';
@@ -19,7 +22,18 @@ export interface IngestResources {
   readonly pool: Pool;
   readonly documents: DocumentClient;
   readonly encoder: Encoder;
+  readonly rates: TenantRates;
+  /** ffmpeg and ffprobe when left out. */
+  readonly tools?: VideoTools;
 }
+
+/** How a file becomes pictures; exchanged where everything but the decoding is to be real. */
+export interface VideoTools {
+  readonly probe: typeof probeVideo;
+  readonly segments: typeof segmentVideo;
+}
+
+const FFMPEG: VideoTools = { probe: probeVideo, segments: segmentVideo };
 
 export interface VideoToIngest {
   readonly tenant: TenantId;
@@ -27,8 +41,8 @@ export interface VideoToIngest {
   readonly profile: ProfileName;
   /** Physical schema, from the registry. */
   readonly schema: string;
-  readonly folder: string;
-  /** Relative to the folder. */
+  readonly source: Pick<VideoSourceReader, 'open'>;
+  /** Its name in the source. */
   readonly path: string;
   readonly video: string;
   /** Milliseconds since the epoch; one for the whole run, so that a video done twice gives the same documents. */
@@ -48,32 +62,47 @@ const FEED_CONCURRENCY = 8;
  * are made of the video and the position, puts replace, and the registry names every id that may have been written
  * before it is.
  *
- * @throws OpsError `Rejected` with a plain reason when the file cannot be ingested
+ * @throws OpsError `Rejected` with a plain reason when the file cannot be ingested; DocumentError, naming the document, when
+ *   Vespa refuses one for good. None of its documents is left by then, unless it had not been touched
  */
 export async function ingestVideo(
   resources: IngestResources,
   video: VideoToIngest,
   signal?: AbortSignal,
 ): Promise<IngestedVideo> {
-  const { pool, documents, encoder } = resources;
+  const { pool, documents, encoder, rates, tools = FFMPEG } = resources;
   const profile = PROFILES[video.profile];
-  const file = await resolveVideo(video.folder, video.path);
-  const [probed, sidecar] = [await probeVideo(file, { signal }), await readSidecar(file)];
+  await using opened = await video.source.open(video.path, signal);
+  const { file, fingerprint = null } = opened;
+  const [probed, sidecar] = [await tools.probe(file, { signal }), await readSidecar(file)];
   const key = { incarnation: video.incarnation, base: video.profile, video: video.video };
   const sha256 = contentHash(probed.sha256, sidecar);
 
   const before = await getVideo(pool, key);
+  // A chance of one in 10^14 for two given paths, but of two in a thousand over a million.
+  if (before && before.path !== storableText(video.path))
+    throw new OpsError(
+      'Rejected',
+      `its id ${video.video} is that of ${before.path}`,
+      'rename one of the two',
+    );
   const same =
     before?.complete &&
     before.sha256 === sha256 &&
     before.profileVersion === profile.version &&
     before.encoder === encoder.id;
-  if (same && (await allThere(documents, video, before.documents, signal)))
-    return { state: 'unchanged', documents: before.documents };
+  const there = same && (await readBack(documents, video, before.documents, signal));
+  if (there) {
+    if (fingerprint !== null && fingerprint !== before.fingerprint)
+      await noteFingerprint(pool, key, fingerprint);
+    // Killed after its last document and before its end was written down: this run stored it all the same.
+    const ours = there['creation_timestamp'] === video.timestamp;
+    return { state: ours ? 'stored' : 'unchanged', documents: before.documents };
+  }
 
   let segments = 0;
   async function* bodies(): AsyncGenerator<FeedItem> {
-    for await (const segment of segmentVideo(file, probed, profile.segmentation, {
+    for await (const segment of tools.segments(file, probed, profile.segmentation, {
       size: encoder.frameSize,
       signal,
     })) {
@@ -92,64 +121,92 @@ export async function ingestVideo(
     }
   }
   try {
-    await feed(documents, bodies(), { concurrency: FEED_CONCURRENCY, ...(signal ? { signal } : {}) });
+    const paced = rates.paced(rateOf(video), bodies(), signal);
+    await feed(documents, paced, { concurrency: FEED_CONCURRENCY, ...(signal ? { signal } : {}) });
     if (segments === 0) throw new OpsError('Rejected', 'no picture could be read');
   } catch (error) {
-    // Damage that only shows while decoding: a half-fed video would be found by searches and counted by nobody.
-    if (error instanceof OpsError)
-      await removeAll(documents, video, Math.max(before?.documents ?? 0, segments), signal);
+    // Damage that only shows while decoding, a document that is refused: a half-fed video would be found by searches and
+    // counted by nobody.
+    if (isOwnFault(error))
+      await removeAll(resources, video, Math.max(before?.documents ?? 0, segments), signal);
     throw error;
   }
 
   // What a longer former version, or a killed run of it, left behind.
-  await removeAll(documents, video, before?.documents ?? 0, signal, segments);
-  if (!(await allThere(documents, video, segments, signal)))
+  await removeAll(resources, video, before?.documents ?? 0, signal, segments);
+  if (!(await readBack(documents, video, segments, signal)))
     throw new Error('documents that were acknowledged are not there');
   await noteStored(pool, key, {
     sha256,
     profileVersion: profile.version,
     encoder: encoder.id,
     documents: segments,
+    fingerprint,
   });
   return { state: 'stored', documents: segments };
 }
 
-function address(video: VideoToIngest, segment: number): FeedItem['at'] {
+/** What another attempt would not change. */
+function isOwnFault(error: unknown): boolean {
+  if (error instanceof RetriesExhausted) return error.reach !== 'server';
+  return error instanceof OpsError || error instanceof DocumentError;
+}
+
+function address(video: Pick<VideoToIngest, 'schema' | 'video'>, segment: number): FeedItem['at'] {
   return { namespace: CONTENT_NAMESPACE, schema: video.schema, id: segmentDocumentId(video.video, segment) };
 }
 
-async function removeAll(
-  documents: DocumentClient,
-  video: VideoToIngest,
+function rateOf({ incarnation }: Pick<VideoToIngest, 'incarnation'>): RateKey {
+  return { incarnation, kind: 'feed' };
+}
+
+/**
+ * Removes documents `from … end - 1`; those that are not there are fine.
+ *
+ * @param resources without `rates`, as fast as it goes
+ */
+export async function removeAll(
+  { documents, rates }: Pick<IngestResources, 'documents'> & Partial<Pick<IngestResources, 'rates'>>,
+  video: Pick<VideoToIngest, 'incarnation' | 'schema' | 'video'>,
   end: number,
   signal?: AbortSignal,
   from = 0,
 ): Promise<void> {
-  for (let segment = from; segment < end; segment++) await documents.remove(address(video, segment), signal);
+  for (let first = from; first < end; first += FEED_CONCURRENCY) {
+    const some = Array.from({ length: Math.min(FEED_CONCURRENCY, end - first) }, async (_, i) => {
+      await rates?.take(rateOf(video), signal);
+      await documents.remove(address(video, first + i), signal);
+    });
+    await Promise.all(some);
+  }
 }
 
-/** Reads every document back by its id, and looks that it is of this life of the tenant. */
-async function allThere(
+/**
+ * Reads every document back by its id, and looks that it is of this life of the tenant.
+ *
+ * @returns fields of the first; undefined when one is missing
+ */
+async function readBack(
   documents: DocumentClient,
   video: VideoToIngest,
   count: number,
   signal?: AbortSignal,
-): Promise<boolean> {
-  const fieldSet = `${video.schema}:tenant_id,incarnation,video_id`;
+): Promise<Record<string, unknown> | undefined> {
+  const fieldSet = `${video.schema}:tenant_id,incarnation,video_id,creation_timestamp`;
+  let first: Record<string, unknown> | undefined;
   for (let from = 0; from < count; from += FEED_CONCURRENCY) {
     const found = await Promise.all(
       Array.from({ length: Math.min(FEED_CONCURRENCY, count - from) }, (_, i) =>
         documents.get(address(video, from + i), { fieldSet, signal }),
       ),
     );
-    if (
-      found.some(
-        (fields) => fields?.['incarnation'] !== video.incarnation || fields['video_id'] !== video.video,
-      )
-    )
-      return false;
+    for (const fields of found) {
+      if (fields?.['incarnation'] !== video.incarnation || fields['video_id'] !== video.video)
+        return undefined;
+      first ??= fields;
+    }
   }
-  return true;
+  return first;
 }
 
 /** A changed transcript changes what is stored as much as a changed picture. */

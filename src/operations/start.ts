@@ -1,43 +1,18 @@
 import type { WorkflowStartOptions } from '@temporalio/client';
-import type { OperationId, TenantId } from '../domain/ids.js';
 import { TASK_QUEUES, workflowIds } from '../domain/naming.js';
+import { type OperationStart, operationMarks } from '../domain/operationMarks.js';
 import { SEARCH_ATTRIBUTES } from '../domain/searchAttributes.js';
-import type { OperationKind } from '../domain/states.js';
 
-/** Who starts what for whom; `tenant` is null for an operation over many. */
-export interface OperationStart {
-  readonly kind: OperationKind;
-  readonly workflowId: string;
-  readonly tenant: TenantId | null;
-  readonly operation: OperationId;
-  readonly principal: string;
-  readonly reason: string;
-  readonly summary: string;
-  /** 1 (first) to 5: bulk work yields to interactive. */
-  readonly priority: number;
-}
+export type { OperationStart } from '../domain/operationMarks.js';
 
-/**
- * How every operation's workflow is started, whoever starts it: a business id that only one run has at a time, the
- * search attributes and the memo that the Temporal UI shows, and the tenant as fairness key, so that one tenant's
- * backlog is not in front of another's.
- */
+/** How every operation's workflow is started by a client: one id has only one run at a time. */
 export function operationOptions(start: OperationStart, input: object): WorkflowStartOptions {
-  const { operation, principal, reason, tenant } = start;
   return {
-    workflowId: start.workflowId,
+    ...operationMarks(start),
     taskQueue: TASK_QUEUES.control,
     args: [input],
     workflowIdReusePolicy: 'ALLOW_DUPLICATE',
     workflowIdConflictPolicy: 'FAIL',
-    typedSearchAttributes: [
-      ...(tenant === null ? [] : [{ key: SEARCH_ATTRIBUTES.tenantId, value: tenant }]),
-      { key: SEARCH_ATTRIBUTES.operationKind, value: start.kind },
-      { key: SEARCH_ATTRIBUTES.operationState, value: 'running' },
-    ],
-    memo: { operation, principal, reason },
-    staticSummary: start.summary,
-    priority: { priorityKey: start.priority, ...(tenant === null ? {} : { fairnessKey: tenant }) },
   };
 }
 

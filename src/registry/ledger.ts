@@ -14,6 +14,8 @@ export interface LedgerItem {
   readonly state: ItemState;
   readonly reason: string | null;
   readonly documents: number;
+  /** How it looked when it was listed; null unless the run takes only changes. */
+  readonly fingerprint: string | null;
 }
 
 /** `video` is the path as the user knows it. */
@@ -40,7 +42,7 @@ export interface LedgerCounts {
 export async function addItems(
   pool: Pool,
   operation: OperationId,
-  items: readonly { readonly path: string; readonly video: string }[],
+  items: readonly { readonly path: string; readonly video: string; readonly fingerprint?: string }[],
 ): Promise<void> {
   await transaction(pool, async (tx) => {
     // One listing at a time: a former attempt may still be under way, and both would give out the same numbers.
@@ -49,13 +51,19 @@ export async function addItems(
     ]);
     if (rowCount !== 1) throw new OpsError('NotFound', `no operation ${operation}`);
     await tx.query(
-      `insert into ingest_items (operation, item, path, video)
+      `insert into ingest_items (operation, item, path, video, fingerprint)
        select $1, (select coalesce(max(item), 0) from ingest_items where operation = $1)
-         + row_number() over (order by min(place)), path, min(video)
-       from unnest($2::text[], $3::text[]) with ordinality as listed (path, video, place)
-       where not exists (select 1 from ingest_items i where i.operation = $1 and i.path = listed.path)
+         + row_number() over (order by min(place)), path, min(video), min(fingerprint)
+       from unnest($2::text[], $3::text[], $4::text[]) with ordinality as listed (path, video, fingerprint, place)
+       where not exists (select 1 from ingest_items i
+         where i.operation = $1 and i.video = listed.video and md5(i.path) = md5(listed.path))
        group by path`,
-      [operation, items.map(({ path }) => path), items.map(({ video }) => video)],
+      [
+        operation,
+        items.map(({ path }) => path),
+        items.map(({ video }) => video),
+        items.map(({ fingerprint }) => fingerprint ?? null),
+      ],
     );
   });
 }
@@ -85,7 +93,7 @@ export async function copyItems(
 /** @throws OpsError `NotFound` */
 export async function getItem(db: Queryable, operation: OperationId, item: number): Promise<LedgerItem> {
   const { rows } = await db.query<LedgerItem>(
-    'select item, path, video, state, reason, documents from ingest_items where operation = $1 and item = $2',
+    'select item, path, video, state, reason, documents, fingerprint from ingest_items where operation = $1 and item = $2',
     [operation, item],
   );
   if (rows[0]) return rows[0];
@@ -104,7 +112,7 @@ export async function nextPendingItems(
   limit: number,
 ): Promise<LedgerItem[]> {
   const { rows } = await db.query<LedgerItem>(
-    `select item, path, video, state, reason, documents from ingest_items
+    `select item, path, video, state, reason, documents, fingerprint from ingest_items
      where operation = $1 and state = 'pending' and item > $2 order by item limit $3`,
     [operation, after, limit],
   );

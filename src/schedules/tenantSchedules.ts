@@ -1,12 +1,13 @@
 import {
   type Client,
   ScheduleAlreadyRunning,
+  type ScheduleDescription,
   type ScheduleHandle,
   ScheduleNotFoundError,
   type ScheduleOptions,
 } from '@temporalio/client';
 import type { Incarnation } from '../domain/ids.js';
-import { type Pool, transaction } from '../registry/database.js';
+import { type Pool, type Queryable, transaction } from '../registry/database.js';
 import {
   forgetSchedule,
   noteSchedule,
@@ -19,8 +20,10 @@ const PAUSED_NOTE = 'the tenant is inactive';
 
 /**
  * Makes, or brings up to date, a schedule of a tenant. The registry's row comes first: it is the only thing that says
- * whose a schedule is, and a schedule without one would outlive its tenant.
+ * whose a schedule is, and a schedule without one would outlive its tenant. One that is paused stays so.
  *
+ * @param alongside what is written with the row, in one transaction
+ * @returns whether it was there already
  * @throws OpsError `WrongState` unless the life is active or being created, `Conflict` when the id is another life's
  */
 export async function ensureTenantSchedule(
@@ -29,19 +32,45 @@ export async function ensureTenantSchedule(
   life: TenantLife,
   kind: string,
   options: ScheduleOptions,
-): Promise<void> {
-  await transaction(pool, (tx) => noteSchedule(tx, life, options.scheduleId, kind));
+  alongside?: (tx: Queryable) => Promise<void>,
+): Promise<'made' | 'updated'> {
+  const isNew = await transaction(pool, async (tx) => {
+    const inserted = await noteSchedule(tx, life, options.scheduleId, kind);
+    await alongside?.(tx);
+    return inserted;
+  });
   try {
     await client.schedule.create(options);
+    return 'made';
   } catch (error) {
-    if (!(error instanceof ScheduleAlreadyRunning)) throw error;
+    if (!(error instanceof ScheduleAlreadyRunning)) {
+      // Refused by the server: a row for it would name what never was.
+      if (isNew && !(await scheduleExists(client, options.scheduleId)))
+        await forgetSchedule(pool, options.scheduleId);
+      throw error;
+    }
     await client.schedule.getHandle(options.scheduleId).update((previous) => ({
       ...previous,
       spec: options.spec,
       action: options.action,
       ...(options.policies ? { policies: { ...previous.policies, ...options.policies } } : {}),
+      // The note of a paused one says who paused it.
+      state: previous.state.paused
+        ? previous.state
+        : { ...previous.state, ...(options.state?.note ? { note: options.state.note } : {}) },
     }));
+    return 'updated';
   }
+}
+
+/** Takes one schedule away; the row goes when the schedule is gone. */
+export async function deleteTenantSchedule(pool: Pool, client: Client, scheduleId: string): Promise<void> {
+  try {
+    await client.schedule.getHandle(scheduleId).delete();
+  } catch (error) {
+    if (!(error instanceof ScheduleNotFoundError)) throw error;
+  }
+  await forgetSchedule(pool, scheduleId);
 }
 
 /** Pauses what runs; what a person has paused stays theirs. May run twice. @returns how many are paused now */
@@ -83,23 +112,23 @@ export async function deleteTenantSchedules(
   client: Client,
   lives: readonly Incarnation[],
 ): Promise<void> {
-  for (const { scheduleId } of await schedulesOf(pool, lives)) {
-    try {
-      await client.schedule.getHandle(scheduleId).delete();
-    } catch (error) {
-      if (!(error instanceof ScheduleNotFoundError)) throw error;
-    }
-    await forgetSchedule(pool, scheduleId);
-  }
+  for (const { scheduleId } of await schedulesOf(pool, lives))
+    await deleteTenantSchedule(pool, client, scheduleId);
 }
 
 export async function scheduleExists(client: Client, scheduleId: string): Promise<boolean> {
   return (await describe(client.schedule.getHandle(scheduleId))) !== undefined;
 }
 
-async function describe(
-  handle: ScheduleHandle,
-): Promise<Awaited<ReturnType<ScheduleHandle['describe']>> | undefined> {
+/** @returns undefined when there is no such schedule */
+export async function describeSchedule(
+  client: Client,
+  scheduleId: string,
+): Promise<ScheduleDescription | undefined> {
+  return describe(client.schedule.getHandle(scheduleId));
+}
+
+async function describe(handle: ScheduleHandle): Promise<ScheduleDescription | undefined> {
   try {
     return await handle.describe();
   } catch (error) {

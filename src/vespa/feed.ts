@@ -1,7 +1,7 @@
 import type { DocumentClient } from './documents.js';
 import { feedAll } from './feeding/feeder.js';
 import type { FeedItem } from './feeding/operation.js';
-import { DEFAULT_BUDGET } from './retry.js';
+import { DEFAULT_BUDGET, DocumentError } from './retry.js';
 
 export type { FeedItem } from './feeding/operation.js';
 
@@ -11,7 +11,7 @@ export type { FeedItem } from './feeding/operation.js';
  * where one document's failure is not the end, see `feedAll`.
  *
  * @returns how many were acknowledged
- * @throws the first failure, after all in flight have ended: nothing is lost silently
+ * @throws the first failure, after all in flight have ended: nothing is lost silently. A `DocumentError` names the document
  */
 export async function feed(
   client: DocumentClient,
@@ -23,14 +23,19 @@ export async function feed(
   },
 ): Promise<number> {
   let stored = 0;
+  let refused: DocumentError | undefined;
   const { acknowledged } = await feedAll(client, source, {
     maxInFlight: options.concurrency,
     signal: options.signal,
     patienceMs: DEFAULT_BUDGET.totalMs,
     stopOnFailure: true,
-    onEnd: (_, { state }) => {
-      if (state === 'acknowledged') options.onStored?.(++stored);
+    onEnd: ({ at }, outcome) => {
+      if (outcome.state === 'acknowledged') options.onStored?.(++stored);
+      if (outcome.state === 'failed' && outcome.error instanceof DocumentError)
+        refused ??= new DocumentError(outcome.error.status, `document ${at.id}: ${outcome.error.message}`);
     },
+  }).catch((error: unknown) => {
+    throw error instanceof DocumentError && refused ? refused : error;
   });
   return acknowledged;
 }

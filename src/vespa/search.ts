@@ -102,14 +102,38 @@ export async function searchSegments(query: SegmentQuery): Promise<SegmentHit[]>
   }));
 }
 
+/**
+ * How many documents of a schema can be found, which is all that were acknowledged; quick, whatever the number.
+ *
+ * @returns undefined when Vespa fails or answers for a part only: count by visiting then
+ */
+export async function countFound(
+  documents: Pick<DocumentClient, 'search'>,
+  schema: string,
+  signal?: AbortSignal,
+): Promise<number | undefined> {
+  const body = {
+    yql: `select * from ${schema} where true`,
+    hits: 0,
+    'ranking.profile': 'unranked',
+    'model.restrict': schema,
+    timeout: '20s',
+  };
+  const answer = await documents.search(body, signal);
+  const root = (jsonOf(answer) as { root?: SearchRoot } | undefined)?.root;
+  if (answer.status !== 200 || root?.errors?.[0] || root?.coverage?.full !== true) return undefined;
+  return root.fields?.totalCount;
+}
+
 interface SearchRoot {
+  readonly fields?: { readonly totalCount?: number };
   readonly children?: readonly {
     readonly id: string;
     readonly relevance: number;
     readonly fields?: Record<string, unknown>;
   }[];
   readonly errors?: readonly { readonly summary?: string; readonly message?: string }[];
-  readonly coverage?: { readonly degraded?: unknown };
+  readonly coverage?: { readonly degraded?: unknown; readonly full?: boolean };
 }
 
 function blocks(vectors: readonly (Float32Array | Int8Array)[]): Record<string, number[]> {

@@ -5,54 +5,56 @@ import { OpsError } from '../domain/errors.js';
 import { quoteForMessage } from '../domain/ids.js';
 
 /**
- * The videos of a folder and the folders below it, as paths relative to it with `/`, in the order of their UTF-16 code
- * units (the same on every machine). Files whose names end in `.mp4`, in any case, except `._…` (what macOS leaves on
- * foreign disks).
+ * The videos of a folder and the folders below it, as paths relative to it with `/`, in one order on every machine: each
+ * folder's by the UTF-16 code units of their names, one folder in memory at a time and those above it. Files whose names
+ * end in `.mp4`, in any case, except `._…` (what macOS leaves on foreign disks).
  *
  * What is named like a video and is none is listed too, so that it ends as a failed item with its reason: a broken
  * link, a link out of the folder, a folder `x.mp4` without videos. So is a subfolder that may not be read. Links to
  * folders are not followed.
  *
- * @throws OpsError `InvalidInput` for a folder that is missing, no folder, unreadable, or without videos
+ * @throws OpsError `InvalidInput` for a folder that is missing, no folder, or unreadable
  */
-export async function discoverVideos(root: string, signal?: AbortSignal): Promise<string[]> {
+export async function* walkVideos(root: string, signal?: AbortSignal): AsyncGenerator<string, void> {
   await checkRoot(root);
-  const found: string[] = [];
-  const folders = [''];
-  for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
-    signal?.throwIfAborted();
-    const before = found.length;
-    const entries = await list(root, folder);
-    if (entries === undefined) {
-      if (folder === '')
-        throw invalid(`the folder may not be read: ${quoteForMessage(root)}`, 'check its permissions');
-      found.push(folder);
-      continue;
+  const entries = await list(root, '');
+  if (entries === undefined)
+    throw invalid(`the folder may not be read: ${quoteForMessage(root)}`, 'check its permissions');
+  yield* walk(root, '', entries, signal);
+}
+
+async function* walk(
+  root: string,
+  folder: string,
+  entries: readonly Dirent[],
+  signal: AbortSignal | undefined,
+): AsyncGenerator<string, void> {
+  signal?.throwIfAborted();
+  let [videos, folders] = [0, 0];
+  for (const { entry } of inOrder(entries)) {
+    const relative = folder === '' ? entry.name : `${folder}/${entry.name}`;
+    if (entry.isDirectory()) {
+      folders++;
+      const below = await list(root, relative);
+      if (below === undefined) yield relative;
+      else yield* walk(root, relative, below, signal);
+    } else if (isVideoName(entry.name)) {
+      videos++;
+      yield relative;
     }
-    let below = 0;
-    for (const entry of entries) {
-      const relative = folder === '' ? entry.name : `${folder}/${entry.name}`;
-      if (entry.isDirectory()) {
-        folders.push(relative);
-        below++;
-      } else if (isVideoName(entry.name)) {
-        found.push(relative);
-      }
-    }
-    if (below === 0 && found.length === before && isVideoName(path.posix.basename(folder)))
-      found.push(folder);
   }
-  if (found.length === 0) {
-    throw invalid(
-      `no videos in ${quoteForMessage(root)}`,
-      'give a folder that has *.mp4 files in it or in folders below it',
-    );
-  }
-  return found.sort(byCodeUnit);
+  if (videos + folders === 0 && isVideoName(path.posix.basename(folder))) yield folder;
+}
+
+/** As their whole paths would be: what is in a folder `a` comes after `a.mp4`, because `/` comes after `.`. */
+function inOrder(entries: readonly Dirent[]): { entry: Dirent; key: string }[] {
+  return entries
+    .map((entry) => ({ entry, key: entry.isDirectory() ? `${entry.name}/` : entry.name }))
+    .sort((a, b) => byCodeUnit(a.key, b.key));
 }
 
 /**
- * The file of an item that `discoverVideos` listed, links resolved.
+ * The file of an item that {@link walkVideos} listed, links resolved.
  *
  * @throws OpsError `Rejected` with the reason `unreadable: …` for what is gone, leads out of the folder, or may not be read
  */
@@ -61,22 +63,34 @@ export async function resolveVideo(root: string, relative: string): Promise<stri
   if (relative.includes('\0')) throw refuse('its name holds a zero byte');
   const joined = path.resolve(root, ...relative.split('/'));
   if (!isInside(path.resolve(root), joined)) throw refuse('it is outside the folder');
+  const [realRoot, real] = [await realFile(root), await realFile(joined)];
+  if (!isInside(realRoot, real)) throw refuse('a link that leads out of the folder');
+  return real;
+}
+
+/**
+ * The file behind a path, links resolved.
+ *
+ * @throws OpsError `Rejected` with the reason `unreadable: …`
+ */
+export async function realFile(file: string): Promise<string> {
+  const refuse = (why: string) => new OpsError('Rejected', `unreadable: ${why}`);
   try {
-    const [realRoot, real] = [await realpath(root), await realpath(joined)];
-    if (!isInside(realRoot, real)) throw refuse('a link that leads out of the folder');
-    return real;
+    return await realpath(file);
   } catch (error) {
     switch ((error as NodeJS.ErrnoException).code) {
       case 'ENOENT':
       case 'ENOTDIR':
         // Node replaces what is not UTF-8 in a name, after which the name cannot be found.
         throw refuse(
-          relative.includes('\ufffd') ? 'its name is not UTF-8' : 'no such file, or a link to nothing',
+          file.includes('\ufffd') ? 'its name is not UTF-8' : 'no such file, or a link to nothing',
         );
       case 'EACCES':
         throw refuse('permission denied');
       case 'ELOOP':
         throw refuse('a chain of links that never ends');
+      case 'ENAMETOOLONG':
+        throw refuse('its name is too long');
       default:
         throw error;
     }
@@ -107,11 +121,12 @@ async function list(root: string, folder: string): Promise<Dirent[] | undefined>
   }
 }
 
-function isVideoName(name: string): boolean {
+/** Files named like videos. */
+export function isVideoName(name: string): boolean {
   return /\.mp4$/i.test(name) && !name.startsWith('._');
 }
 
-function isInside(root: string, file: string): boolean {
+export function isInside(root: string, file: string): boolean {
   const way = path.relative(root, file);
   return way !== '' && way !== '..' && !way.startsWith(`..${path.sep}`) && !path.isAbsolute(way);
 }

@@ -1,8 +1,8 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import type { Readable } from 'node:stream';
 import path from 'node:path';
-import { type ToolName, findTool } from './tools.js';
+import { type RunningTool, startTool } from './child.js';
+import type { ToolName } from './tools.js';
 
+export { startTool } from './child.js';
 export { findTool } from './tools.js';
 
 /**
@@ -12,10 +12,17 @@ export { findTool } from './tools.js';
  */
 const CONTAINERS = 'mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv';
 
+/**
+ * The largest piece of memory a tool asks for: a picture of 8192 × 8192 in 16 bits is 400 MB. An index of 10⁹ frames, which
+ * a header of a few bytes can promise, would be 24 GB.
+ */
+const MAX_ALLOC = String(512 << 20);
+
 /** The arguments that name an input; the absolute `file:` form can be read neither as an option nor as a protocol. */
 export function inputArguments(file: string): string[] {
   const input = `file:${path.resolve(file)}`;
-  return ['-protocol_whitelist', 'file', '-format_whitelist', CONTAINERS, '-i', input];
+  const limits = ['-max_alloc', MAX_ALLOC, '-protocol_whitelist', 'file', '-format_whitelist', CONTAINERS];
+  return [...limits, '-i', input];
 }
 
 /** What a child wrote and how it ended. `stderr` holds the last 8 KiB at most. */
@@ -31,47 +38,16 @@ export class ToolTimeout extends Error {
   override readonly name = 'ToolTimeout';
 }
 
-const STDERR_BYTES = 8 * 1024;
-
-/** A running child whose output is read by the caller; `kill` ends its whole process group. */
-export interface RunningTool {
-  readonly stdout: Readable;
-  readonly ended: Promise<{ readonly stderr: string; readonly code: number | null }>;
-  readonly kill: () => void;
-}
-
-/**
- * Starts a tool in a process group of its own. Its output goes through a pipe, so that the child ends with this process
- * even when this process is killed; its environment holds nothing of ours (`FFREPORT` would write files, the rest is not
- * its business).
- *
- * @throws AbortError, the signal's reason, when it is aborted already
- */
-export function startTool(name: ToolName, args: readonly string[], signal?: AbortSignal): RunningTool {
-  signal?.throwIfAborted();
-  const child = spawn(findTool(name), args, {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    detached: process.platform !== 'win32',
-    env: { PATH: process.env['PATH'], LC_ALL: 'C', AV_LOG_FORCE_NOCOLOR: '1' },
-    windowsHide: true,
-  });
-  const kill = () => killGroup(child);
-  const stderr = tail(child.stderr);
-  signal?.addEventListener('abort', kill, { once: true });
-  const ended = new Promise<{ stderr: string; code: number | null }>((resolve, reject) => {
-    child.once('error', reject);
-    child.once('close', (code) => resolve({ stderr: stderr(), code }));
-  }).finally(() => signal?.removeEventListener('abort', kill));
-  // Whoever stops reading early never asks how the child ended.
-  ended.catch(() => undefined);
-  return { stdout: child.stdout, ended, kill };
+/** More output than any video has cause for. */
+export class ToolFlood extends Error {
+  override readonly name = 'ToolFlood';
 }
 
 /**
  * Runs a tool to its end and collects its output.
  *
  * @param options.timeoutMs the child is killed after it, and `ToolTimeout` thrown
- * @param options.maxOutputBytes the child is killed when it writes more, and an error thrown
+ * @param options.maxOutputBytes the child is killed when it writes more, and `ToolFlood` thrown
  * @throws AbortError, the signal's reason, when it aborts
  */
 export async function runTool(
@@ -84,9 +60,9 @@ export async function runTool(
   },
 ): Promise<ToolResult> {
   const tool = startTool(name, args, options.signal);
-  let late = false;
+  let late: ToolTimeout | undefined;
   const timer = setTimeout(() => {
-    late = true;
+    late = new ToolTimeout(`${name} took longer than ${options.timeoutMs} ms`);
     tool.kill();
   }, options.timeoutMs);
   try {
@@ -94,15 +70,18 @@ export async function runTool(
     let size = 0;
     for await (const chunk of tool.stdout as AsyncIterable<Buffer>) {
       size += chunk.length;
-      if (size > options.maxOutputBytes) {
-        throw new Error(`${name} wrote more than ${options.maxOutputBytes} bytes`);
-      }
+      if (size > options.maxOutputBytes)
+        throw new ToolFlood(`${name} wrote more than ${options.maxOutputBytes} bytes`);
       chunks.push(chunk);
     }
     const { stderr, code } = await tool.ended;
     options.signal?.throwIfAborted();
-    if (late) throw new ToolTimeout(`${name} took longer than ${options.timeoutMs} ms`);
+    if (late) throw late;
     return { stdout: Buffer.concat(chunks), stderr, code };
+  } catch (error) {
+    // Its output was cut off; why is what matters.
+    options.signal?.throwIfAborted();
+    throw late ?? error;
   } finally {
     clearTimeout(timer);
     tool.kill();
@@ -111,23 +90,37 @@ export async function runTool(
 
 /**
  * Cuts a tool's raw output into blocks of `bytes`. Nothing is read ahead of the caller beyond the pipe, which makes the
- * tool wait; an incomplete last block is dropped.
+ * tool wait; an incomplete last block is dropped. When it is through, the tool has ended.
  *
- * @param options.stallMs time the tool may take from one read to the next; time the caller takes does not count
+ * @param options.stallMs time the tool may take for one block, and for its end; time the caller takes does not count
+ * @throws ToolTimeout
  */
 export async function* readBlocks(
   tool: RunningTool,
   bytes: number,
   options: { readonly signal?: AbortSignal | undefined; readonly stallMs: number },
 ): AsyncGenerator<Uint8Array, void> {
+  const { signal, stallMs } = options;
   const source = (tool.stdout as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
   let block = new Uint8Array(bytes);
   let filled = 0;
+  let left = stallMs;
+  const inTime = async <T>(what: Promise<T>): Promise<T> => {
+    const began = performance.now();
+    try {
+      return await beforeStall(what, left, () => new ToolTimeout(`ffmpeg gave no picture for ${stallMs} ms`));
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw error;
+    } finally {
+      left -= performance.now() - began;
+    }
+  };
   try {
     for (;;) {
-      const read = await beforeStall(source.next(), options.stallMs, tool.kill);
-      options.signal?.throwIfAborted();
-      if (read.done) return;
+      const read = await inTime(source.next());
+      signal?.throwIfAborted();
+      if (read.done) break;
       for (let at = 0; at < read.value.length;) {
         const take = Math.min(bytes - filled, read.value.length - at);
         block.set(read.value.subarray(at, at + take), filled);
@@ -137,50 +130,28 @@ export async function* readBlocks(
           const full = block;
           block = new Uint8Array(bytes);
           filled = 0;
+          left = stallMs;
           yield full;
         }
       }
     }
+    await inTime(tool.ended);
   } finally {
     tool.kill();
   }
 }
 
-async function beforeStall<T>(read: Promise<T>, stallMs: number, kill: () => void): Promise<T> {
+async function beforeStall<T>(what: Promise<T>, ms: number, stalled: () => Error): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
-  const stalled = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => {
-      kill();
-      reject(new ToolTimeout(`ffmpeg gave no picture for ${stallMs} ms`));
-    }, stallMs);
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(stalled()), Math.max(0, ms));
   });
   try {
-    return await Promise.race([read, stalled]);
+    return await Promise.race([what, late]);
   } finally {
     clearTimeout(timer);
-    read.catch(() => undefined);
+    what.catch(() => undefined);
   }
-}
-
-function killGroup(child: ChildProcess): void {
-  // An ended child's process id may belong to somebody else by now.
-  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
-  try {
-    if (process.platform === 'win32') child.kill('SIGKILL');
-    else process.kill(-child.pid, 'SIGKILL');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
-  }
-}
-
-/** Keeps the end of a stream: a damaged file makes ffmpeg write a line for each of its frames. */
-function tail(stream: Readable): () => string {
-  let kept = Buffer.alloc(0);
-  stream.on('data', (chunk: Buffer) => {
-    kept = Buffer.concat([kept, chunk]);
-    if (kept.length > STDERR_BYTES) kept = kept.subarray(kept.length - STDERR_BYTES);
-  });
-  return () => kept.toString('utf8');
 }
 
 /**

@@ -3,7 +3,7 @@ import { constants, createReadStream } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { OpsError } from '../domain/errors.js';
 import { walkBoxes } from './boxes.js';
-import { inputArguments, lastComplaint, runTool } from './ffmpeg.js';
+import { ToolFlood, inputArguments, lastComplaint, runTool } from './ffmpeg.js';
 
 /** What a video is, as the file's own headers say. */
 export interface VideoProbe {
@@ -42,6 +42,10 @@ const PROBE_TIMEOUT_MS = 30_000;
 const MEASURE_TIMEOUT_MS = 300_000;
 /** 8192 × 8192: one decoded picture is 100 MB there, and ffmpeg holds several. */
 const MAX_PIXELS = 67_108_864;
+/** Every byte is read for the hash; nobody's video is larger, and a sparse file of any size costs its maker nothing. */
+const MAX_BYTES = 64 * 2 ** 30;
+/** A header can promise centuries in four bytes, and the plan of the segments is held in memory. */
+const MAX_SECONDS = 24 * 3600;
 
 const ENTRIES = [
   'format=duration',
@@ -54,18 +58,24 @@ const ENTRIES = [
 /**
  * Looks at a video's headers and hashes its bytes (streamed).
  *
- * @throws OpsError `Rejected` whose message is a plain reason: `empty file`, `not a video`, `not a file: …`,
- *   `unreadable: …`, `truncated: …`, `no video stream (audio only)`, `zero seconds`, …
+ * @param options.timeoutMs for ffprobe; 30 s when not given
+ * @throws OpsError `Rejected` whose message is a plain reason: `empty file`, `not a video`, `unreadable: …`,
+ *   `truncated: …`, `no video stream (audio only)`, `zero seconds`, … (all of them: docs/videos.md)
  * @throws ToolTimeout when ffprobe does not end in time
  * @throws AbortError, the signal's reason, when it aborts
  */
 export async function probeVideo(
   file: string,
-  options: { readonly signal?: AbortSignal | undefined } = {},
+  options: { readonly signal?: AbortSignal | undefined; readonly timeoutMs?: number } = {},
 ): Promise<VideoProbe> {
   options.signal?.throwIfAborted();
   const { sizeBytes, isMp4 } = await checkFile(file);
-  const { streams, formatDuration } = await readHeaders(file, isMp4, options.signal);
+  const { streams, formatDuration } = await readHeaders(
+    file,
+    isMp4,
+    options.signal,
+    options.timeoutMs ?? PROBE_TIMEOUT_MS,
+  );
   const stream = pickStream(streams);
   if (!stream.codec_name || stream.codec_name === 'unknown') throw rejected('unknown video codec');
   const { width = 0, height = 0 } = stream;
@@ -74,6 +84,7 @@ export async function probeVideo(
   const durationSeconds =
     seconds(stream.duration) ?? formatDuration ?? (await measureDuration(file, stream.index, options.signal));
   if (durationSeconds <= 0) throw rejected('zero seconds');
+  if (durationSeconds > MAX_SECONDS) throw rejected(`too long: over ${MAX_SECONDS / 3600} hours`);
   const turned = isTurned(stream);
   return {
     durationSeconds,
@@ -111,6 +122,7 @@ async function checkFile(file: string): Promise<{ sizeBytes: number; isMp4: bool
     if (stat.isDirectory()) throw rejected('unreadable: a folder, not a file');
     if (!stat.isFile()) throw rejected('unreadable: a device, pipe or socket, not a file');
     if (stat.size === 0) throw rejected('empty file');
+    if (stat.size > MAX_BYTES) throw rejected(`too large: over ${MAX_BYTES / 2 ** 30} GiB`);
     const { isMp4, missing } = await walkBoxes(handle, stat.size);
     if (missing > 0) throw rejected(`truncated: ${missing} bytes are missing at its end`);
     return { sizeBytes: stat.size, isMp4 };
@@ -125,12 +137,15 @@ async function readHeaders(
   file: string,
   isMp4: boolean,
   signal: AbortSignal | undefined,
+  timeoutMs: number,
 ): Promise<{ streams: ProbedStream[]; formatDuration: number | undefined }> {
   const args = ['-v', 'error', '-show_entries', ENTRIES, '-of', 'json', ...inputArguments(file)];
   const { stdout, stderr, code } = await runTool('ffprobe', args, {
     signal,
-    timeoutMs: PROBE_TIMEOUT_MS,
+    timeoutMs,
     maxOutputBytes: 1 << 20,
+  }).catch((error: unknown) => {
+    throw error instanceof ToolFlood ? rejected('not a video: more streams than can be listed') : error;
   });
   if (code !== 0) {
     if (isMp4 && /moov atom not found/.test(stderr))

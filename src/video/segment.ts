@@ -130,7 +130,7 @@ async function* decode(
   const tool = startTool(
     'ffmpeg',
     [
-      ...['-nostdin', '-hide_banner', '-v', 'error', '-threads', '2'],
+      ...['-nostdin', '-hide_banner', '-v', 'error', '-threads', '2', '-filter_threads', '1'],
       ...inputArguments(file),
       ...['-map', `0:${stream}`, '-vf', `${filter}${scale}`, '-frames:v', String(count)],
       ...['-f', 'rawvideo', '-pix_fmt', 'rgb24', 'pipe:1'],
@@ -141,6 +141,5 @@ async function* decode(
     yield { width: size, height: size, data };
   }
   const { stderr, code } = await tool.ended;
-  signal?.throwIfAborted();
   complaint.text = stderr || code === 0 ? lastComplaint(stderr, file) : `ffmpeg ended with ${code}`;
 }

@@ -19,8 +19,12 @@ export interface Sidecar {
 /** Text with times, or one text for all. */
 type Track = { readonly cues: readonly Cue[] } | { readonly whole: string };
 
+/** What a side-car's name has in place of the video's suffix. */
+export const SIDECAR_SUFFIXES = ['.vtt', '.srt', '.json'] as const;
+/** Bytes of a side-car at most. */
+export const MAX_SIDECAR_BYTES = 8 << 20;
+
 const NOTHING: Track = { whole: '' };
-const MAX_BYTES = 8 << 20;
 /** A text without times is stored with every segment. */
 const MAX_WHOLE = 20_000;
 
@@ -37,7 +41,7 @@ const MAX_WHOLE = 20_000;
  * @throws OpsError `Rejected` with a plain reason for a file that is there and cannot be used
  */
 export async function readSidecar(videoFile: string): Promise<Sidecar> {
-  const stem = videoFile.replace(/\.[^./\\]*$/, '');
+  const stem = videoStem(videoFile);
   const subtitles = (await readText(`${stem}.vtt`)) ?? (await readText(`${stem}.srt`));
   const json = await readText(`${stem}.json`);
   const data = json === undefined ? {} : parseJson(json);
@@ -48,6 +52,11 @@ export async function readSidecar(videoFile: string): Promise<Sidecar> {
     descriptionAt: (start, end) => textOf(data.description ?? NOTHING, start, end),
     fingerprint: fingerprint([subtitles, json]),
   };
+}
+
+/** A path without its suffix: what the names of its side-cars begin with. */
+export function videoStem(videoPath: string): string {
+  return videoPath.replace(/\.[^./\\]*$/, '');
 }
 
 function textOf(track: Track, start: number, end: number): string {
@@ -82,7 +91,7 @@ async function readText(file: string): Promise<string | undefined> {
   try {
     const stat = await handle.stat();
     if (!stat.isFile()) throw refuse('not a file');
-    if (stat.size > MAX_BYTES) throw refuse(`larger than ${MAX_BYTES} bytes`);
+    if (stat.size > MAX_SIDECAR_BYTES) throw refuse(`larger than ${MAX_SIDECAR_BYTES} bytes`);
     return new TextDecoder('utf-8', { fatal: true }).decode(await handle.readFile());
   } catch (error) {
     throw error instanceof TypeError ? refuse('not UTF-8 text') : error;

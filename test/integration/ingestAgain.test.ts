@@ -1,7 +1,7 @@
 import { copyFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { cvops, cvopsJson, errorOf, freshTenant } from '../support/cvops.js';
+import { NO_LIMIT, cvops, cvopsJson, errorOf, freshTenant } from '../support/cvops.js';
 import { makeVideo, temporaryFolder } from '../support/videos.js';
 
 const PROFILE = 'video_colpali_smol500_mv_frame';
@@ -26,7 +26,7 @@ beforeAll(async () => {
   clip = await makeVideo(path.join(await temporaryFolder(), 'clip.mp4'), { seconds: 3 });
   await Promise.all(
     [id, other].map((tenant) =>
-      cvopsJson(['tenant', 'create', tenant, '--template', 'trial', '--profiles', PROFILE]),
+      cvopsJson(['tenant', 'create', tenant, '--template', 'trial', '--profiles', PROFILE, ...NO_LIMIT]),
     ),
   );
 });

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { OperationId } from '../../src/domain/ids.js';
 import type { Pool } from '../../src/registry/database.js';
@@ -9,7 +10,13 @@ import {
   getItem,
   nextPendingItems,
 } from '../../src/registry/ledger.js';
-import { getVideo, noteFeeding, noteStored } from '../../src/registry/videos.js';
+import {
+  getVideo,
+  noteFeeding,
+  noteFingerprint,
+  noteStored,
+  unchangedPaths,
+} from '../../src/registry/videos.js';
 import {
   type TestRegistry,
   atOnce,
@@ -58,6 +65,7 @@ describe('the listing', () => {
       state: 'pending',
       reason: null,
       documents: 0,
+      fingerprint: null,
     });
   });
 
@@ -74,6 +82,14 @@ describe('the listing', () => {
       [4, 'd'],
     ]);
     expect(await getItem(pool, operation, 2)).toMatchObject({ path: 'c', state: 'stored', documents: 3 });
+  });
+
+  it('takes paths longer than an index can hold, once each', async () => {
+    const operation = await newIngest();
+    const long = (last: string) => `/${randomBytes(1500).toString('hex')}/${last}`;
+    const items = [long('a'), long('b')].map((path) => ({ path, video: 'clip-0123456789ab' }));
+    for (let i = 0; i < 2; i++) await addItems(pool, operation, items);
+    expect((await wholeLedger(operation)).map(([, path]) => path)).toEqual(items.map(({ path }) => path));
   });
 
   it('by five attempts at once gives each path one number, 1 to n', async () => {
@@ -193,19 +209,68 @@ describe('a video', () => {
     await noteFeeding(pool, key, 'clip.mp4', 1);
     expect(await getVideo(pool, key)).toMatchObject({ documents: 8, complete: false });
 
-    const record = { sha256: 'abc', profileVersion: 1, encoder: 'pixels-1', documents: 5 };
+    const record = {
+      sha256: 'abc',
+      profileVersion: 1,
+      encoder: 'pixels-1',
+      documents: 5,
+      fingerprint: 'video 1 2',
+    };
     for (let i = 0; i < 2; i++) await noteStored(pool, key, record);
-    expect(await getVideo(pool, key)).toEqual({ ...record, complete: true });
+    expect(await getVideo(pool, key)).toEqual({ ...record, path: 'clip.mp4', complete: true });
     // Fed again: what was complete is not, from the first document on.
     await noteFeeding(pool, key, 'clip.mp4', 2);
-    expect(await getVideo(pool, key)).toEqual({ ...record, complete: false });
+    expect(await getVideo(pool, key)).toEqual({ ...record, path: 'clip.mp4', complete: false });
   });
 
   it('is never stored without the note that came before its documents', async () => {
     const { incarnation } = await makeTenant(pool);
     const key = { incarnation, base: 'video_colpali_smol500_mv_frame' as const, video: 'clip' };
-    const stored = noteStored(pool, key, { sha256: '', profileVersion: 1, encoder: '', documents: 1 });
+    const stored = noteStored(pool, key, {
+      ...{ sha256: '', profileVersion: 1, encoder: '', documents: 1, fingerprint: null },
+    });
     await expect(stored).rejects.toThrow('fed without a note');
+  });
+
+  it('is left out as unchanged only when whole, stored in that way, and of the same looks', async () => {
+    const { incarnation } = await makeTenant(pool);
+    const as = {
+      incarnation,
+      base: 'video_colpali_smol500_mv_frame' as const,
+      profileVersion: 2,
+      encoder: 'e',
+    };
+    const store = async (video: string, record: object) => {
+      const key = { incarnation, base: as.base, video };
+      await noteFeeding(pool, key, `${video}.mp4`, 1);
+      const same = { sha256: '', profileVersion: 2, encoder: 'e', documents: 1, fingerprint: 'f' };
+      await noteStored(pool, key, { ...same, ...record });
+      return key;
+    };
+    await store('same', {});
+    await store('noted', { fingerprint: null });
+    await store('older', { profileVersion: 1 });
+    await store('other', { encoder: 'x' });
+    await store('looks', { fingerprint: 'g' });
+    const fed = await store('fed', {});
+    await noteFeeding(pool, fed, 'fed.mp4', 1);
+    await noteFingerprint(pool, fed, 'f');
+    const entries = ['same', 'noted', 'older', 'other', 'looks', 'fed', 'new'].map((video) => ({
+      ...{ video, path: `${video}.mp4`, fingerprint: 'f' },
+    }));
+    expect(await unchangedPaths(pool, as, entries)).toEqual(new Set(['same.mp4']));
+    await noteFingerprint(pool, { incarnation, base: as.base, video: 'noted' }, 'f');
+    expect(await unchangedPaths(pool, as, entries)).toEqual(new Set(['same.mp4', 'noted.mp4']));
+    const next = { ...as, incarnation: (await makeTenant(pool)).incarnation };
+    expect(await unchangedPaths(pool, next, entries)).toEqual(new Set());
+  });
+
+  it('is not begun under the id of another path: one would overwrite the other', async () => {
+    const { incarnation } = await makeTenant(pool);
+    const key = { incarnation, base: 'video_colpali_smol500_mv_frame' as const, video: 'clip' };
+    await noteFeeding(pool, key, 'clip.mp4', 3);
+    await expect(noteFeeding(pool, key, 'other.mp4', 1)).rejects.toThrow('another path');
+    expect(await getVideo(pool, key)).toMatchObject({ path: 'clip.mp4', documents: 3 });
   });
 
   it('of one life is unknown to the next', async () => {

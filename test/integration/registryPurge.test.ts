@@ -494,7 +494,7 @@ describe('what must not begin while a tenant goes', () => {
   test('an ingest that looked first is seen by the purge; one that looked later is refused', async () => {
     const life = await fullTenant();
     const input = inputFor(life);
-    const ledger = createLedgerActivities({ pool });
+    const ledger = createLedgerActivities(outside.stores(pool));
     const ingest = {
       tenant: life.tenant,
       operation: newOperation(),

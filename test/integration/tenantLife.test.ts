@@ -11,11 +11,13 @@ import { readPackage } from '../../src/vespa/activePackage.js';
 import { ConfigServer } from '../../src/vespa/configServer.js';
 import { answersFor } from '../../src/vespa/convergence.js';
 import { DocumentClient } from '../../src/vespa/documents.js';
-import { cvops, cvopsJson, errorOf, freshTenant, stackSettings } from '../support/cvops.js';
+import { NO_LIMIT, cvops, cvopsJson, errorOf, freshTenant, stackSettings } from '../support/cvops.js';
 import { type Outside, digestOf } from '../support/tenants.js';
 import { sampleVideos, temporaryFolder } from '../support/videos.js';
 
 const PROFILE = 'video_colpali_smol500_mv_frame';
+/** What a purge must end: else the next life's videos would come from the former one's source. */
+const WATCH = ['/data/inbox', '--profile', PROFILE, '--name', 'inbox', '--every', '1d'];
 const DAY = 24 * 3600 * 1000;
 /** Between the read-backs: enough for Phoenix to bring a project back, if it would. */
 const SECOND_LOOK = ['--second-look', '6'];
@@ -62,13 +64,14 @@ beforeAll(async () => {
   folder = await temporaryFolder();
   await Promise.all(
     [id, neighbour].map((tenant) =>
-      cvopsJson(['tenant', 'create', tenant, '--template', 'startup', '--profiles', PROFILE]),
+      cvopsJson(['tenant', 'create', tenant, '--template', 'startup', '--profiles', PROFILE, ...NO_LIMIT]),
     ),
   );
   for (const tenant of [id, neighbour]) {
     await cvopsJson(['ingest', tenant, videos, '--profile', PROFILE]);
     await search(tenant);
   }
+  await cvopsJson(['watch', 'add', id, ...WATCH]);
   ({ incarnation } = await getTenant(pool, parseTenantId(id)));
   documentsBefore = await documentsOf(id);
 });
@@ -247,6 +250,14 @@ describe('hard delete', () => {
     expect(new Set(verified.stores.map(({ store }) => store))).toEqual(
       new Set(['documents', 'memory', 'schemas', 'traces', 'schedules', 'ledger', 'configuration']),
     );
+    const watch = {
+      store: 'schedules',
+      name: `tenant/${id}/watch/inbox`,
+      before: 1,
+      after: 0,
+      afterDelay: 0,
+    };
+    expect(verified.stores).toContainEqual(expect.objectContaining(watch));
     expect(JSON.parse(await readFile(certificate, 'utf8'))).toMatchObject({
       certificate: { incarnation, requestedBy: 'tests', reason: 'asked to', rehearsal: { matches: true } },
     });
@@ -304,6 +315,9 @@ describe('the name of a purged tenant', () => {
     expect(await documentsOf(id)).toBe(0);
     const { versions } = await cvopsJson<{ versions: unknown[] }>(['config', 'history', id]);
     expect(versions).toHaveLength(1);
+    expect(await cvopsJson(['watch', 'list', id])).toEqual({ watches: [] });
+    // Made, not updated: Temporal has none of that name either.
+    expect(await cvopsJson(['watch', 'add', id, ...WATCH])).toMatchObject({ updated: false });
     const { rows } = await pool.query<{ detail: object }>(
       `select detail from audit_log where tenant = $1 and verb = 'create' and outcome = 'started' order by seq desc limit 1`,
       [id],

@@ -1,15 +1,24 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { access, chmod, cp, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { beforeAll, describe, expect, it, vi } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { PROFILES, type Segmentation } from '../../src/domain/profiles.js';
-import { discoverVideos, resolveVideo } from '../../src/video/discover.js';
+import { resolveVideo, walkVideos } from '../../src/video/discover.js';
 import { runTool } from '../../src/video/ffmpeg.js';
 import { probeVideo } from '../../src/video/probe.js';
 import { type SegmentOptions, type VideoSegment, segmentVideo } from '../../src/video/segment.js';
-import { ffmpeg, makeBadVideos, makeVideo, sampleVideos, temporaryFolder } from '../support/videos.js';
+import { projectRoot } from '../../src/projectRoot.js';
+import {
+  collect,
+  ffmpeg,
+  makeBadVideos,
+  makeVideo,
+  sampleVideos,
+  temporaryFolder,
+  toolsBelow,
+} from '../support/videos.js';
 
 const FRAMES = PROFILES.video_colpali_smol500_mv_frame.segmentation;
 const PRISM = PROFILES.video_videoprism_base_mv_chunk_30s.segmentation;
@@ -28,12 +37,6 @@ async function segmentsOf(
   return collect(segmentVideo(file, await probeVideo(file), segmentation, { size: 32, ...options }));
 }
 
-async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
-  const all: T[] = [];
-  for await (const item of items) all.push(item);
-  return all;
-}
-
 /** The colour of a frame's middle pixel, rounded so that video compression does not show. */
 function middle(segment: VideoSegment | undefined, frame = 0): string {
   const { width, height, data } = segment!.frames[frame]!;
@@ -46,8 +49,7 @@ const [RED, LIME, BLUE, BLACK] = ['100', '010', '001', '000'];
 const times = (segments: readonly VideoSegment[]) => segments.map(({ start, end }) => [start, end]);
 
 async function childrenOf(pid: number): Promise<number> {
-  const { stdout } = await promisify(execFile)('ps', ['-o', 'comm=', '--ppid', String(pid)]);
-  return stdout.split('\n').filter((line) => /^ff(mpeg|probe)/.test(line)).length;
+  return (await toolsBelow(pid)).filter((args) => /^\S*ff(mpeg|probe) /.test(args)).length;
 }
 
 describe('real clips', () => {
@@ -214,7 +216,7 @@ describe('hostile files', () => {
   it('each end with a plain reason', async () => {
     const bad = path.join(folder, 'bad');
     const reasons = await makeBadVideos(bad);
-    expect(await discoverVideos(bad)).toEqual(Object.keys(reasons).sort());
+    expect(await collect(walkVideos(bad))).toEqual(Object.keys(reasons).sort());
     for (const [name, reason] of Object.entries(reasons)) {
       const outcome = resolveVideo(bad, name).then((file) => probeVideo(file));
       await expect(outcome, name).rejects.toMatchObject({
@@ -279,7 +281,7 @@ describe('hostile files', () => {
     for (const name of names) await cp(source, path.join(odd, name));
     await mkdir(path.join(odd, 'pipe:1'));
     await rename(path.join(odd, '-vf'), path.join(odd, 'pipe:1', '-vf.mp4'));
-    const found = await discoverVideos(odd);
+    const found = await collect(walkVideos(odd));
     expect(found.length).toBe(names.length);
     for (const name of found) {
       const file = await resolveVideo(odd, name);
@@ -372,22 +374,27 @@ describe('tools', () => {
     await expect.poll(() => childrenOf(process.pid)).toBe(0);
   });
 
-  it('that stall are killed with their children', async () => {
-    const stalling = path.join(folder, 'stalling');
-    await writeFile(stalling, '#!/bin/sh\nsleep 4242 & wait\n', { mode: 0o755 });
-    vi.stubEnv('FFMPEG_PATH', stalling);
-    try {
-      const taken = segmentVideo('any.mp4', { durationSeconds: 4, fps: 25, streamIndex: 0 }, FRAMES, {
-        stallMs: 200,
-      });
-      await expect(taken.next()).rejects.toThrow('ffmpeg gave no picture for 200 ms');
-      const sleepers = async () =>
-        (await promisify(execFile)('ps', ['-eo', 'args='])).stdout
-          .split('\n')
-          .filter((l) => l === 'sleep 4242').length;
-      await expect.poll(sleepers).toBe(0);
-    } finally {
-      vi.unstubAllEnvs();
-    }
+  it('end with a killed worker, whatever they are doing', async () => {
+    const source = await makeVideo(path.join(folder, 'orphan.mp4'), {
+      seconds: 120,
+      width: 64,
+      height: 48,
+      fps: 2,
+    });
+    const input = ['-v', 'error', '-i', `file:${source}`];
+    const child = new URL(`file://${projectRoot}/dist/src/video/child.js`).href;
+    // One that waits for its reader, one that decodes at the speed of time and writes nothing, one that hangs.
+    const script = `
+      const { startTool } = await import(${JSON.stringify(child)});
+      startTool('ffmpeg', ${JSON.stringify([...input, '-f', 'rawvideo', 'pipe:1'])});
+      startTool('ffmpeg', ${JSON.stringify(['-re', ...input, '-f', 'null', '-'])});
+      process.env.FFPROBE_PATH = '/bin/sleep';
+      startTool('ffprobe', ['4251']);
+      setInterval(() => {}, 1000);`;
+    const worker = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'inherit' });
+    const ours = (args: string) => args.includes(source) || args === '/bin/sleep 4251';
+    await expect.poll(async () => (await toolsBelow(worker.pid!)).filter(ours).length).toBe(3);
+    worker.kill('SIGKILL');
+    await expect.poll(async () => (await toolsBelow(1)).filter(ours), { timeout: 5_000 }).toEqual([]);
   });
 });

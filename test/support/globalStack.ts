@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
+import { startFauxqs } from 'fauxqs';
 import type { TestProject } from 'vitest/node';
 import { startStack } from '../../src/embedded/stack.js';
 import { projectRoot } from '../../src/projectRoot.js';
@@ -9,6 +10,8 @@ import { recordedPackages } from './recordedPackages.js';
 declare module 'vitest' {
   interface ProvidedContext {
     stack: { readonly home: string; readonly addresses: StackAddresses };
+    /** What a command needs to find the S3 server that the workers use. */
+    s3: Readonly<Record<string, string>>;
   }
 }
 
@@ -21,6 +24,13 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await rm(recordedPackages, { recursive: true, force: true });
   process.env['CVOPS_RECORD_PACKAGES'] = recordedPackages;
   process.env['CVOPS_VENV'] ??= path.join(projectRoot, '.cvops', 'venv');
+  const s3 = await startFauxqs({ port: 0, logger: false });
+  const s3Variables = {
+    AWS_ENDPOINT_URL_S3: `http://127.0.0.1:${s3.port}`,
+    AWS_ACCESS_KEY_ID: 'tests',
+    AWS_SECRET_ACCESS_KEY: 'tests',
+  };
+  Object.assign(process.env, s3Variables);
   const stack = await startStack({
     home,
     portOffset: 13_000,
@@ -28,5 +38,9 @@ export default async function setup(project: TestProject): Promise<() => Promise
     env: {},
   });
   project.provide('stack', { home, addresses: stack.addresses });
-  return () => stack.stop();
+  project.provide('s3', s3Variables);
+  return async () => {
+    await stack.stop();
+    await s3.stop();
+  };
 }

@@ -1,12 +1,21 @@
+import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, symlink, truncate, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import { sampleVideos as fetchSampleVideos } from '../../src/embedded/sample-videos.js';
 import { runTool } from '../../src/video/ffmpeg.js';
 
 /** Folder of three real H.264 clips: `bikes.mp4`, `bigbuckbunny.mp4`, `carphone.mp4`; cached between runs. */
 export function sampleVideos(): Promise<string> {
   return fetchSampleVideos(path.resolve('.cvops'));
+}
+
+/** Everything that something gives over time. */
+export async function collect<T>(given: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const one of given) all.push(one);
+  return all;
 }
 
 export function temporaryFolder(): Promise<string> {
@@ -53,6 +62,23 @@ export async function ffmpeg(args: readonly string[]): Promise<void> {
   const options = { timeoutMs: 60_000, maxOutputBytes: 1 << 20 };
   const { code, stderr } = await runTool('ffmpeg', ['-nostdin', '-v', 'error', '-y', ...args], options);
   if (code !== 0) throw new Error(`ffmpeg: ${stderr}`);
+}
+
+/** Command lines of a process's children and their children, shells left out; of 1, of everything that runs. */
+export async function toolsBelow(pid: number): Promise<string[]> {
+  const { stdout } = await promisify(execFile)('ps', ['-eo', 'pid=,ppid=,args=']);
+  const all = stdout.split('\n').flatMap((line) => {
+    const [, id, parent, args] = /^ *(\d+) +(\d+) (.*)$/.exec(line) ?? [];
+    return args === undefined ? [] : [{ id: Number(id), parent: Number(parent), args }];
+  });
+  const below = new Set([pid]);
+  // Parents are not always listed before their children.
+  for (let size = 0; size !== below.size;) {
+    size = below.size;
+    for (const { id, parent } of all) if (pid === 1 || below.has(parent)) below.add(id);
+  }
+  below.delete(pid);
+  return all.filter(({ id, args }) => below.has(id) && !args.startsWith('/bin/sh ')).map(({ args }) => args);
 }
 
 /**

@@ -38,6 +38,7 @@ function ledger(
   const count = (state: string) => [...ended.values()].filter((s) => s === state).length;
   const activities: IngestActivities = {
     beginIngest: async () => {},
+    findChanges: async () => ({ changed: 0 }),
     listVideos: async () => ({ items }),
     ingestVideo: async ({ item }) => {
       seen.calls++;

@@ -29,13 +29,18 @@ export interface SystemConfig {
   readonly vespa_config_port: number;
   readonly phoenix_project_name: string;
   readonly phoenix_enabled: boolean;
-  /** Requests a second. */
+  /** Requests a second that the tenant may put on Vespa, of each kind (feeding, searching). */
   readonly max_qps: number;
+  /** Videos in work at once, over all runs and workers; absent: {@link DEFAULT_CONCURRENT_VIDEOS}. */
+  readonly max_concurrent_videos?: number;
   /** Seconds. */
   readonly cache_ttl: number;
   readonly memory_enabled: boolean;
   readonly optimization_enabled: boolean;
 }
+
+/** For tenants and templates from before there was the field. */
+export const DEFAULT_CONCURRENT_VIDEOS = 8;
 
 export const STRATEGIES = ['gliner', 'llm', 'langextract'] as const;
 export type Strategy = (typeof STRATEGIES)[number];
@@ -77,6 +82,10 @@ const SYSTEM_FIELDS = {
   ),
   phoenix_enabled: needed({ kind: 'boolean' }, 'whether traces are sent'),
   max_qps: needed({ kind: 'integer', min: 1, max: 100_000, unit: 'requests a second' }, 'rate limit'),
+  max_concurrent_videos: optional(
+    { kind: 'integer', min: 1, max: 1000, unit: 'videos' },
+    `videos in work at once; ${DEFAULT_CONCURRENT_VIDEOS} when not given`,
+  ),
   cache_ttl: needed(
     { kind: 'integer', min: 1, max: 31_536_000, unit: 'seconds' },
     'how long answers are kept',

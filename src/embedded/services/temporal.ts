@@ -8,11 +8,14 @@ import type { ServiceDefinition } from './definition.js';
 
 /** Closed operations stay visible as long as a soft-deleted tenant waits; the dev server's default is a day. */
 const RETENTION_DAYS = 90;
-/**
- * Left alone, SQLite keeps a rollback journal and syncs it for every step of every workflow. With a write-ahead log a
- * killed server still loses nothing; only a machine that loses power may forget the last moments.
- */
-const PRAGMAS = ['journal_mode=wal', 'synchronous=normal'];
+
+const DYNAMIC_CONFIG = [
+  // Without it fairness keys are ignored and tasks run first come, first served.
+  'matching.enableFairness=true',
+  // Each partition is fair by itself only, and a worker of few slots is not at all of them at once.
+  'matching.numTaskqueueReadPartitions=1',
+  'matching.numTaskqueueWritePartitions=1',
+];
 
 export const temporal: ServiceDefinition = {
   name: 'temporal',
@@ -28,8 +31,6 @@ export const temporal: ServiceDefinition = {
       'db-filename': path.join(home, 'temporal.db'),
       namespace: temporalNamespace,
       'log-level': 'warn',
-      // Without it fairness keys are ignored and tasks run first come, first served.
-      'dynamic-config-value': 'matching.enableFairness=true',
     };
     return {
       file,
@@ -38,7 +39,7 @@ export const temporal: ServiceDefinition = {
         // The user's own profiles of the temporal command are not for this server.
         ...['--disable-config-file', '--disable-config-env'],
         ...Object.entries(named).flatMap(([name, value]) => [`--${name}`, String(value)]),
-        ...PRAGMAS.flatMap((pragma) => ['--sqlite-pragma', pragma]),
+        ...DYNAMIC_CONFIG.flatMap((value) => ['--dynamic-config-value', value]),
         ...Object.values(SEARCH_ATTRIBUTES).flatMap(({ name }) => ['--search-attribute', `${name}=Keyword`]),
       ],
     };

@@ -154,7 +154,13 @@ async function ingest(lane: Lane, tenant: TenantId, videos: number): Promise<voi
     const at = { namespace: CONTENT_NAMESPACE, schema: schema!.schemaName, id: segmentDocumentId(video, 0) };
     const fields = { tenant_id: tenant, incarnation, video_id: video, source_url: operation };
     await documents.put(at, Buffer.from(JSON.stringify({ fields })));
-    await noteStored(pool, key, { sha256: operation, profileVersion: 1, encoder: 'none', documents: 1 });
+    await noteStored(pool, key, {
+      sha256: operation,
+      profileVersion: 1,
+      encoder: 'none',
+      documents: 1,
+      fingerprint: null,
+    });
     await finishItem(pool, operation, i + 1, { state: 'stored', documents: 1 });
   }
   await activities.finishIngest({ tenant, operation, how: 'finished' });

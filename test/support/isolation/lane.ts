@@ -75,7 +75,7 @@ function allActivities({ pool, documents, phoenix, temporal, vespaUrl }: Omit<La
   return {
     ...createTenantActivities({ pool, phoenix, ...vespa }),
     ...createApplicationActivities({ pool, client, ...vespa }),
-    ...createLedgerActivities({ pool }),
+    ...createLedgerActivities({ pool, documents }),
     ...createRetentionActivities({ pool, client, webhook: undefined }),
     ...createPurgeActivities({
       pool,
@@ -95,6 +95,8 @@ const TABLES = [
   'purge_stores',
   'retention_notices',
   'tenant_schedules',
+  'rate_buckets',
+  'ingest_slots',
   'videos',
   'ingest_items',
   'config_versions',

@@ -30,6 +30,19 @@ describe('built-in templates', () => {
     for (const values of Object.values(TEMPLATES)) expect(templateProblems(values)).toEqual([]);
   });
 
+  it('may lack a field that came later, as templates of operators do that are older', () => {
+    const { max_concurrent_videos, ...older } = enterprise;
+    expect(max_concurrent_videos).toBe(16);
+    expect(templateProblems(older)).toEqual([]);
+    expect(applyOverrides(older, { max_concurrent_videos: '1' })).toEqual({
+      ...older,
+      max_concurrent_videos: 1,
+    });
+    expect(refusal(() => applyOverrides(older, { max_concurrent_videos: '0' })).message).toBe(
+      'max_concurrent_videos is a whole number of videos from 1 to 1000, not 0',
+    );
+  });
+
   it.each(['__proto__', 'constructor', 'toString', 'Enterprise', ''])('do not include %j', (name) => {
     expect(isBuiltIn(name)).toBe(false);
   });
@@ -71,6 +84,7 @@ describe('applyOverrides', () => {
       applyOverrides(startup, {
         llm_model: 'claude-sonnet-4',
         max_qps: '250',
+        max_concurrent_videos: '12',
         cache_ttl: '1',
         memory_enabled: 'false',
         optimization_enabled: 'true',
@@ -78,6 +92,7 @@ describe('applyOverrides', () => {
     ).toEqual({
       llm_model: 'claude-sonnet-4',
       max_qps: 250,
+      max_concurrent_videos: 12,
       cache_ttl: 1,
       memory_enabled: false,
       optimization_enabled: true,
@@ -131,7 +146,7 @@ describe('applyOverrides', () => {
       expect(refusal(() => applyOverrides(enterprise, overrides))).toMatchObject({
         type: 'InvalidInput',
         message: `no such setting: ${key}`,
-        hint: 'settings: llm_model, max_qps, cache_ttl, memory_enabled, optimization_enabled',
+        hint: 'settings: llm_model, max_qps, max_concurrent_videos, cache_ttl, memory_enabled, optimization_enabled',
       });
     },
   );

@@ -309,7 +309,7 @@ describe('feed', () => {
     script = ({ id }) => (id === 'd9' ? 400 : 200);
     const pulled = { count: 0 };
     await expect(feed(client, items(10_000, pulled), { concurrency: 8 })).rejects.toThrow(
-      '400: scripted 400',
+      /^document d\d+: 400: scripted 400$/,
     );
     expect(pulled.count).toBeLessThan(100);
     expect(vespa.inFlight).toBe(0);
