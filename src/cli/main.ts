@@ -25,7 +25,8 @@ function version(): string {
 export function buildProgram(): Command {
   const program = new Command('cvops')
     .description('Durable operations for multi-tenant video search')
-    .version(version(), '-V, --version')
+    // Not `--version`, which names a version of the configuration.
+    .version(version(), '-V')
     .showHelpAfterError('(add --help for the options)')
     .showSuggestionAfterError();
   addStackCommands(program);

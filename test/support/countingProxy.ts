@@ -14,6 +14,9 @@ export class CountingProxy {
   /** By document id; counted when the server has answered 200. */
   readonly puts = new Map<string, number>();
   onRequest: (passing: Passing) => void = () => undefined;
+  /** What it answers itself, as JSON with this status, instead of asking the server. */
+  refuse: (method: string) => { readonly status: number; readonly message: string } | undefined = () =>
+    undefined;
   private readonly server = http.createServer((request, response) => void this.pass(request, response));
   private readonly agent = new http.Agent({ keepAlive: true });
 
@@ -35,6 +38,13 @@ export class CountingProxy {
       const method = request.method ?? 'GET';
       const body = await buffer(request);
       this.onRequest({ method, when: 'before' });
+      const refusal = this.refuse(method);
+      if (refusal) {
+        response
+          .writeHead(refusal.status, { 'content-type': 'application/json' })
+          .end(JSON.stringify(refusal));
+        return;
+      }
       const onward = http.request(new URL(request.url ?? '/', this.target), {
         method,
         agent: this.agent,
