@@ -8,6 +8,8 @@ import { type TestRegistry, startTestRegistry } from '../support/registry.js';
 
 /** Each of these faults shows in one of some ten sequences. */
 const RUNS = 500;
+/** Shrinking ends now and then at five steps, from where no single change leads on: the same start each time. */
+const SEED = 1;
 
 let registry: TestRegistry;
 beforeAll(async () => {
@@ -20,7 +22,10 @@ describe('the property sees that', () => {
     const lane = await openLane(await registry.emptyDatabase(), mutant);
     try {
       const property = fc.asyncProperty(sequences, (sequence) => checkSequence(lane, sequence, newTally()));
-      const { failed, errorInstance, counterexample, numRuns } = await fc.check(property, { numRuns: RUNS });
+      const { failed, errorInstance, counterexample, numRuns } = await fc.check(property, {
+        numRuns: RUNS,
+        seed: SEED,
+      });
       expect(failed).toBe(true);
       expect(errorInstance).toBeInstanceOf(Leak);
       const [{ steps }] = counterexample as [Sequence];

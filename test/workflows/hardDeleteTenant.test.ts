@@ -15,7 +15,7 @@ import { TimeSkipping } from '../support/timeSkipping.js';
 import { WorkflowBench } from '../support/workflows.js';
 
 let bench: WorkflowBench;
-/** For what waits long: pauses between rounds, retries. */
+/** For the one that waits longest. Tests at once would not do there: the clock of each is the others' too. */
 let skipping: TimeSkipping;
 let workers: Promise<unknown>;
 let stopWorkers: () => void;
@@ -284,7 +284,7 @@ describe.concurrent('hardDeleteTenant', () => {
   });
 
   test('every removal of schemas waits for an answer of its own', async () => {
-    const world = new World({}, skipping);
+    const world = new World();
     const back = (call: string) => void (call.startsWith('readBack') && world.left.set('schemas', 1));
     world.before = (call) => {
       if (count(world, call) === 1) back(call);
@@ -310,7 +310,7 @@ describe.concurrent('hardDeleteTenant', () => {
   });
 
   test('every step may run twice', async () => {
-    const world = new World({}, skipping);
+    const world = new World();
     world.creating = true;
     const seen = new Set<string>();
     world.after = (call) => {

@@ -10,6 +10,24 @@ vi.mock(import('../../../src/vespa/http.js'), async (original) => ({
   call: (await import('./hosts.js')).call,
 }));
 
+vi.mock(import('../../../src/vespa/feeding/transport.js'), async (original) => {
+  const real = await original();
+  const { call } = await import('./hosts.js');
+  class InMemory extends real.Transport {
+    private readonly url: string;
+
+    constructor(...args: ConstructorParameters<typeof real.Transport>) {
+      super(...args);
+      [this.url] = args;
+    }
+
+    override send(...[method, path, body, signal]: Parameters<InstanceType<typeof real.Transport>['send']>) {
+      return call(method, `${this.url}${path}`, { ...(body && { body }), signal });
+    }
+  }
+  return { ...real, Transport: InMemory };
+});
+
 vi.mock(import('../../../src/domain/profiles.js'), async (original) => {
   const real = await original();
   const { MV, FRAME } = await import('./names.js');

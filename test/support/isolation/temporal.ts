@@ -35,7 +35,11 @@ export class TemporalStandIn {
           describe: async () => ({ state: { paused: found().paused } }),
           pause: async () => void (found().paused = true),
           unpause: async () => void (found().paused = false),
-          update: async (change: (previous: Stored) => Stored) => void (found().spec = change(found()).spec),
+          update: async (change: (previous: object) => { spec: unknown; state: { paused: boolean } }) => {
+            const { spec, paused } = found();
+            const next = change({ spec, state: { paused } });
+            Object.assign(found(), { spec: next.spec, paused: next.state.paused });
+          },
           delete: async () => {
             found();
             this.schedules.delete(id);
