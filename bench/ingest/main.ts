@@ -9,13 +9,17 @@ import { World } from './world.js';
 
 const ROWS = ['real', 'many', 'fairness'] as const;
 
-/** `bench -- ingest [--quick] [--rounds N] [--only real,many,fairness] [--sizes 100,1000,10000] [--port-offset N]`; see docs/benchmarks.md. */
+/**
+ * `bench -- ingest [--quick] [--rounds N] [--only real,many,fairness] [--concurrency 4,8] [--sizes 100,1000,10000]
+ * [--port-offset N]`; see docs/benchmarks.md.
+ */
 export async function ingest(args: readonly string[]): Promise<void> {
   const { values } = parseArgs({
     args: [...args],
     options: {
       quick: { type: 'boolean', default: false },
       rounds: { type: 'string', default: '3' },
+      concurrency: { type: 'string', default: '4,8' },
       sizes: { type: 'string' },
       only: { type: 'string', default: ROWS.join(',') },
       'port-offset': { type: 'string', default: '21000' },
@@ -24,6 +28,7 @@ export async function ingest(args: readonly string[]): Promise<void> {
   const { quick } = values;
   const rounds = Number(values.rounds);
   const sizes = (values.sizes ?? (quick ? '100,1000' : '100,1000,10000')).split(',').map(Number);
+  const concurrency = values.concurrency.split(',').map(Number);
   const wanted = new Set(values.only.split(','));
   const note = (line: string) => process.stderr.write(`${line}\n`);
   const folder = await mkdtemp(path.join(os.tmpdir(), 'cvops-bench-ingest-'));
@@ -31,10 +36,11 @@ export async function ingest(args: readonly string[]): Promise<void> {
   await chmod(folder, 0o755);
   const world = await World.start(path.join(folder, 'home'), Number(values['port-offset']), note);
   try {
-    if (wanted.has('real')) await realVideos(world, quick ? 40 : 200, rounds, note);
+    if (wanted.has('real'))
+      for (const each of concurrency) await realVideos(world, quick ? 40 : 200, each, rounds, note);
     if (wanted.has('many')) await manyVideos(world, folder, sizes, note);
     if (wanted.has('fairness'))
-      for (const concurrency of [4, 8]) await fairness(world, folder, 5000, concurrency, rounds, note);
+      for (const each of concurrency) await fairness(world, folder, 5000, each, rounds, note);
   } finally {
     await world.stop();
     await rm(folder, { recursive: true, force: true });

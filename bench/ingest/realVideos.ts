@@ -6,7 +6,6 @@ import { type BenchTenant, type LoopAnswer, type LoopJob, PROFILE } from './shar
 import { CpuMeter, usageOf } from './usage.js';
 import type { OwnProcess, World } from './world.js';
 
-const CONCURRENCY = 4;
 const PEER = 'the same pipeline in a plain loop of one process, no Temporal';
 
 interface Run {
@@ -18,7 +17,13 @@ interface Run {
 }
 
 /** Real clips through Temporal beside the same pipeline in a loop, by turns, each time into a new tenant. */
-export async function realVideos(world: World, videos: number, rounds: number, note: (line: string) => void) {
+export async function realVideos(
+  world: World,
+  videos: number,
+  concurrency: number,
+  rounds: number,
+  note: (line: string) => void,
+) {
   const { folder, megabytes } = await clips(videos, note);
   const worker = await world.run('workers/main.js', ['data']);
   const loop = await world.run('bench/ingest/plainLoop.js');
@@ -36,9 +41,9 @@ export async function realVideos(world: World, videos: number, rounds: number, n
     return { seconds, documents, lost: stored - documents, cpu: used };
   };
   const throughTemporal = async (n: number): Promise<void> => {
-    const tenant = await world.tenant(`bench_real_${n}`);
+    const tenant = await world.tenant(`bench_real_${concurrency}_${n}`);
     const result = await run(tenant, async () => {
-      const ingest = { tenant: tenant.tenant, profile: PROFILE, source: folder, concurrency: CONCURRENCY };
+      const ingest = { tenant: tenant.tenant, profile: PROFILE, source: folder, concurrency };
       const handle = await world.client.ingest.start({ ...ingest, reason: 'bench' });
       const ended = await handle.result();
       if (ended.videos.stored !== videos)
@@ -50,9 +55,9 @@ export async function realVideos(world: World, videos: number, rounds: number, n
     note(`round ${n}: through Temporal ${JSON.stringify(result)}`);
   };
   const plainly = async (n: number): Promise<void> => {
-    const tenant = await world.tenant(`bench_loop_${n}`);
+    const tenant = await world.tenant(`bench_loop_${concurrency}_${n}`);
     const result = await run(tenant, async () => {
-      const answer = await ask(loop, { ...tenant, folder, concurrency: CONCURRENCY });
+      const answer = await ask(loop, { ...tenant, folder, concurrency });
       if (answer.videos !== videos) throw new Error(`the loop ended after ${answer.videos} videos`);
       return answer.documents;
     });
@@ -70,7 +75,7 @@ export async function realVideos(world: World, videos: number, rounds: number, n
     const lost = (runs: readonly Run[]) => runs.reduce((sum, each) => sum + each.lost, 0);
     print({
       bench: 'ingest',
-      row: `${videos} real videos`,
+      row: `${videos} real videos, concurrency ${concurrency}`,
       unit: 's',
       ours: round(time(ours)),
       peer: round(time(peer)),
@@ -79,7 +84,7 @@ export async function realVideos(world: World, videos: number, rounds: number, n
       lost: lost(ours),
       peerLost: lost(peer),
       rounds,
-      concurrency: CONCURRENCY,
+      concurrency,
       videos,
       megabytes,
       documents: ours.at(-1)!.documents,
