@@ -62,8 +62,13 @@ test('a Vespa whose disk is full parks the run; room again, and every video is s
     .toBe('feed_blocked');
   expect(parked?.blocked?.why).toContain(FULL);
   const refused = puts;
-  await expect.poll(() => puts).toBeGreaterThan(refused);
-  expect((await resume()).videos.failed).toBe(0);
+  // Asked each time: the waits have doubled to minutes by now.
+  await expect
+    .poll(async () => {
+      expect((await resume()).videos.failed).toBe(0);
+      return puts;
+    })
+    .toBeGreaterThan(refused);
 
   full = false;
   // Again and again: the video that was trying may have been refused just before.
