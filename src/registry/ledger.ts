@@ -18,6 +18,8 @@ export interface LedgerItem {
   readonly fingerprint: string | null;
 }
 
+const COLUMNS = 'item, path, video, state, reason, documents, fingerprint';
+
 /** `video` is the path as the user knows it. */
 export interface FailedItem {
   readonly item: number;
@@ -93,7 +95,7 @@ export async function copyItems(
 /** @throws OpsError `NotFound` */
 export async function getItem(db: Queryable, operation: OperationId, item: number): Promise<LedgerItem> {
   const { rows } = await db.query<LedgerItem>(
-    'select item, path, video, state, reason, documents, fingerprint from ingest_items where operation = $1 and item = $2',
+    `select ${COLUMNS} from ingest_items where operation = $1 and item = $2`,
     [operation, item],
   );
   if (rows[0]) return rows[0];
@@ -112,7 +114,7 @@ export async function nextPendingItems(
   limit: number,
 ): Promise<LedgerItem[]> {
   const { rows } = await db.query<LedgerItem>(
-    `select item, path, video, state, reason, documents, fingerprint from ingest_items
+    `select ${COLUMNS} from ingest_items
      where operation = $1 and state = 'pending' and item > $2 order by item limit $3`,
     [operation, after, limit],
   );
@@ -135,12 +137,12 @@ export async function finishItem(
 ): Promise<LedgerItem> {
   const reason = end.state === 'failed' ? storableText(end.reason.slice(0, 2000)) : null;
   const documents = end.state === 'failed' ? 0 : end.documents;
-  await db.query(
+  const { rows } = await db.query<LedgerItem>(
     `update ingest_items set state = $3, reason = $4, documents = $5, ended_at = now()
-     where operation = $1 and item = $2 and state = 'pending'`,
+     where operation = $1 and item = $2 and state = 'pending' returning ${COLUMNS}`,
     [operation, item, end.state, reason, documents],
   );
-  return getItem(db, operation, item);
+  return rows[0] ?? getItem(db, operation, item);
 }
 
 export async function countItems(db: Queryable, operation: OperationId): Promise<LedgerCounts> {
