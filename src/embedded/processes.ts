@@ -2,6 +2,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import { processStat } from '../processStat.js';
 
 /** Names a process for good: a pid alone is given to a stranger sooner or later. */
 export interface ProcessIdentity {
@@ -22,10 +23,8 @@ export function isRunning({ pid, started }: ProcessIdentity): boolean {
 function startTime(pid: number): string | undefined {
   try {
     if (process.platform === 'linux') {
-      const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-      // The name in parentheses may hold spaces and parentheses itself.
-      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-      return fields[0] === 'Z' ? undefined : fields[19];
+      const stat = processStat(pid);
+      return stat?.state === 'Z' ? undefined : stat?.started;
     }
     return (
       execFileSync('ps', ['-o', 'lstart=', '-p', String(pid)], {

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { readFileSync, readlinkSync } from 'node:fs';
+import { readlinkSync } from 'node:fs';
 import { lstat, mkdtemp, readdir, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { processStat } from '../processStat.js';
 
 /** An activity ends within six hours (workflows/options.ts): an older folder of a machine that is gone is nobody's. */
 const FOREIGN_AGE_MS = 24 * 3_600_000;
@@ -52,7 +53,7 @@ export class Scratch {
 
 /** Process, when it began, its PID namespace (containers count from 1 each), its machine. */
 function prefixOf(pid: number): string {
-  return `cvops-videos-${pid}-${startOf(pid) ?? 0}-${pidNamespace()}-${machine()}-`;
+  return `cvops-videos-${pid}-${processStat(pid)?.started ?? 0}-${pidNamespace()}-${machine()}-`;
 }
 
 async function isLeft(folder: string, name: string): Promise<boolean> {
@@ -68,7 +69,7 @@ async function isLeft(folder: string, name: string): Promise<boolean> {
     throw error;
   }
   if (!isAlive(Number(pid))) return true;
-  const now = startOf(Number(pid));
+  const now = processStat(Number(pid))?.started;
   return now !== undefined && start !== '0' && now !== start;
 }
 
@@ -78,17 +79,6 @@ function isAlive(pid: number): boolean {
     return true;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
-}
-
-/** Clock ticks since boot: tells a process from a later one of the same id. Undefined where there is no /proc. */
-function startOf(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The name, second and in brackets, may hold anything; the start is field 22.
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
-  } catch {
-    return undefined;
   }
 }
 
