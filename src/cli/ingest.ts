@@ -1,4 +1,3 @@
-import path from 'node:path';
 import type { Command } from 'commander';
 import type { CvopsClient } from '../client/index.js';
 import type { OperationHandle } from '../client/operations.js';
@@ -7,9 +6,9 @@ import { DEFAULT_CONCURRENT_VIDEOS } from '../domain/config/keys.js';
 import { OpsError } from '../domain/errors.js';
 import { type TenantId, parseOperationId, parseTenantId } from '../domain/ids.js';
 import { parseProfile } from '../domain/profiles.js';
-import { sourceText } from '../domain/sources.js';
 import { type WaitOptions, follow, wholeNumber, withClient, withWait } from './context.js';
 import { EXIT, ExitWith, answer, table } from './output.js';
+import { typedSource } from './source.js';
 
 interface IngestOptions extends WaitOptions {
   readonly profile?: string;
@@ -107,8 +106,7 @@ async function begin(
 /** @returns undefined when neither is given, or both */
 function sourceOf(place: string | undefined, list: string | undefined): string | undefined {
   if ((place === undefined) === (list === undefined)) return undefined;
-  if (list !== undefined) return sourceText({ kind: 'list', path: path.resolve(list) });
-  return place!.startsWith('s3://') ? place : path.resolve(place!);
+  return list === undefined ? typedSource(place!, false) : typedSource(list, true);
 }
 
 async function show(

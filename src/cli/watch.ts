@@ -1,4 +1,3 @@
-import path from 'node:path';
 import type { Command } from 'commander';
 import { DEFAULT_CONCURRENT_VIDEOS } from '../domain/config/keys.js';
 import { OpsError } from '../domain/errors.js';
@@ -22,6 +21,7 @@ import {
   withWait,
 } from './context.js';
 import { EXIT, ExitWith, answer, note, table } from './output.js';
+import { typedSource } from './source.js';
 
 interface ChangeOptions extends CommonOptions {
   readonly reason: string;
@@ -67,7 +67,7 @@ export function addWatchCommands(program: Command): void {
   ).action(async (id: string, source: string, options: AddOptions) => {
     const request = {
       tenant: parseTenantId(id),
-      source: sourceOf(source, options.list),
+      source: typedSource(source, options.list),
       profile: parseProfile(options.profile),
       times: timesOf(options),
       name: options.name === undefined ? undefined : parseWatchName(options.name),
@@ -178,10 +178,4 @@ function timesOf({ every, cron }: AddOptions): WatchTimes {
     throw new OpsError('InvalidInput', '--every and --cron exclude each other', 'give one of them');
   if (cron !== undefined) return { cron: parseCron(cron) };
   return { everySeconds: every === undefined ? DEFAULT_EVERY_SECONDS : parseEvery(every) };
-}
-
-/** A path is meant from here; anything with a scheme is the parser's to judge. */
-function sourceOf(text: string, list: boolean): string {
-  if (list) return `list:${path.resolve(text)}`;
-  return /^[A-Za-z0-9+.-]+:\/\//.test(text) ? text : path.resolve(text);
 }
