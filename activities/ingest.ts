@@ -9,7 +9,7 @@ import {
 import { FEED_REFUSALS, OpsError } from '../src/domain/errors.js';
 import { type Incarnation, type OperationId, quoteForMessage } from '../src/domain/ids.js';
 import { workflowIds } from '../src/domain/naming.js';
-import { PROFILES, type ProfileName, parseProfile } from '../src/domain/profiles.js';
+import { type ProfileName, parseProfile } from '../src/domain/profiles.js';
 import { compareCount } from '../src/ingest/compareCount.js';
 import { discardUnfinished } from '../src/ingest/discard.js';
 import { type IngestResources, ingestVideo } from '../src/ingest/ingestVideo.js';
@@ -20,9 +20,9 @@ import { type Pool, type Queryable, transaction } from '../src/registry/database
 import { addItems, copyItems, countItems, finishItem, getItem } from '../src/registry/ledger.js';
 import { beginOperation, closeOperation } from '../src/registry/operationLog.js';
 import { getTenantOperation } from '../src/registry/operations.js';
-import { type SchemaRow, schemasOf } from '../src/registry/schemas.js';
+import { type SchemaRow, deployed, deployedSchema, schemasOf } from '../src/registry/schemas.js';
 import { lockTenant, requireTenant } from '../src/registry/tenants.js';
-import { type StoredAs, noteRefused } from '../src/registry/videos.js';
+import { noteRefused, storedAs } from '../src/registry/videos.js';
 import { NoRoom } from '../src/sources/noRoom.js';
 import type { Sources } from '../src/sources/sources.js';
 import type { ConfigServer } from '../src/vespa/configServer.js';
@@ -49,7 +49,7 @@ export function createLedgerActivities(
       await transaction(pool, async (tx) => {
         const { incarnation } = await lockTenant(tx, tenant, 'ingest');
         requireLife(input, incarnation);
-        await ownedSchema(tx, incarnation, tenant, profile);
+        await deployedSchema(tx, { tenant, incarnation }, profile);
         if (from !== undefined) await requireSameLife(tx, from.operation, incarnation);
         const workflowId = workflowIds.ingest(tenant, operation);
         await beginOperation(
@@ -73,9 +73,8 @@ export function createLedgerActivities(
     async failItem({ operation, item, reason }) {
       const { incarnation, input } = await getTenantOperation(pool, operation);
       const { video } = await getItem(pool, operation, item);
-      const owned = await schemasOf(pool, incarnation);
       // Without a schema there is nothing left to take away: the tenant is being purged.
-      const schema = owned.find((s) => s.baseSchema === input['profile'] && s.state === 'deployed');
+      const schema = deployed(await schemasOf(pool, incarnation), input['profile']);
       if (schema) {
         const profile = parseProfile(schema.baseSchema);
         await discardUnfinished(resources, { incarnation, profile, schema: schema.schemaName, video });
@@ -114,7 +113,7 @@ export function createCountActivities({
   return {
     async countStored({ tenant, operation, profile }) {
       const { incarnation } = await getTenantOperation(pool, operation);
-      const { schemaName } = await ownedSchema(pool, incarnation, tenant, profile);
+      const { schemaName } = await deployedSchema(pool, { tenant, incarnation }, profile);
       return heartbeating((signal) =>
         compareCount({ pool, documents, configServer }, { incarnation, profile, schema: schemaName }, signal),
       );
@@ -126,12 +125,7 @@ export function createVideoActivities(
   resources: IngestResources & { readonly sources: Sources },
 ): VideoActivities {
   const { pool, sources, encoder } = resources;
-  const storedAs = (incarnation: Incarnation, profile: ProfileName): StoredAs => ({
-    incarnation,
-    base: profile,
-    profileVersion: PROFILES[profile].version,
-    encoder: encoder.id,
-  });
+  const as = (incarnation: Incarnation, profile: ProfileName) => storedAs(incarnation, profile, encoder.id);
   const slots = new VideoSlots(pool);
   return {
     async listVideos({ operation, source, profile, from, onlyChanged = false, unattended }) {
@@ -139,7 +133,7 @@ export function createVideoActivities(
         if (from !== undefined) await copyItems(pool, operation, from.operation, from.items);
         else {
           const { incarnation } = await getTenantOperation(pool, operation);
-          const except = onlyChanged ? { as: storedAs(incarnation, profile), unattended } : undefined;
+          const except = onlyChanged ? { as: as(incarnation, profile), unattended } : undefined;
           let listed = 0;
           for await (const page of listItems(pool, await sources.reader(source), except, signal)) {
             await addItems(pool, operation, page);
@@ -164,9 +158,9 @@ export function createVideoActivities(
       return heartbeating(async (signal) => {
         const { incarnation } = await requireTenant(pool, tenant, 'ingest');
         requireLife(input, incarnation);
-        await ownedSchema(pool, incarnation, tenant, profile);
+        await deployedSchema(pool, { tenant, incarnation }, profile);
         const reader = await sources.reader(source);
-        const pages = listItems(pool, reader, { as: storedAs(incarnation, profile), unattended }, signal);
+        const pages = listItems(pool, reader, { as: as(incarnation, profile), unattended }, signal);
         return { changed: await countItemsOf(pages) };
       });
     },
@@ -180,7 +174,7 @@ export function createVideoActivities(
       const tenantRow = await requireTenant(pool, tenant, 'continueIngest');
       if (tenantRow.incarnation !== incarnation)
         throw new OpsError('WrongState', `tenant ${tenant} was re-created since this ingest began`);
-      const { schemaName } = await ownedSchema(pool, incarnation, tenant, profile);
+      const { schemaName } = await deployedSchema(pool, { tenant, incarnation }, profile);
 
       const reader = await sources.reader(source);
       const video = {
@@ -213,7 +207,7 @@ export function createVideoActivities(
           const { fingerprint } = row;
           // What failed over a server or a worker may be taken one day; a file stays what it is until it changes.
           if (fingerprint !== null && !mayPass)
-            await noteRefused(pool, storedAs(incarnation, profile), { ...row, fingerprint });
+            await noteRefused(pool, as(incarnation, profile), { ...row, fingerprint });
           return { state: 'failed', reason: error.message } as const;
         }
         if (error instanceof NoRoom)
@@ -266,21 +260,5 @@ async function requireSameLife(
     'NotFound',
     `operation ${operation} is no ingest of this tenant`,
     'see them with: cvops op list',
-  );
-}
-
-async function ownedSchema(
-  db: Queryable,
-  incarnation: SchemaRow['incarnation'],
-  tenant: string,
-  profile: ProfileName,
-): Promise<SchemaRow> {
-  const owned = await schemasOf(db, incarnation);
-  const found = owned.find(({ baseSchema, state }) => baseSchema === profile && state === 'deployed');
-  if (found) return found;
-  throw new OpsError(
-    'NotFound',
-    `tenant ${tenant} does not have the profile ${profile}`,
-    `it has: ${owned.map((s) => s.baseSchema).join(', ')}`,
   );
 }

@@ -15,7 +15,7 @@ import { createRolloutActivities } from '../activities/rollout.js';
 import { createTenantActivities } from '../activities/tenants.js';
 import { loadSigningKey } from '../src/certificates/keys.js';
 import { checkUrl } from '../src/domain/urlGuard.js';
-import { type Encoder, createEncoder } from '../src/encoders/port.js';
+import { type Encoder, encoderOf } from '../src/encoders/port.js';
 import { TenantRates } from '../src/limits/rate.js';
 import { NoticeWebhook } from '../src/notices/webhook.js';
 import { PhoenixClient } from '../src/phoenix/client.js';
@@ -65,11 +65,7 @@ export async function openResources(
     webhook: await openWebhook(settings),
     encoder() {
       if (encoder === undefined) {
-        encoder = createEncoder({
-          url: settings.encoderUrl,
-          model: settings.encoderModel,
-          tokenRef: settings.encoderToken,
-        });
+        encoder = encoderOf(settings);
         logger.info({ encoder: encoder.id }, 'encoder opened');
       }
       return encoder;

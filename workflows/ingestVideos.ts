@@ -15,7 +15,7 @@ import {
 } from '@temporalio/workflow';
 import type { IngestProgress, IngestVideosInput, IngestVideosResult } from '../src/contracts/ingest.js';
 import { FEED_REFUSALS } from '../src/domain/errors.js';
-import { videoPriority } from '../src/domain/fairness.js';
+import { MAX_CONCURRENCY, videoPriority } from '../src/domain/fairness.js';
 import { Rate } from '../src/domain/rate.js';
 import { SEARCH_ATTRIBUTES } from '../src/domain/searchAttributes.js';
 import { failureRecord, operationFailure } from './failures.js';
@@ -42,7 +42,6 @@ export interface IngestState {
 
 /** A run of the design holds 5,000 events at most; one video costs 3 of its own and its share of workflow tasks. */
 const MAX_HISTORY = 4000;
-const MAX_CONCURRENCY = 100;
 
 /**
  * Ingests the videos of a source: lists it into the ledger, then keeps a window of one activity per video in flight. Every

@@ -9,6 +9,7 @@ import {
 } from '@temporalio/workflow';
 import type { IngestVideosInput } from '../src/contracts/ingest.js';
 import type { WatchVideosInput, WatchVideosResult } from '../src/contracts/watches.js';
+import { INGEST_PRIORITY } from '../src/domain/fairness.js';
 import type { OperationId } from '../src/domain/ids.js';
 import { TASK_QUEUES, workflowIds } from '../src/domain/naming.js';
 import { operationMarks } from '../src/domain/operationMarks.js';
@@ -89,7 +90,7 @@ function ingest(watch: WatchVideosInput, operation: OperationId) {
       tenant,
       operation,
       summary: `ingest into ${tenant}: ${profile}, found by watch ${name}`,
-      priority: 4,
+      priority: INGEST_PRIORITY,
     }),
     taskQueue: TASK_QUEUES.control,
     args: [args],

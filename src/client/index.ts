@@ -8,7 +8,7 @@ import { phoenixProjectName, tenantSchemaName, workflowIds } from '../domain/nam
 import { type BaseSchema, MEMORY_SCHEMA, type ProfileName } from '../domain/profiles.js';
 import { type TenantState, requireState } from '../domain/states.js';
 import { type TemplateValues, applyOverrides } from '../domain/templates.js';
-import { createEncoder } from '../encoders/port.js';
+import { encoderOf } from '../encoders/port.js';
 import { SpanSender } from '../phoenix/spans.js';
 import { type ConfigVersion, currentConfig } from '../registry/config.js';
 import { RETENTION_KINDS } from '../operations/stop.js';
@@ -154,8 +154,7 @@ export class CvopsClient {
   private async openSearch(): Promise<SearchResources> {
     const documents = await openDocuments(this.settings);
     const spans = new SpanSender(this.settings.phoenixUrl);
-    const { encoderUrl: url, encoderModel: model, encoderToken: tokenRef } = this.settings;
-    const encoder = createEncoder({ url, model, tokenRef });
+    const encoder = encoderOf(this.settings);
     for (const part of [documents, spans, encoder]) this.connections.onClose(() => part.close());
     return { pool: this.pool, documents, encoder, spans };
   }

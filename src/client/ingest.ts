@@ -10,13 +10,14 @@ import { INGEST_PRIORITY } from '../domain/fairness.js';
 import { OpsError } from '../domain/errors.js';
 import { type OperationId, type TenantId, parseOperationId } from '../domain/ids.js';
 import { workflowIds } from '../domain/naming.js';
-import { PROFILES, type ProfileName, parseProfile } from '../domain/profiles.js';
-import { createEncoder } from '../encoders/port.js';
+import { type ProfileName, parseProfile } from '../domain/profiles.js';
+import { encoderOf } from '../encoders/port.js';
 import { countItemsOf, listItems } from '../ingest/listing.js';
 import { countItems, failedItems } from '../registry/ledger.js';
 import { type OperationRow, getOperation, listOperations } from '../registry/operations.js';
 import { schemasOf } from '../registry/schemas.js';
 import { type TenantRow, requireTenant } from '../registry/tenants.js';
+import { storedAs } from '../registry/videos.js';
 import { Sources } from '../sources/sources.js';
 import type { Connections } from './connections.js';
 import { toOpsError } from './failures.js';
@@ -68,14 +69,7 @@ export class IngestClient {
     const sources = new Sources(this.connections.settings);
     try {
       const except = request.onlyChanged
-        ? {
-            as: {
-              incarnation: row.incarnation,
-              base: request.profile,
-              profileVersion: PROFILES[request.profile].version,
-              encoder: await this.encoderId(),
-            },
-          }
+        ? { as: storedAs(row.incarnation, request.profile, await this.encoderId()) }
         : undefined;
       const videos = await countItemsOf(listItems(pool, await sources.reader(request.source), except));
       return { tenant: request.tenant, schema: schema.schemaName, videos };
@@ -85,8 +79,7 @@ export class IngestClient {
   }
 
   private async encoderId(): Promise<string> {
-    const { encoderUrl: url, encoderModel: model, encoderToken: tokenRef } = this.connections.settings;
-    const encoder = createEncoder({ url, model, tokenRef });
+    const encoder = encoderOf(this.connections.settings);
     await encoder.close();
     return encoder.id;
   }

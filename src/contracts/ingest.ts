@@ -1,10 +1,8 @@
 import { z } from 'zod';
+import { MAX_CONCURRENCY } from '../domain/fairness.js';
 import { parseSource, sourceText } from '../domain/sources.js';
 import { MAX_SETTLE_SECONDS } from '../domain/watches.js';
 import { incarnation, operationId, principal, profileName, reason, tenantId } from './common.js';
-
-/** Activities in flight per ingest: bounded by the design's 100 a workflow. */
-export const MAX_CONCURRENCY = 100;
 
 /**
  * Where the videos are, as `sourceText` writes it: an absolute folder on the data workers' machine, a list file

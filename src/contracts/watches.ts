@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import { OpsError } from '../domain/errors.js';
+import { MAX_CONCURRENCY } from '../domain/fairness.js';
 import { MAX_SETTLE_SECONDS, type WatchName, parseWatchName } from '../domain/watches.js';
 import { incarnation, profileName, tenantId } from './common.js';
-import { MAX_CONCURRENCY, type VideoCounts, videoSource } from './ingest.js';
+import { type VideoCounts, videoSource } from './ingest.js';
 
 const watchName = z.custom<WatchName>((value) => {
   try {

@@ -1,5 +1,8 @@
 import type { TenantId } from './ids.js';
 
+/** Activities in flight an ingest: bounded by the design's 100 a workflow. */
+export const MAX_CONCURRENCY = 100;
+
 /** Temporal's priority of an ingest's tasks, 1 first to 5: what a person waits for goes before bulk work. */
 export const INGEST_PRIORITY = 4;
 

@@ -1,5 +1,6 @@
 import { HttpEncoder } from './http.js';
 import { PixelEncoder } from './pixels/encoder.js';
+import type { Settings } from '../settings.js';
 import type { RgbFrame } from '../video/segment.js';
 
 export type { RgbFrame } from '../video/segment.js';
@@ -41,6 +42,15 @@ export interface EncoderSettings {
   readonly batchSize?: number;
   /** For one request, answer included; two minutes when not given. */
   readonly timeoutMs?: number;
+}
+
+/** The encoder of this process's settings. @throws as {@link createEncoder} */
+export function encoderOf({
+  encoderUrl: url,
+  encoderModel: model,
+  encoderToken: tokenRef,
+}: Pick<Settings, 'encoderUrl' | 'encoderModel' | 'encoderToken'>): Encoder {
+  return createEncoder({ url, model, tokenRef });
 }
 
 /**

@@ -1,7 +1,7 @@
 import { OpsError } from '../domain/errors.js';
 import type { Incarnation, TenantId } from '../domain/ids.js';
 import { javaHashCode, tenantSchemaName } from '../domain/naming.js';
-import type { BaseSchema } from '../domain/profiles.js';
+import type { BaseSchema, ProfileName } from '../domain/profiles.js';
 import { type TenantState, requireState } from '../domain/states.js';
 import { type Pool, type Queryable, transaction } from './database.js';
 
@@ -31,6 +31,27 @@ export async function schemasOf(db: Queryable, incarnation: Incarnation): Promis
     incarnation,
   ]);
   return rows;
+}
+
+/** Of one life's schemas the one of a base, when Vespa has it. */
+export function deployed(owned: readonly SchemaRow[], base: unknown): SchemaRow | undefined {
+  return owned.find(({ baseSchema, state }) => baseSchema === base && state === 'deployed');
+}
+
+/** @throws OpsError `NotFound`, saying what the life has instead */
+export async function deployedSchema(
+  db: Queryable,
+  { tenant, incarnation }: Pick<SchemaRow, 'tenant' | 'incarnation'>,
+  profile: ProfileName,
+): Promise<SchemaRow> {
+  const owned = await schemasOf(db, incarnation);
+  const found = deployed(owned, profile);
+  if (found) return found;
+  throw new OpsError(
+    'NotFound',
+    `tenant ${tenant} does not have the profile ${profile}`,
+    `it has: ${owned.map(({ baseSchema }) => baseSchema).join(', ')}`,
+  );
 }
 
 export async function allSchemas(db: Queryable): Promise<SchemaRow[]> {

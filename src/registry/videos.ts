@@ -1,5 +1,5 @@
 import type { Incarnation } from '../domain/ids.js';
-import type { BaseSchema } from '../domain/profiles.js';
+import { type BaseSchema, PROFILES, type ProfileName } from '../domain/profiles.js';
 import type { Queryable } from './database.js';
 import { storableText } from './storable.js';
 
@@ -93,6 +93,11 @@ export async function noteFingerprint(db: Queryable, key: VideoKey, fingerprint:
 /** How a video is stored: what, beside its content, an unchanged one has in common with its record. */
 export interface StoredAs
   extends Pick<VideoKey, 'incarnation' | 'base'>, Pick<VideoRecord, 'profileVersion' | 'encoder'> {}
+
+/** How a video of a profile is stored now, by this encoder. */
+export function storedAs(incarnation: Incarnation, profile: ProfileName, encoder: string): StoredAs {
+  return { incarnation, base: profile, profileVersion: PROFILES[profile].version, encoder };
+}
 
 /** @returns paths of those that are stored whole, in this way, and looked the same in their source */
 export async function unchangedPaths(

@@ -4,7 +4,7 @@ import { PROFILES } from '../domain/profiles.js';
 import type { Encoder } from '../encoders/port.js';
 import type { SpanSender } from '../phoenix/spans.js';
 import type { Pool } from '../registry/database.js';
-import { schemasOf } from '../registry/schemas.js';
+import { deployedSchema } from '../registry/schemas.js';
 import { type TenantRow, requireTenant } from '../registry/tenants.js';
 import type { DocumentClient } from '../vespa/documents.js';
 import { type SegmentHit, searchSegments, strategyOf } from '../vespa/search.js';
@@ -51,16 +51,7 @@ export async function searchTenant(resources: SearchResources, input: SearchInpu
 }
 
 async function search(resources: SearchResources, row: TenantRow, input: SearchInput): Promise<SearchHit[]> {
-  const owned = await schemasOf(resources.pool, row.incarnation);
-  const schema = owned.find(({ baseSchema, state }) => baseSchema === input.profile && state === 'deployed');
-  if (schema === undefined) {
-    const has = owned.map(({ baseSchema }) => baseSchema).join(', ');
-    throw new OpsError(
-      'NotFound',
-      `tenant ${input.tenant} does not have the profile ${input.profile}`,
-      `it has: ${has}`,
-    );
-  }
+  const schema = await deployedSchema(resources.pool, row, input.profile);
   const profile = PROFILES[input.profile];
   const hits = await searchSegments({
     documents: resources.documents,
