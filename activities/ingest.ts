@@ -12,29 +12,39 @@ import { workflowIds } from '../src/domain/naming.js';
 import { type ProfileName, parseProfile } from '../src/domain/profiles.js';
 import { compareCount } from '../src/ingest/compareCount.js';
 import { discardUnfinished } from '../src/ingest/discard.js';
-import { type IngestResources, ingestVideo } from '../src/ingest/ingestVideo.js';
+import type { IngestResources } from '../src/ingest/ingestVideo.js';
 import { countItemsOf, listItems } from '../src/ingest/listing.js';
+import { takeTurn } from '../src/ingest/turn.js';
 import { TenantBusy, VideoSlots } from '../src/limits/holdSlot.js';
-import { TriesSpent, counted } from '../src/limits/tries.js';
 import { type Pool, type Queryable, transaction } from '../src/registry/database.js';
-import { addItems, copyItems, countItems, finishItem, getItem } from '../src/registry/ledger.js';
+import {
+  type LedgerItem,
+  addItems,
+  copyItems,
+  countItems,
+  finishItem,
+  getItem,
+} from '../src/registry/ledger.js';
 import { beginOperation, closeOperation } from '../src/registry/operationLog.js';
 import { getTenantOperation } from '../src/registry/operations.js';
 import { type SchemaRow, deployed, deployedSchema, schemasOf } from '../src/registry/schemas.js';
 import { lockTenant, requireTenant } from '../src/registry/tenants.js';
-import { noteRefused, storedAs } from '../src/registry/videos.js';
+import { setPaused } from '../src/registry/turns.js';
+import { storedAs } from '../src/registry/videos.js';
 import { NoRoom } from '../src/sources/noRoom.js';
 import type { Sources } from '../src/sources/sources.js';
 import type { ConfigServer } from '../src/vespa/configServer.js';
 import type { DocumentClient } from '../src/vespa/documents.js';
-import { DocumentError, FeedBlocked, RetriesExhausted } from '../src/vespa/retry.js';
 import { heartbeating } from './heartbeat.js';
 import type { IngestActivities } from './types.js';
 
 /** The part that is short and needs only the registry. */
-type LedgerActivities = Pick<IngestActivities, 'beginIngest' | 'failItem' | 'finishIngest' | 'failIngest'>;
+type LedgerActivities = Pick<
+  IngestActivities,
+  'beginIngest' | 'notePaused' | 'failItem' | 'finishIngest' | 'failIngest'
+>;
 /** The part that reads files and feeds. */
-type VideoActivities = Pick<IngestActivities, 'listVideos' | 'findChanges' | 'ingestVideo'>;
+type VideoActivities = Pick<IngestActivities, 'listVideos' | 'findChanges' | 'ingestVideo' | 'ingestTurn'>;
 /** Another video of the worker has ended and gone by then, as a rule. */
 const ROOM_RETRY = '1 minute';
 
@@ -68,6 +78,10 @@ export function createLedgerActivities(
           { profile, ...(from === undefined ? {} : { from: from.operation, items: from.items }) },
         );
       });
+    },
+
+    async notePaused({ operation, paused }) {
+      await setPaused(pool, operation, paused);
     },
 
     async failItem({ operation, item, reason }) {
@@ -126,7 +140,24 @@ export function createVideoActivities(
 ): VideoActivities {
   const { pool, sources, encoder } = resources;
   const as = (incarnation: Incarnation, profile: ProfileName) => storedAs(incarnation, profile, encoder.id);
-  const slots = new VideoSlots(pool);
+  const turns = {
+    ...resources,
+    slots: new VideoSlots(pool),
+    onFailed: ({ item, path, reason }: LedgerItem) => {
+      log.info('video failed', { item, path, reason });
+    },
+  };
+  const turn: IngestActivities['ingestTurn'] = ({ items, ...of }) =>
+    heartbeating((signal) => takeTurn(turns, of, items, signal)).catch((error: unknown) => {
+      if (error instanceof TenantBusy) throw busy(error);
+      if (error instanceof NoRoom)
+        throw ApplicationFailure.create({
+          message: error.message,
+          nextRetryDelay: ROOM_RETRY,
+          category: 'BENIGN',
+        });
+      throw error;
+    });
   return {
     async listVideos({ operation, source, profile, from, onlyChanged = false, unattended }) {
       return heartbeating(async (signal) => {
@@ -165,61 +196,12 @@ export function createVideoActivities(
       });
     },
 
-    async ingestVideo({ tenant, operation, profile, source, item }) {
-      const row = await getItem(pool, operation, item);
-      if (row.state !== 'pending') return { state: row.state, documents: row.documents };
-      // The life that the operation began in: a tenant that was re-created meanwhile is another one.
-      const { incarnation, startedAt } = await getTenantOperation(pool, operation);
-      // Deactivated meanwhile, and let end: the operation began while the tenant was open.
-      const tenantRow = await requireTenant(pool, tenant, 'continueIngest');
-      if (tenantRow.incarnation !== incarnation)
-        throw new OpsError('WrongState', `tenant ${tenant} was re-created since this ingest began`);
-      const { schemaName } = await deployedSchema(pool, { tenant, incarnation }, profile);
+    ingestTurn: turn,
 
-      const reader = await sources.reader(source);
-      const video = {
-        tenant,
-        incarnation,
-        profile,
-        schema: schemaName,
-        source: reader,
-        path: row.path,
-        video: row.video,
-        timestamp: Date.parse(startedAt),
-      };
-      const end = await heartbeating((signal) =>
-        slots.hold({ incarnation, operation, item }, signal, (held) =>
-          counted(pool, { operation, item, signal: held }, () => ingestVideo(resources, video, held)),
-        ),
-      ).catch(async (error: unknown) => {
-        if (error instanceof TenantBusy) throw busy(error);
-        // Not retried here, where a worker's slot would be held for it: the run waits as a whole.
-        if (error instanceof FeedBlocked) throw refusal('blocked', error);
-        if (error instanceof RetriesExhausted && error.reach === 'server') throw refusal('silent', error);
-        const mayPass = error instanceof RetriesExhausted || error instanceof TriesSpent;
-        // The file's own fault, or a document that Vespa refuses for good: the item's end, not the run's.
-        if (
-          mayPass ||
-          error instanceof DocumentError ||
-          (error instanceof OpsError && error.type === 'Rejected')
-        ) {
-          log.info('video failed', { item, path: row.path, reason: error.message });
-          const { fingerprint } = row;
-          // What failed over a server or a worker may be taken one day; a file stays what it is until it changes.
-          if (fingerprint !== null && !mayPass)
-            await noteRefused(pool, as(incarnation, profile), { ...row, fingerprint });
-          return { state: 'failed', reason: error.message } as const;
-        }
-        if (error instanceof NoRoom)
-          throw ApplicationFailure.create({
-            message: error.message,
-            nextRetryDelay: ROOM_RETRY,
-            category: 'BENIGN',
-          });
-        throw error;
-      });
-      const { state, documents } = await finishItem(pool, operation, item, end);
-      return { state: state === 'pending' ? 'failed' : state, documents };
+    async ingestVideo({ item, ...of }) {
+      const { done, refused } = await turn({ ...of, items: [item] });
+      if (refused) throw refusal(refused.how, refused.why);
+      return done[0]!;
     },
   };
 }
@@ -230,7 +212,7 @@ function busy({ message }: TenantBusy): ApplicationFailure {
   return ApplicationFailure.create({ type: 'TenantBusy', message, nextRetryDelay, category: 'BENIGN' });
 }
 
-function refusal(how: keyof typeof FEED_REFUSALS, { message }: Error): ApplicationFailure {
+function refusal(how: keyof typeof FEED_REFUSALS, message: string): ApplicationFailure {
   return ApplicationFailure.create({
     type: FEED_REFUSALS[how],
     message,

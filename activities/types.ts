@@ -1,4 +1,4 @@
-import type { IngestVideosInput, IngestVideosResult } from '../src/contracts/ingest.js';
+import type { IngestVideosInput, IngestVideosResult, TurnResult } from '../src/contracts/ingest.js';
 import type {
   CreateTenantInput,
   CreateTenantResult,
@@ -102,6 +102,20 @@ export interface IngestActivities {
     readonly source: string;
     readonly item: number;
   }): Promise<{ state: 'stored' | 'unchanged' | 'failed'; documents: number }>;
+  /**
+   * Ingests videos one after the other, until they are done or the turn is over: `left` are those it did not begin. What
+   * ended before counts as done, so a turn that is killed goes on where it was.
+   */
+  ingestTurn(input: {
+    readonly tenant: TenantId;
+    readonly operation: OperationId;
+    readonly profile: ProfileName;
+    readonly source: string;
+    /** At most 10. */
+    readonly items: readonly number[];
+  }): Promise<TurnResult>;
+  /** Tells the turns in work that the run is paused. */
+  notePaused(input: { readonly operation: OperationId; readonly paused: boolean }): Promise<void>;
   /**
    * Compares the count of documents in the tenant's schema with what the registry says was stored, read back by id before.
    * While other runs write to the schema it can only be bounded. Fails `Unavailable` when documents are missing.

@@ -13,39 +13,42 @@ import {
   upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { IngestProgress, IngestVideosInput, IngestVideosResult } from '../src/contracts/ingest.js';
+import type {
+  IngestProgress,
+  IngestVideosInput,
+  IngestVideosResult,
+  TurnResult,
+} from '../src/contracts/ingest.js';
 import { FEED_REFUSALS } from '../src/domain/errors.js';
 import { MAX_CONCURRENCY, videoPriority } from '../src/domain/fairness.js';
 import { Rate } from '../src/domain/rate.js';
 import { SEARCH_ATTRIBUTES } from '../src/domain/searchAttributes.js';
 import { failureRecord, operationFailure } from './failures.js';
 import { ingestDetails } from './ingestDetails.js';
-import { Parking, type ParkingState, type PutBack } from './ingestParking.js';
+import type { Parking, PutBack } from './ingestParking.js';
+import { Queue, type QueueState } from './ingestQueue.js';
 import { ingestProgress, pauseIngest, resumeIngest, setIngestConcurrency } from './messages.js';
 import { ingestCount, ingestLedger, ingestListing, ingestVideo, titled } from './options.js';
 import { versioned } from './versioning.js';
 
 /** Carried over a continue-as-new: a cursor and counters. The items, their outcomes and reasons are in Postgres. */
-export interface IngestState {
+export interface IngestState extends QueueState {
   readonly version: 1;
-  /** Items `1 … next - 1` have been given to an activity and have ended. */
-  readonly next: number;
   readonly total: number;
   readonly counts: { stored: number; unchanged: number; failed: number };
   readonly documents: number;
   readonly paused: boolean;
   readonly concurrency: number;
   readonly startedAt: number;
-  /** Missing in runs of the first version, which had none. */
-  readonly parking?: ParkingState;
 }
 
-/** A run of the design holds 5,000 events at most; one video costs 3 of its own and its share of workflow tasks. */
+/** A run of the design holds 5,000 events at most; one turn costs 3 of its own and its share of workflow tasks. */
 const MAX_HISTORY = 4000;
 
 /**
- * Ingests the videos of a source: lists it into the ledger, then keeps a window of one activity per video in flight. Every
- * item ends as exactly one of `stored`, `unchanged` or `failed`; a failed one never fails the others.
+ * Ingests the videos of a source: lists it into the ledger, then keeps a window of turns in flight, each an activity that
+ * does some videos one after the other. Every item ends as exactly one of `stored`, `unchanged` or `failed`; a failed one
+ * never fails the others.
  */
 export async function ingestVideos(
   input: IngestVideosInput,
@@ -67,17 +70,21 @@ class IngestRun {
   private stage: 'listing' | 'working' | 'counting' | 'done' = 'listing';
   /** Grows with each thing that an operator changes. */
   private changes = 0;
-  private next: number;
   private total: number;
+  private queue: Queue;
   private counts: { stored: number; unchanged: number; failed: number };
   private documents: number;
   private paused: boolean;
   private concurrency: number;
   private readonly startedAt: number;
   private readonly source: string;
-  private readonly inFlight = new Set<number>();
+  private turns = 0;
+  /** Videos that turns have. */
+  private handedOut = 0;
+  /** Runs begun before turns were have an activity for each video. */
+  private byTurns = false;
   private readonly rate = new Rate();
-  private readonly parking: Parking;
+  private noting: Promise<void> = Promise.resolve();
   /** The ledger itself could not be written: the run must not go on counting. */
   private broken: Error | undefined;
 
@@ -86,14 +93,13 @@ class IngestRun {
     carried: IngestState | undefined,
   ) {
     this.source = sourceOf(input);
-    this.next = carried?.next ?? 1;
     this.total = carried?.total ?? 0;
+    this.queue = new Queue(this.total, carried ?? { next: 1 });
     this.counts = { ...(carried?.counts ?? { stored: 0, unchanged: 0, failed: 0 }) };
     this.documents = carried?.documents ?? 0;
     this.paused = carried?.paused ?? false;
     this.concurrency = carried?.concurrency ?? input.concurrency;
     this.startedAt = carried?.startedAt ?? Date.now();
-    this.parking = new Parking(carried?.parking);
 
     setHandler(ingestProgress, () => this.progress());
     setHandler(pauseIngest, () => this.setPaused(true));
@@ -124,48 +130,42 @@ class IngestRun {
     await titled(ingestLedger.beginIngest, `profile ${this.input.profile}`, this.input);
     const ledger = await titled(ingestListing.listVideos, this.source.slice(-150), this.input);
     this.total = ledger.items;
+    this.queue = new Queue(this.total, { next: 1 });
   }
 
-  /** Gives each item to an activity, `concurrency` at a time, until all have ended; continues as new when long. */
+  /** Hands the videos out in turns, `concurrency` at a time, until all have ended; continues as new when long. */
   async work(): Promise<void> {
     this.stage = 'working';
+    this.byTurns = patched('several videos a turn');
+    if (this.paused) this.notePaused();
     this.shown();
-    while (this.waiting > 0 || this.inFlight.size > 0) {
+    while (this.queue.size > 0 || this.turns > 0) {
       if (this.broken !== undefined) throw this.broken;
       const { continueAsNewSuggested, historyLength } = workflowInfo();
       const draining = continueAsNewSuggested || historyLength > MAX_HISTORY;
       if (!draining) this.fill();
-      if (draining && this.inFlight.size === 0) await this.handOver();
+      if (draining && this.turns === 0) await this.handOver();
       await this.change();
     }
     if (this.broken !== undefined) throw this.broken;
   }
 
-  /** Videos that no activity has now and that have not ended. */
-  private get waiting(): number {
-    return this.total - this.next + 1 + this.parking.size;
+  private get parking(): Parking {
+    return this.queue.parking;
   }
 
   private fill(): void {
     const most = this.parking.probing ? 1 : this.concurrency;
-    while (
-      !this.paused &&
-      this.waiting > 0 &&
-      this.inFlight.size < most &&
-      this.parking.waitMs(Date.now()) === 0
-    ) {
-      // Put back ones come last: one that Vespa cannot take must not be what tries whether it takes any.
-      const video = this.next <= this.total ? { item: this.next++, silent: 0 } : this.parking.take()!;
-      this.launch(video);
-    }
+    while (!this.paused && this.queue.size > 0 && this.turns < most && this.parking.waitMs(Date.now()) === 0)
+      this.launch(this.queue.take(this.byTurns ? this.concurrency : Infinity));
   }
 
   /** Until something is different, or a blocked Vespa may be tried again. */
   private async change(): Promise<void> {
-    const before = { size: this.inFlight.size, changes: this.changes };
-    const different = () => this.inFlight.size < before.size || this.changes !== before.changes;
+    const before = { turns: this.turns, changes: this.changes };
+    const different = () => this.turns < before.turns || this.changes !== before.changes;
     const wait = this.parking.waitMs(Date.now());
-    if (wait === 0 || this.paused || this.waiting === 0) await condition(different);
+    if (wait === 0 || this.paused || this.queue.size === 0) await condition(different);
     else await condition(different, wait);
     this.shown();
   }
@@ -190,7 +190,7 @@ class IngestRun {
   }
 
   async giveUp(error: unknown): Promise<never> {
-    await condition(() => this.inFlight.size === 0);
+    await condition(() => this.turns === 0);
     if (isCancellation(error)) {
       await this.finish('cancelled');
       throw error;
@@ -205,62 +205,86 @@ class IngestRun {
     throw operationFailure(failure);
   }
 
-  private launch(video: PutBack): void {
-    const { item } = video;
-    this.inFlight.add(item);
-    void this.ingest(video)
+  private launch(videos: readonly PutBack[]): void {
+    this.turns++;
+    this.handedOut += videos.length;
+    void this.takeTurn(videos)
       .catch((error: unknown) => {
         this.broken ??= error instanceof Error ? error : new Error(String(error));
       })
       .finally(() => {
-        this.inFlight.delete(item);
+        this.turns--;
+        this.handedOut -= videos.length;
         this.shown();
       });
   }
 
-  private async ingest(video: PutBack): Promise<void> {
-    const { tenant, operation, profile } = this.input;
-    const { source } = this;
-    const { item } = video;
-    const options = {
-      summary: `video ${item} of ${this.total}`,
-      priority: videoPriority(tenant, this.waiting + 1),
-    };
+  private async takeTurn(videos: readonly PutBack[]): Promise<void> {
+    let ended: TurnResult;
     try {
-      const done = await ingestVideo.ingestVideo.executeWithOptions(options, [
-        { tenant, operation, profile, source, item },
-      ]);
-      this.counts[done.state]++;
-      this.documents += done.documents;
-      this.rate.ended(Date.now());
-      if (done.state === 'stored') this.parking.stored();
+      ended = await this.ingest(videos);
     } catch (error) {
-      // A cancelled item stays pending in the ledger: it can be taken up again by a later run.
+      // Cancelled items stay pending in the ledger: they can be taken up again by a later run.
       if (isCancellation(error)) return;
+      if (videos.length > 1) return this.queue.tryAlone(videos.map(({ item }) => item));
+      const [video] = videos as [PutBack];
       const refusal = refusalOf(error);
-      if (refusal && this.parking.putBack(video, refusal.how, refusal.why, Date.now())) return;
-      await titled(ingestLedger.failItem, `video ${item} given up`, {
-        operation,
-        item,
-        reason: failureRecord(error).message,
-      });
-      this.counts.failed++;
+      return refusal === undefined
+        ? this.giveUpVideo(video.item, failureRecord(error).message)
+        : this.putBack(video, refusal);
+    }
+    for (const { state, documents } of ended.done) {
+      this.counts[state]++;
+      this.documents += documents;
       this.rate.ended(Date.now());
     }
+    if (ended.done.some(({ state }) => state === 'stored')) this.parking.stored();
+    this.queue.handBack(ended.left);
+    const { refused } = ended;
+    if (refused)
+      await this.putBack(
+        videos.find(({ item }) => item === refused.item)!,
+        refused,
+      );
+  }
+
+  private async putBack(video: PutBack, { how, why }: Refusal): Promise<void> {
+    if (!this.parking.putBack(video, how, why, Date.now())) await this.giveUpVideo(video.item, why);
+  }
+
+  private async ingest(videos: readonly PutBack[]): Promise<TurnResult> {
+    const { tenant, operation, profile } = this.input;
+    const of = { tenant, operation, profile, source: this.source };
+    const items = videos.map(({ item }) => item);
+    const [first = 0, last] = [items[0], items.at(-1)];
+    const options = {
+      summary: `video ${items.length === 1 ? first : `${first} … ${last}`} of ${this.total}`,
+      priority: videoPriority(tenant, this.queue.size + items.length),
+    };
+    if (this.byTurns) return ingestVideo.ingestTurn.executeWithOptions(options, [{ ...of, items }]);
+    const end = await ingestVideo.ingestVideo.executeWithOptions(options, [{ ...of, item: first }]);
+    return { done: [{ item: first, ...end }], left: [] };
+  }
+
+  private async giveUpVideo(item: number, reason: string): Promise<void> {
+    const { operation } = this.input;
+    await titled(ingestLedger.failItem, `video ${item} given up`, { operation, item, reason });
+    this.counts.failed++;
+    this.rate.ended(Date.now());
   }
 
   private async handOver(): Promise<never> {
     await condition(allHandlersFinished);
+    await this.noting;
     return continueAsNew<typeof ingestVideos>(this.input, {
       version: 1,
-      next: this.next,
+      ...this.queue.carried(),
       total: this.total,
       counts: this.counts,
       documents: this.documents,
       paused: this.paused,
       concurrency: this.concurrency,
       startedAt: this.startedAt,
-      parking: this.parking.carried(),
     });
   }
 
@@ -268,7 +292,22 @@ class IngestRun {
     this.paused = paused;
     if (!paused) this.parking.tryNow();
     this.changes++;
+    this.notePaused();
     return this.shown();
+  }
+
+  /** For the turns in work to end after the video they are at. */
+  private notePaused(): void {
+    if (!this.byTurns) return;
+    const { operation } = this.input;
+    const { paused } = this;
+    this.noting = this.noting.then(() =>
+      titled(ingestLedger.notePaused, paused ? 'pause' : 'go on', { operation, paused }),
+    );
+    this.noting.catch((error: unknown) => {
+      this.broken ??= error instanceof Error ? error : new Error(String(error));
+      this.changes++;
+    });
   }
 
   private phaseNow(): IngestProgress['phase'] {
@@ -287,14 +326,14 @@ class IngestRun {
 
   private progress(): IngestProgress {
     const now = Date.now();
-    const left = this.waiting + this.inFlight.size;
+    const left = this.queue.size + this.handedOut;
     const wait = this.parking.waitMs(now);
     return {
       phase: this.phaseNow(),
       total: this.total,
       videos: { ...this.counts },
       documents: this.documents,
-      inFlight: this.inFlight.size,
+      inFlight: this.turns,
       concurrency: this.concurrency,
       startedAt: this.startedAt,
       videosPerSecond: this.rate.perSecond(now),
@@ -313,8 +352,10 @@ class IngestRun {
   }
 }
 
-/** What a video's activity says when the fault is Vespa's, not the video's. */
-function refusalOf(error: unknown): { readonly how: 'blocked' | 'silent'; readonly why: string } | undefined {
+type Refusal = Pick<NonNullable<TurnResult['refused']>, 'how' | 'why'>;
+
+/** What the activity of one video says when the fault is Vespa's, not the video's. */
+function refusalOf(error: unknown): Refusal | undefined {
   if (!(error instanceof ActivityFailure) || !(error.cause instanceof ApplicationFailure)) return undefined;
   const { type, message } = error.cause;
   if (type === FEED_REFUSALS.blocked) return { how: 'blocked', why: message };

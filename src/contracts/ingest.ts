@@ -55,6 +55,22 @@ export interface IngestVideosResult {
   readonly documents: number;
 }
 
+/** How an item of an ingest's ledger ended. */
+export interface ItemEnd {
+  readonly item: number;
+  readonly state: 'stored' | 'unchanged' | 'failed';
+  readonly documents: number;
+}
+
+/** What came of a turn. */
+export interface TurnResult {
+  readonly done: readonly ItemEnd[];
+  /** Not begun, through no fault of theirs. */
+  readonly left: readonly number[];
+  /** The video that found Vespa taking no writes, or silent; it is in neither of the others. */
+  readonly refused?: { readonly item: number; readonly how: 'blocked' | 'silent'; readonly why: string };
+}
+
 /** Query `progress` of `ingestVideos`. */
 export interface IngestProgress {
   /**
@@ -65,6 +81,7 @@ export interface IngestProgress {
   readonly total: number;
   readonly videos: VideoCounts;
   readonly documents: number;
+  /** Videos in work. */
   readonly inFlight: number;
   readonly concurrency: number;
   /** Milliseconds since the epoch, by workflow time. */

@@ -102,6 +102,20 @@ export async function getItem(db: Queryable, operation: OperationId, item: numbe
   throw new OpsError('NotFound', `operation ${operation} has no item ${item}`);
 }
 
+/** Those of these numbers, in their order. @throws OpsError `NotFound` when one is missing */
+export async function getItems(
+  db: Queryable,
+  operation: OperationId,
+  items: readonly number[],
+): Promise<LedgerItem[]> {
+  const { rows } = await db.query<LedgerItem>(
+    `select ${COLUMNS} from ingest_items where operation = $1 and item = any($2::bigint[]) order by item`,
+    [operation, items],
+  );
+  if (rows.length === new Set(items).size) return rows;
+  throw new OpsError('NotFound', `operation ${operation} has no item among ${items.join(', ')}`);
+}
+
 /**
  * Items without an end yet, in order of their number: what a resumed run has left to do.
  *

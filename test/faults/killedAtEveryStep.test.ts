@@ -91,12 +91,15 @@ class World {
     return new World(life, await temporaryFolder());
   }
 
-  /** A new operation over what the video is now. */
-  async begin(video: string): Promise<void> {
-    const file = path.join(this.folder, 'v.mp4');
-    await writeFile(file, `${video}\n`);
-    // One time in all worlds: it is part of the fingerprint.
-    await utimes(file, WRITTEN, WRITTEN);
+  /** A new operation over what the video is now, and others beside it. */
+  async begin(video: string, ...others: readonly string[]): Promise<void> {
+    const items = ['v', ...others].map((name) => ({ path: `${name}.mp4`, video: name }));
+    for (const { path: name } of items) {
+      const file = path.join(this.folder, name);
+      await writeFile(file, `${video}\n`);
+      // One time in all worlds: it is part of the fingerprint.
+      await utimes(file, WRITTEN, WRITTEN);
+    }
     this.operation = newOperation();
     await startOperation(registry.pool, {
       ...this.life,
@@ -107,11 +110,11 @@ class World {
       workflowId: `tenant/${this.life.tenant}/ingest/${this.operation}`,
       input: { source: this.folder, profile: PROFILE },
     });
-    await addItems(registry.pool, this.operation, [{ path: 'v.mp4', video: 'v' }]);
+    await addItems(registry.pool, this.operation, items);
   }
 
-  /** One attempt of the activity, in a process that may die. */
-  attempt(mortal = new Mortal()): Promise<unknown> {
+  /** One attempt at the turn, in a process that may die. */
+  attempt(mortal = new Mortal(), items: readonly number[] = [1]): Promise<unknown> {
     const resources = {
       pool: mortal.pool(registry.pool),
       documents: this.documents.client(mortal),
@@ -119,16 +122,16 @@ class World {
       rates: UNLIMITED,
       sources,
     };
-    const { ingestVideo } = createVideoActivities(resources);
+    const { ingestTurn } = createVideoActivities(resources);
     const { tenant } = this.life;
     const input = {
       tenant,
       operation: this.operation,
       profile: PROFILE,
       source: this.folder,
-      item: 1,
+      items,
     } as const;
-    return environment().run((i: typeof input) => ingestVideo(i), input);
+    return environment().run((i: typeof input) => ingestTurn(i), input);
   }
 
   giveUp(): Promise<unknown> {
@@ -249,6 +252,43 @@ test.each(Object.entries(STORIES))(
     expect(kills).toBeGreaterThan(steps / 2);
   },
 );
+
+test('a turn of three videos, killed at any step and run again, does no video twice but the one it was at', async () => {
+  const world = await World.make();
+  await world.keep();
+  const begin = async () => {
+    // Beside another ingest a turn ends after one video.
+    await registry.pool.query(
+      `update operations set state = 'cancelled', ended_at = now() where state = 'running'`,
+    );
+    await world.begin('3', 'w', 'x');
+  };
+  const items = [1, 2, 3];
+  await begin();
+  const whole = new Mortal();
+  expect(await world.attempt(whole, items)).toEqual({
+    done: items.map((item) => ({ item, state: 'stored', documents: 3 })),
+    left: [],
+  });
+  let again = 0;
+  for (let at = 1; at < whole.steps; at++) {
+    await world.restore();
+    await begin();
+    await world.attempt(new Mortal(at), items).catch(() => undefined);
+    const done = await world.attempt(undefined, items);
+    expect(done, `killed after step ${at}`).toEqual({
+      done: items.map((item) => ({ item, state: 'stored', documents: 3 })),
+      left: [],
+    });
+    const puts = [...world.documents.puts];
+    expect(puts.length).toBe(9);
+    const repeated = puts.filter(([, times]) => times > 1);
+    expect(new Set(repeated.map(([id]) => id.replace(/_seg_.*$/, ''))).size).toBeLessThanOrEqual(1);
+    expect(Math.max(...puts.map(([, times]) => times))).toBeLessThanOrEqual(2);
+    again += repeated.length;
+  }
+  expect(again).toBeGreaterThan(0);
+});
 
 test('what is given up after a kill at any step leaves nothing half done to be found', async () => {
   const story = STORIES['a video that shrank']!;

@@ -75,34 +75,6 @@ export class OwnWorkers {
     return child;
   }
 
-  /** How often each item's activity was begun, by item. */
-  async attempts(workflowId: string): Promise<Map<number, number>> {
-    const items = new Map<string, number>();
-    const attempts = new Map<number, number>();
-    let nextPageToken: Uint8Array = new Uint8Array();
-    do {
-      const page = await this.connection.workflowService.getWorkflowExecutionHistory({
-        namespace: this.namespace,
-        execution: { workflowId },
-        nextPageToken,
-      });
-      for (const event of page.history?.events ?? []) {
-        const scheduled = event.activityTaskScheduledEventAttributes;
-        if (scheduled?.activityType?.name === 'ingestVideo') {
-          const input = JSON.parse(Buffer.from(scheduled.input!.payloads![0]!.data!).toString()) as {
-            item: number;
-          };
-          items.set(String(event.eventId), input.item);
-        }
-        const started = event.activityTaskStartedEventAttributes;
-        const item = items.get(String(started?.scheduledEventId));
-        if (item !== undefined) attempts.set(item, started!.attempt!);
-      }
-      nextPageToken = page.nextPageToken ?? new Uint8Array();
-    } while (nextPageToken.length > 0);
-    return attempts;
-  }
-
   async close(): Promise<void> {
     const ended = [...this.running].map((child) => new Promise((resolve) => child.once('close', resolve)));
     for (const child of this.running) child.kill('SIGKILL');

@@ -9,6 +9,7 @@ import { SEARCH_ATTRIBUTES } from '../../src/domain/searchAttributes.js';
 import type { TenantState } from '../../src/domain/states.js';
 import { parseWatchName } from '../../src/domain/watches.js';
 import { watchVideos } from '../../workflows/watchVideos.js';
+import { turnOf } from '../support/ingestTurns.js';
 import { type FakeActivities, WorkflowBench } from '../support/workflows.js';
 
 let bench: WorkflowBench;
@@ -56,10 +57,10 @@ function world(options: {
       begun.push(input);
     },
     listVideos: async () => ({ items: changed }),
-    ingestVideo: async ({ item }) => ({
+    ingestTurn: turnOf(async ({ item }) => ({
       state: item <= failed ? 'failed' : 'stored',
       documents: item <= failed ? 0 : 5,
-    }),
+    })),
     countStored: async () => ({ documents: 0 }),
     finishIngest: async ({ operation }): Promise<IngestVideosResult> => ({
       operation,
