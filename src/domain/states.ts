@@ -28,6 +28,11 @@ export const OPERATION_KINDS = [
   'extendRetention',
   'hardDeleteTenant',
   'deploySchemas',
+  'backupTenant',
+  'verifyBackup',
+  'restoreTenant',
+  'drillRestore',
+  'pruneBackups',
 ] as const;
 export type OperationKind = (typeof OPERATION_KINDS)[number];
 
@@ -54,6 +59,9 @@ export const ALLOWED = {
   readConfig: ['creating', 'active', 'inactive', 'purging', 'creation_failed'],
   deploySchemas: ['active'],
   schedule: ['active'],
+  backup: ['active', 'inactive'],
+  /** Into a tenant that is there. */
+  restoreOver: ['active', 'inactive'],
 } as const satisfies Record<string, readonly TenantState[]>;
 export type TenantVerb = keyof typeof ALLOWED;
 
@@ -65,7 +73,16 @@ const PHRASES: Partial<Record<TenantVerb, string>> = {
   extend: 'extend its retention',
   purgeNow: 'purge it before its time',
   schedule: 'make a schedule for it',
+  backup: 'back it up',
+  restoreOver: 'restore into it',
 };
+
+/** Verbs that change what a backup holds: refused while a fence stands. An ingest under way waits instead. */
+const FENCED = new Set<TenantVerb>(['configure', 'deploySchemas', 'restoreOver']);
+
+export function isFenced(verb: TenantVerb): boolean {
+  return FENCED.has(verb);
+}
 
 export function isAllowed(verb: TenantVerb, state: TenantState): boolean {
   return (ALLOWED[verb] as readonly TenantState[]).includes(state);

@@ -2,7 +2,7 @@ import type { ItemEnd, TurnResult } from '../contracts/ingest.js';
 import { OpsError } from '../domain/errors.js';
 import type { OperationId, TenantId } from '../domain/ids.js';
 import type { ProfileName } from '../domain/profiles.js';
-import type { VideoSlots } from '../limits/holdSlot.js';
+import { TenantBusy, type VideoSlots } from '../limits/holdSlot.js';
 import { TriesSpent, counted } from '../limits/tries.js';
 import { type LedgerItem, finishItem, getItems } from '../registry/ledger.js';
 import { getTenantOperation } from '../registry/operations.js';
@@ -53,10 +53,12 @@ export async function takeTurn(
   const done = rows.flatMap(endOf);
   const open = rows.filter(({ state }) => state === 'pending');
   if (open.length === 0) return { done, left: [] };
-  const life = await lifeOf(resources, of);
+  const { incarnation } = await getTenantOperation(pool, operation);
   // By the first one of the turn, ended or not: a try after a kill takes the slot of the killed one over.
-  const slot = { incarnation: life.incarnation, operation, item: items[0]! };
+  const slot = { incarnation, operation, item: items[0]! };
   return slots.hold(slot, signal, async (held) => {
+    // With the slot in hand: who raises a fence waits for those that have one, and the others see it here.
+    const life = await lifeOf(resources, of);
     const until = performance.now() + TURN_MS;
     const left = (from: number) => open.slice(from).map(({ item }) => item);
     for (const [i, row] of open.entries()) {
@@ -81,6 +83,7 @@ async function lifeOf(
   const now = await requireTenant(pool, tenant, 'continueIngest');
   if (now.incarnation !== incarnation)
     throw new OpsError('WrongState', `tenant ${tenant} was re-created since this ingest began`);
+  if (now.fence !== null) throw new TenantBusy(`tenant ${tenant} is closed to changes by operation ${now.fence}`);
   const { schemaName: schema } = await deployedSchema(pool, { tenant, incarnation }, profile);
   const timestamp = Date.parse(startedAt);
   return { tenant, incarnation, profile, schema, source: await sources.reader(source), timestamp };

@@ -1,6 +1,6 @@
 import { OpsError } from '../domain/errors.js';
 import type { Incarnation, OperationId, TenantId } from '../domain/ids.js';
-import { type TenantState, type TenantVerb, requireState } from '../domain/states.js';
+import { type TenantState, type TenantVerb, isFenced, requireState } from '../domain/states.js';
 import type { Queryable } from './database.js';
 
 /** One life of a tenant id. Times in ISO 8601. */
@@ -19,12 +19,17 @@ export interface TenantRow {
   readonly purgedAt: string | null;
   /** Until when the name of a purged tenant stays taken. */
   readonly quarantineUntil: string | null;
+  /** The operation that holds the fence; null when none stands. */
+  readonly fence: OperationId | null;
+  /** A restore that began on it and did not end well. */
+  readonly unfinishedRestore: OperationId | null;
 }
 
 const COLUMNS = `tenant, incarnation, state, template, phoenix_project as "phoenixProject", memory_enabled as "memoryEnabled",
   create_operation as "createOperation", to_json(created_at)#>>'{}' as "createdAt",
   to_json(deactivated_at)#>>'{}' as "deactivatedAt", to_json(purge_at)#>>'{}' as "purgeAt", purge_operation as "purgeOperation",
-  to_json(purged_at)#>>'{}' as "purgedAt", to_json(quarantine_until)#>>'{}' as "quarantineUntil"`;
+  to_json(purged_at)#>>'{}' as "purgedAt", to_json(quarantine_until)#>>'{}' as "quarantineUntil",
+  case when fence_until > now() then fence end as fence, unfinished_restore as "unfinishedRestore"`;
 
 /** The present life of an id, else its last one. */
 export async function findTenant(db: Queryable, tenant: TenantId): Promise<TenantRow | undefined> {
@@ -47,6 +52,12 @@ export async function getTenant(db: Queryable, tenant: TenantId): Promise<Tenant
 export async function requireTenant(db: Queryable, tenant: TenantId, verb: TenantVerb): Promise<TenantRow> {
   const row = await getTenant(db, tenant);
   requireState(verb, tenant, row.state, row.purgeAt);
+  if (row.fence !== null && isFenced(verb))
+    throw new OpsError(
+      'WrongState',
+      `tenant ${tenant} is closed to changes by operation ${row.fence}`,
+      `wait for it: cvops op watch ${row.fence}`,
+    );
   return row;
 }
 

@@ -11,11 +11,11 @@ export async function setPaused(db: Queryable, operation: OperationId, paused: b
 
 /**
  * Whether a turn may take another video: not when the run is paused, the tenant is neither `active` nor `inactive` any
- * more, or another ingest runs, of whatever tenant: who goes next is then for Temporal to say after every video.
+ * more or fenced, or another ingest runs, of whatever tenant: who goes next is then for Temporal to say after every video.
  */
 export async function mayGoOn(db: Queryable, operation: OperationId): Promise<boolean> {
   const { rows } = await db.query<{ goOn: boolean }>(
-    `select not o.paused and t.state in ('active', 'inactive') and not exists (
+    `select not o.paused and t.state in ('active', 'inactive') and coalesce(t.fence_until <= now(), true) and not exists (
        select 1 from operations other
        where other.kind = o.kind and other.state = 'running' and other.operation <> o.operation
      ) as "goOn"
