@@ -1,5 +1,6 @@
 import { OpsError } from '../domain/errors.js';
 import { type Attempt, attempt } from './feeding/attempt.js';
+import type { AnswerStream } from './feeding/answerStream.js';
 import type { FeedTarget } from './feeding/feeder.js';
 import type { FeedOperation } from './feeding/operation.js';
 import { type DocumentMethod, Transport, type VespaAccess } from './feeding/transport.js';
@@ -13,6 +14,8 @@ export interface DocumentAddress {
   readonly namespace: string;
   readonly schema: string;
   readonly id: string;
+  /** Of ids that say where they lie, `id:ns:schema:g=group:id` or `…:n=number:id`; ours never do. */
+  readonly location?: { readonly group: string } | { readonly number: string };
 }
 
 /**
@@ -93,6 +96,14 @@ export class DocumentClient implements FeedTarget {
     return count;
   }
 
+  /** A visit's answer as it arrives, tried once; see `Transport.stream`. */
+  stream(
+    path: string,
+    options: { readonly accept: string; readonly idleMs: number; readonly signal?: AbortSignal | undefined },
+  ): Promise<AnswerStream> {
+    return this.transport.stream(path, options);
+  }
+
   /** One query of the same endpoint, tried once. @throws NoAnswer, the signal's reason; any HTTP status is an answer */
   search(body: object, signal?: AbortSignal): Promise<HttpAnswer> {
     return this.transport.send('POST', '/search/', Buffer.from(JSON.stringify(body)), signal);
@@ -125,12 +136,20 @@ export class DocumentClient implements FeedTarget {
  * The path of one document. `encodeURIComponent` also encodes `+`, which the server would read as a space; `.` and `..`
  * are taken out of a path before the server sees them, so such ids cannot be addressed at all.
  */
-export function documentPath({ namespace, schema, id }: DocumentAddress): string {
+export function documentPath({ namespace, schema, id, location }: DocumentAddress): string {
   if (id === '' || id === '.' || id === '..')
     throw new OpsError('InvalidInput', `not a document id: ${JSON.stringify(id)}`);
-  return `/document/v1/${encodeURIComponent(namespace)}/${encodeURIComponent(schema)}/docid/${encodeURIComponent(id)}`;
+  const parts = [namespace, schema, ...locationPath(location), id].map(encodeURIComponent);
+  return `/document/v1/${parts.join('/')}`;
 }
 
-export function documentIdText({ namespace, schema, id }: DocumentAddress): string {
-  return `id:${namespace}:${schema}::${id}`;
+function locationPath(location: DocumentAddress['location']): [string] | [string, string] {
+  if (location === undefined) return ['docid'];
+  return 'group' in location ? ['group', location.group] : ['number', location.number];
+}
+
+export function documentIdText({ namespace, schema, id, location }: DocumentAddress): string {
+  const at =
+    location === undefined ? '' : 'group' in location ? `g=${location.group}` : `n=${location.number}`;
+  return `id:${namespace}:${schema}:${at}:${id}`;
 }

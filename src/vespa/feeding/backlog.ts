@@ -1,3 +1,4 @@
+import { documentIdText } from '../documents.js';
 import { type FeedOperation, bytesOf } from './operation.js';
 
 /** An operation that was pulled and has not ended. */
@@ -41,10 +42,9 @@ export class Backlog {
   }
 
   add(operation: FeedOperation): void {
-    const { namespace, schema, id } = operation.at;
     const pending: Pending = {
       operation,
-      lane: `${namespace}/${schema}/${id}`,
+      lane: documentIdText(operation.at),
       next: undefined,
       tries: 0,
       ownFailures: 0,
