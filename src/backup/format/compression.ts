@@ -52,10 +52,16 @@ export async function* decompressed(
   }
 
   async function* noting(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    let given = false;
     try {
-      yield* source;
+      for await (const piece of source) {
+        given = true;
+        yield piece;
+        given = false;
+      }
     } catch (error) {
-      other = error;
+      // A stream that fails throws its own failure into its source, where it waits.
+      if (!given) other = error;
       throw error;
     }
   }
