@@ -1,4 +1,4 @@
-import { parseStorePath } from './backups.js';
+import { isStorePath } from './backups.js';
 import { OpsError } from './errors.js';
 import { quoteForMessage } from './ids.js';
 import { isBucketName } from './sources.js';
@@ -48,15 +48,6 @@ function parseS3(text: string): StoreLocation {
   if (prefix.length > LONGEST_PREFIX) throw refused(`longer than ${LONGEST_PREFIX} characters`, '');
   if (names.length > 0 && !isStorePath(prefix)) throw refused('not a prefix for a backup store', text);
   return { kind: 's3', bucket, prefix };
-}
-
-function isStorePath(text: string): boolean {
-  try {
-    parseStorePath(text);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function decoded(url: string): string {
