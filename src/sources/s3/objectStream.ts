@@ -6,6 +6,7 @@ import {
   type S3Client,
   S3ServiceException,
 } from '@aws-sdk/client-s3';
+import { orAborted } from './orAborted.js';
 
 /** One object, opened. */
 export interface ObjectStream {
@@ -143,7 +144,7 @@ async function ask(
   const range = from === 0 ? {} : { Range: `bytes=${from}-` };
   try {
     const command = new GetObjectCommand({ ...at, ...condition, ...range });
-    return await client.send(command, signal ? { abortSignal: signal } : {});
+    return await orAborted(client.send(command, signal ? { abortSignal: signal } : {}), signal);
   } catch (error) {
     if (error instanceof S3ServiceException && error.$metadata.httpStatusCode === 412)
       throw new BrokenObject('the object changed while it was read', 'changed', { cause: error });
