@@ -47,7 +47,7 @@ export async function startS3(...buckets: string[]): Promise<S3Server> {
     const fault = made.fault(request);
     if (fault !== undefined && ('status' in fault || 'body' in fault)) return answer(response, fault);
     const listing = made.uploads.listing(request);
-    if (listing !== undefined) return answer(response, { body: listing });
+    if (listing !== undefined && fault === undefined) return answer(response, { body: listing });
     const { method, url, headers } = request;
     const onward = http.request({ port: server.port, method, path: url, headers }, (back) => {
       back.on('error', () => undefined);
@@ -60,18 +60,16 @@ export async function startS3(...buckets: string[]): Promise<S3Server> {
         });
         return;
       }
-      if (method === 'GET' && fault === undefined) {
+      if (method === 'GET' && fault === undefined && !isListing(request)) {
         response.writeHead(back.statusCode!, back.headers);
         return void back.pipe(response);
       }
       void buffer(back).then((body) => {
         made.uploads.learn(request, back.statusCode!, body.toString());
         if (fault !== undefined && 'loseAnswer' in fault) return void response.destroy();
-        const changed = { headers: back.headers, body };
-        if (fault !== undefined && 'answerWith' in fault) {
-          fault.answerWith(changed);
-          if (method !== 'HEAD') changed.headers['content-length'] = String(changed.body.length);
-        }
+        const changed = { headers: back.headers, body: isListing(request) ? inOrder(body) : body };
+        if (fault !== undefined && 'answerWith' in fault) fault.answerWith(changed);
+        if (method !== 'HEAD') changed.headers['content-length'] = String(changed.body.length);
         response.writeHead(back.statusCode!, changed.headers).end(changed.body);
       });
     });
@@ -151,6 +149,21 @@ export class Uploads {
     const more = page.length < rest.length;
     return `<ListMultipartUploadsResult><IsTruncated>${more}</IsTruncated>${more ? next : ''}${uploads.join('')}</ListMultipartUploadsResult>`;
   }
+}
+
+function isListing({ method, url }: http.IncomingMessage): boolean {
+  return method === 'GET' && parts(url!).query.has('list-type');
+}
+
+/** The server lists as a dictionary does, Amazon by bytes; no key in these tests needs more than one page to show it. */
+function inOrder(page: Buffer): Buffer {
+  const contents = /<Contents>.*?<\/Contents>\s*/gs;
+  const text = page.toString();
+  const key = (object: string) => /<Key>(.*?)<\/Key>/s.exec(object)![1]!;
+  const sorted = (text.match(contents) ?? []).toSorted((a, b) =>
+    Buffer.compare(Buffer.from(key(a)), Buffer.from(key(b))),
+  );
+  return Buffer.from(text.replace(contents, () => sorted.shift()!));
 }
 
 function parts(url: string): { key: string; query: URLSearchParams } {

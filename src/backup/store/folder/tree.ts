@@ -110,7 +110,7 @@ export class Tree {
         'make the folder above it, or mount the disk it is on',
       );
     await using above = parent;
-    return makeIn(above, nodePath.basename(this.root));
+    return await makeIn(above, nodePath.basename(this.root));
   }
 }
 

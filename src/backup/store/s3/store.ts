@@ -81,7 +81,7 @@ export class S3Store implements BackupStore {
           signal?.throwIfAborted();
           const path = this.pathOf(key);
           if (path === undefined) continue;
-          if (path <= last) throw new OpsError('Rejected', `${this.location} lists objects in no order`);
+          if (path <= last) throw unordered(this.location);
           last = path;
           yield { path, size, modifiedAt };
         }
@@ -207,5 +207,13 @@ function lost(path: StorePath): StoreUnavailable {
   return new StoreUnavailable(
     `${quoteForMessage(path)} was removed or replaced while it was stored`,
     'silent',
+  );
+}
+
+function unordered(location: string): OpsError {
+  return new OpsError(
+    'Rejected',
+    `${location} lists its objects in no order`,
+    'keep backups in a general purpose bucket: directory buckets (S3 Express) know no order',
   );
 }
