@@ -14,8 +14,6 @@ export interface DocumentAddress {
   readonly namespace: string;
   readonly schema: string;
   readonly id: string;
-  /** Of ids that say where they lie, `id:ns:schema:g=group:id` or `…:n=number:id`; ours never do. */
-  readonly location?: { readonly group: string } | { readonly number: string };
 }
 
 /**
@@ -136,20 +134,12 @@ export class DocumentClient implements FeedTarget {
  * The path of one document. `encodeURIComponent` also encodes `+`, which the server would read as a space; `.` and `..`
  * are taken out of a path before the server sees them, so such ids cannot be addressed at all.
  */
-export function documentPath({ namespace, schema, id, location }: DocumentAddress): string {
+export function documentPath({ namespace, schema, id }: DocumentAddress): string {
   if (id === '' || id === '.' || id === '..')
     throw new OpsError('InvalidInput', `not a document id: ${JSON.stringify(id)}`);
-  const parts = [namespace, schema, ...locationPath(location), id].map(encodeURIComponent);
-  return `/document/v1/${parts.join('/')}`;
+  return `/document/v1/${encodeURIComponent(namespace)}/${encodeURIComponent(schema)}/docid/${encodeURIComponent(id)}`;
 }
 
-function locationPath(location: DocumentAddress['location']): [string] | [string, string] {
-  if (location === undefined) return ['docid'];
-  return 'group' in location ? ['group', location.group] : ['number', location.number];
-}
-
-export function documentIdText({ namespace, schema, id, location }: DocumentAddress): string {
-  const at =
-    location === undefined ? '' : 'group' in location ? `g=${location.group}` : `n=${location.number}`;
-  return `id:${namespace}:${schema}:${at}:${id}`;
+export function documentIdText({ namespace, schema, id }: DocumentAddress): string {
+  return `id:${namespace}:${schema}::${id}`;
 }

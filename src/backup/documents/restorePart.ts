@@ -1,12 +1,12 @@
 import { OpsError } from '../../domain/errors.js';
-import { type DocumentAddress, documentIdText } from '../../vespa/documents.js';
+import { documentIdText } from '../../vespa/documents.js';
 import { type FeedReport, type FeedTarget, feedAll } from '../../vespa/feeding/feeder.js';
 import type { FeedItem } from '../../vespa/feeding/operation.js';
-import { parseDocumentId, takeBody } from '../../vespa/putLine.js';
+import { type DocumentsOf, documentLine } from '../format/documentLine.js';
 
 export interface RestoreOptions {
-  /** Which document a line becomes; it may take over the line's bytes. See {@link sameFields}. */
-  readonly rename: (line: Buffer) => FeedItem;
+  /** Which document a line becomes; it may take over the line's bytes. See {@link putOf}. */
+  readonly put: (line: Buffer) => FeedItem;
   readonly signal?: AbortSignal | undefined;
   /** Called with each document that is stored. */
   readonly onProgress?: (stored: number) => void;
@@ -14,12 +14,22 @@ export interface RestoreOptions {
   readonly maxInFlight?: number;
 }
 
-/** A document with its fields as they are, in a place made of its former one. @throws OpsError `InvalidInput` */
-export function sameFields(to: (from: DocumentAddress) => DocumentAddress): (line: Buffer) => FeedItem {
-  return (line) => {
-    const { id, body } = takeBody(line);
-    return { at: to(parseDocumentId(id)), body };
-  };
+const OPEN = '{'.charCodeAt(0);
+/** Between the id and the fields object. */
+const BEFORE_FIELDS = ',"fields":'.length;
+
+/**
+ * The put that stores a line's document again. Its body is the line's own bytes without a copy, the line is no document
+ * afterwards.
+ *
+ * @throws OpsError `VerificationFailed` as {@link documentLine}
+ */
+export function putOf(line: Buffer, of: DocumentsOf): FeedItem {
+  const { user, fields } = documentLine(line, of);
+  const bodyAt = line.length - 1 - fields.length - BEFORE_FIELDS;
+  // The comma before "fields" becomes the brace that opens the body.
+  line[bodyAt] = OPEN;
+  return { at: { ...of, id: user }, body: line.subarray(bodyAt) };
 }
 
 /**
@@ -35,11 +45,11 @@ export async function restorePart(
   lines: AsyncIterable<Buffer>,
   options: RestoreOptions,
 ): Promise<FeedReport> {
-  const { rename, signal, onProgress, maxInFlight } = options;
+  const { put, signal, onProgress, maxInFlight } = options;
   let refused: { readonly error: Error; readonly said: OpsError } | undefined;
   let stored = 0;
   async function* items(): AsyncGenerator<FeedItem> {
-    for await (const line of lines) yield rename(line);
+    for await (const line of lines) yield put(line);
   }
   return feedAll(target, items(), {
     signal,

@@ -1,4 +1,3 @@
-import { documentIdText } from '../documents.js';
 import { type FeedOperation, bytesOf } from './operation.js';
 
 /** An operation that was pulled and has not ended. */
@@ -42,9 +41,10 @@ export class Backlog {
   }
 
   add(operation: FeedOperation): void {
+    const { namespace, schema, id } = operation.at;
     const pending: Pending = {
       operation,
-      lane: documentIdText(operation.at),
+      lane: `${namespace}/${schema}/${id}`,
       next: undefined,
       tries: 0,
       ownFailures: 0,
