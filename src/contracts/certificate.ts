@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { incarnation, operationId, principal, reason, tenantId } from './common.js';
+import { instant, signature, statementText as text, wellFormed } from './signature.js';
 
 export const CERTIFICATE_FORMAT = 'cogniverse-ops/erasure-certificate';
 
@@ -14,11 +15,6 @@ export const CERTIFICATE_STORES = [
   'configuration',
 ] as const;
 
-/** `2026-11-24T12:00:00.000Z` and no other way to write it. */
-const instant = z
-  .string()
-  .refine(isInstant, 'not a time such as 2026-11-24T12:00:00.000Z (UTC, three decimals)');
-const text = z.string().min(1).max(1000).refine(wellFormed, 'half of a surrogate pair');
 const count = z.int().min(0);
 const store = z.enum(CERTIFICATE_STORES);
 
@@ -103,14 +99,7 @@ export type StoreCount = z.infer<typeof counted>;
 /** The file, which is this and nothing else, as canonical JSON. */
 export const certificateFile = z.strictObject({
   certificate: certificateBody,
-  signature: z.strictObject({
-    algorithm: z.literal('Ed25519'),
-    keyId: z.string().regex(/^[0-9a-f]{16}$/),
-    /** SPKI DER, 44 bytes, base64. */
-    publicKey: z.string().regex(/^[A-Za-z0-9+/]{59}=$/),
-    /** 64 bytes, base64. */
-    value: z.string().regex(/^[A-Za-z0-9+/]{86}==$/),
-  }),
+  signature,
 });
 export type CertificateFile = z.infer<typeof certificateFile>;
 
@@ -132,14 +121,4 @@ function hasTwice(entries: readonly Pick<StoreCount, 'store' | 'name'>[]): boole
 
 function keyOf(entry: Pick<StoreCount, 'store' | 'name'>): string {
   return `${entry.store}/${entry.name}`;
-}
-
-function wellFormed(value: string): boolean {
-  return value.isWellFormed();
-}
-
-function isInstant(value: string): boolean {
-  if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(value)) return false;
-  const milliseconds = Date.parse(value);
-  return !Number.isNaN(milliseconds) && new Date(milliseconds).toISOString() === value;
 }

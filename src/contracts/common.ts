@@ -28,7 +28,8 @@ export const principal = z.string().min(1).max(200);
 /** Why, in the caller's words; stored in the audit log. */
 export const reason = z.string().max(1000);
 
-function accepts(parse: (value: unknown) => unknown, value: unknown): boolean {
+/** Whether one of the domain's parsers takes a value. */
+export function accepts(parse: (value: unknown) => unknown, value: unknown): boolean {
   try {
     parse(value);
     return true;

@@ -1,5 +1,6 @@
 import { OpsError } from '../domain/errors.js';
 import { type Attempt, attempt } from './feeding/attempt.js';
+import type { AnswerStream } from './feeding/answerStream.js';
 import type { FeedTarget } from './feeding/feeder.js';
 import type { FeedOperation } from './feeding/operation.js';
 import { type DocumentMethod, Transport, type VespaAccess } from './feeding/transport.js';
@@ -91,6 +92,14 @@ export class DocumentClient implements FeedTarget {
       continuation = page.continuation;
     } while (continuation !== undefined);
     return count;
+  }
+
+  /** A visit's answer as it arrives, tried once; see `Transport.stream`. */
+  stream(
+    path: string,
+    options: { readonly accept: string; readonly idleMs: number; readonly signal?: AbortSignal | undefined },
+  ): Promise<AnswerStream> {
+    return this.transport.stream(path, options);
   }
 
   /** One query of the same endpoint, tried once. @throws NoAnswer, the signal's reason; any HTTP status is an answer */

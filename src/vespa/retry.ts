@@ -79,6 +79,10 @@ export function backoffMs(attempt: number, retryAfter?: string): number {
   return Math.random() * Math.min(5_000, 50 * 2 ** attempt);
 }
 
+/** @throws the signal's reason */
 export async function pause(ms: number, signal?: AbortSignal): Promise<void> {
-  await delay(ms, undefined, signal === undefined ? {} : { signal });
+  await delay(ms, undefined, signal === undefined ? {} : { signal }).catch((error: unknown) => {
+    signal?.throwIfAborted();
+    throw error;
+  });
 }

@@ -42,6 +42,11 @@ export async function attempt(
     if (!(error instanceof NoAnswer)) throw error;
     return { kind: 'retry', status: 'networkError', failure: error.message, retryAfter: undefined };
   }
+  return judge(answer, method, options.also);
+}
+
+/** What an answer means by the table. @throws OpsError `PermissionDenied` */
+export function judge(answer: HttpAnswer, method: DocumentMethod, also?: number): Attempt {
   const { status, headers } = answer;
   if (status === 200) {
     const dropped = method === 'POST' ? DROPPED.find((header) => headers[header] !== undefined) : undefined;
@@ -51,7 +56,7 @@ export async function attempt(
       error: new DocumentError(status, `the server ignored a part of it (${dropped})`),
     };
   }
-  if (status === options.also) return { kind: 'done', answer };
+  if (status === also) return { kind: 'done', answer };
   const failure = `${status}: ${messageOf(answer)}`;
   if (status === 401 || status === 403)
     throw new OpsError(

@@ -2,6 +2,7 @@ import { type Dispatcher, Pool } from 'undici';
 import { type HttpAnswer, NoAnswer } from '../http.js';
 import { Aborts } from './aborts.js';
 import { type TlsFiles, speaksHttp2 } from './alpn.js';
+import { AnswerStream } from './answerStream.js';
 
 export type DocumentMethod = 'GET' | 'POST' | 'PUT' | 'DELETE';
 
@@ -53,7 +54,42 @@ export class Transport {
   ): Promise<HttpAnswer> {
     if (this.pool !== undefined && this.access.token === undefined)
       return this.dispatch(this.pool, method, path, body, undefined, signal);
-    return this.prepareAndDispatch(method, path, body, signal);
+    return this.prepare(signal).then(({ pool, authorization }) =>
+      this.dispatch(pool, method, path, body, authorization, signal),
+    );
+  }
+
+  /**
+   * A GET whose answer is read while it arrives; whoever does not read it to its end aborts it.
+   *
+   * @param options.idleMs longest silence within the answer
+   * @returns when the head is there: any HTTP status is an answer
+   * @throws NoAnswer, then and while reading; the signal's reason when that is what ended it
+   */
+  async stream(
+    path: string,
+    options: {
+      readonly accept: string;
+      readonly idleMs: number;
+      readonly signal?: AbortSignal | undefined;
+    },
+  ): Promise<AnswerStream> {
+    const { signal } = options;
+    const { pool, authorization } = await this.prepare(signal);
+    const headers = ['accept', options.accept];
+    if (authorization !== undefined) headers.push('authorization', authorization);
+    return new Promise((resolve, reject) => {
+      const stream = new AnswerStream(options.idleMs, resolve, (error) => {
+        if (signal) this.aborts.delete(signal, stream);
+        if (error === undefined) return undefined;
+        const why = signal?.aborted ? (signal.reason as Error) : this.noAnswer(error);
+        reject(why);
+        return why;
+      });
+      if (signal) this.aborts.add(signal, stream);
+      // The stream watches the silence itself: undici's clock would run on while the reader takes its time.
+      pool.dispatch({ path, method: 'GET', headers, body: null, bodyTimeout: 0 }, stream);
+    });
   }
 
   /** Lets what is in flight end. */
@@ -66,21 +102,16 @@ export class Transport {
     await this.pool?.close();
   }
 
-  private async prepareAndDispatch(
-    method: DocumentMethod,
-    path: string,
-    body: Buffer | undefined,
+  private async prepare(
     signal?: AbortSignal,
-  ): Promise<HttpAnswer> {
+  ): Promise<{ readonly pool: Pool; readonly authorization: string | undefined }> {
     const authorization = await this.authorization();
     signal?.throwIfAborted();
-    let pool = this.pool;
     try {
-      pool ??= await (this.opening ??= this.open());
+      return { pool: this.pool ?? (await (this.opening ??= this.open())), authorization };
     } catch (error) {
       throw this.noAnswer(error);
     }
-    return this.dispatch(pool, method, path, body, authorization, signal);
   }
 
   private dispatch(

@@ -1,0 +1,101 @@
+import { OpsError } from '../../domain/errors.js';
+import { afterString, textAt, topLevelMembers } from './jsonBytes.js';
+
+const HEAD = Buffer.from('{"put":"');
+const FIELDS = Buffer.from(',"fields":{');
+const END = Buffer.from('}}');
+const QUOTE = 0x22;
+
+/** Whose documents they are: what every id of a schema begins with. */
+export interface DocumentsOf {
+  readonly namespace: string;
+  readonly schema: string;
+}
+
+/** A line `{"put":"id:<namespace>:<schema>::<user>","fields":{…}}`, taken apart without reading the fields. */
+export interface DocumentLine {
+  /** The whole id, without JSON's escapes. */
+  readonly id: string;
+  /** The part of the id after `::`, likewise. */
+  readonly user: string;
+  /** The object `{…}`, the line's own bytes. */
+  readonly fields: Buffer;
+}
+
+/** What a restore into another tenant, or another life of the same, changes in a document. */
+export interface DocumentRename {
+  readonly from: DocumentsOf;
+  readonly to: DocumentsOf;
+  /** New values of fields that are texts, by name; a document without the field stays without it. */
+  readonly fields: Readonly<Record<string, string>>;
+}
+
+/**
+ * @throws OpsError `VerificationFailed` for another form of line or a document of another schema; whether the fields are
+ *   JSON is not looked at
+ */
+export function documentLine(line: Buffer, of: DocumentsOf): DocumentLine {
+  const { idEnd, fieldsAt } = partsOf(line);
+  const prefix = prefixOf(of);
+  const id = textAt(line, HEAD.length - 1, idEnd);
+  if (id === undefined) throw refused(line, 'its id is no text');
+  if (!id.startsWith(prefix)) throw refused(line, `it is none of ${prefix}`);
+  const user = id.slice(prefix.length);
+  if (user === '') throw refused(line, 'its id is empty');
+  return { id, user, fields: line.subarray(fieldsAt, line.length - 1) };
+}
+
+/**
+ * The document as the other tenant's: id and the named fields are replaced, at the top level of the fields and each time
+ * they occur; all other bytes stay.
+ *
+ * @throws OpsError `VerificationFailed` for another form of line, a document of another schema, or a named field that is
+ *   no text
+ */
+export function renameLine(line: Buffer, { from, to, fields }: DocumentRename): Buffer {
+  const { idEnd, fieldsAt } = partsOf(line);
+  const before = Buffer.from(prefixOf(from));
+  if (line.compare(before, 0, before.length, HEAD.length, Math.min(idEnd, HEAD.length + before.length)) !== 0)
+    throw refused(line, `it is none of ${prefixOf(from)}`);
+
+  const pieces: Buffer[] = [HEAD, Buffer.from(prefixOf(to))];
+  let kept = HEAD.length + before.length;
+  for (const { name, valueAt, end } of topLevelMembers(line, fieldsAt) ?? notJson(line)) {
+    if (!Object.hasOwn(fields, name)) continue;
+    if (line[valueAt] !== QUOTE) throw refused(line, `its ${name} is no text`);
+    pieces.push(line.subarray(kept, valueAt), Buffer.from(JSON.stringify(fields[name])));
+    kept = end;
+  }
+  pieces.push(line.subarray(kept));
+  return Buffer.concat(pieces);
+}
+
+/** Where the id's closing quote ends, and where the fields begin. */
+function partsOf(line: Buffer): { idEnd: number; fieldsAt: number } {
+  const idEnd = startsWith(line, HEAD, 0) ? afterString(line, HEAD.length - 1) : -1;
+  if (idEnd < 0 || !startsWith(line, FIELDS, idEnd) || !startsWith(line, END, line.length - END.length))
+    throw refused(line, 'it is no {"put":…,"fields":{…}}');
+  return { idEnd, fieldsAt: idEnd + FIELDS.length - 1 };
+}
+
+function prefixOf({ namespace, schema }: DocumentsOf): string {
+  return `id:${namespace}:${schema}::`;
+}
+
+function startsWith(line: Buffer, text: Buffer, at: number): boolean {
+  return (
+    at >= 0 &&
+    line.length >= at + text.length &&
+    line.compare(text, 0, text.length, at, at + text.length) === 0
+  );
+}
+
+function notJson(line: Buffer): never {
+  throw refused(line, 'its fields are no JSON object');
+}
+
+function refused(line: Buffer, why: string): OpsError {
+  // The beginning is the id as a rule; never the content, which is the tenant's.
+  const shown = JSON.stringify(line.subarray(0, 80).toString('latin1').split('","fields"')[0]);
+  return new OpsError('VerificationFailed', `not a document of the backup: ${shown}: ${why}`);
+}
