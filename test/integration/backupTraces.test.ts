@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { clearTraces } from '../../src/backup/traces/clear.js';
 import { exportTraces } from '../../src/backup/traces/export.js';
 import { type ImportOptions, digestTraces, importTraces } from '../../src/backup/traces/import.js';
-import { TRACE_KINDS, type TraceKind } from '../../src/backup/traces/lines.js';
+import { type SpanLine, TRACE_KINDS, type TraceKind } from '../../src/backup/traces/lines.js';
 import type { ClonePlan, TenantLife } from '../../src/domain/clone.js';
 import { parseIncarnation, parseTenantId } from '../../src/domain/ids.js';
 import { phoenixProjectName } from '../../src/domain/naming.js';
@@ -14,13 +14,15 @@ import { readSpans } from '../../src/phoenix/storedSpans.js';
 import { CountingProxy } from '../support/countingProxy.js';
 import { fillTraces, restorable } from '../support/traces.js';
 
+/** Phoenix stores 60 to 200 spans a second, and tests of a busy machine's share fewer. */
+const SLOW = { timeout: 600_000 };
 const call = { signal: new AbortController().signal, heartbeat: () => undefined };
 let url: string;
 let phoenix: PhoenixClient;
 const projects: string[] = [];
 
 beforeAll(() => {
-  url = process.env['PHOENIX_URL'] ?? inject('stack').addresses.phoenixUrl;
+  url = inject('stack').addresses.phoenixUrl;
   phoenix = new PhoenixClient(url);
 });
 afterAll(async () => {
@@ -79,32 +81,39 @@ async function fill(traces: number) {
 }
 
 describe.concurrent('traces', () => {
-  it('come back into an emptied project as they were, all 2,000 spans, and a second time nothing changes', async ({
-    expect,
-  }) => {
-    const { project } = await fill(500);
-    const lines = await linesOf(project);
-    const before = await flat(project);
-    expect([before.length, lines.spans.length]).toEqual([2000, 2000]);
-    expect(new Set(lines.annotations.map((line) => /"target":"([a-z]+)"/.exec(line.toString())![1]))).toEqual(
-      new Set(['span', 'document', 'trace', 'session']),
-    );
-    expect(lines.notes.length).toBeGreaterThan(100);
+  it(
+    'come back into an emptied project as they were, all 2,000 spans, and a second time nothing changes',
+    SLOW,
+    async ({ expect }) => {
+      const { project } = await fill(500);
+      const lines = await linesOf(project);
+      const before = await flat(project);
+      expect([before.length, lines.spans.length]).toEqual([2000, 2000]);
+      expect(
+        new Set(lines.annotations.map((line) => /"target":"([a-z]+)"/.exec(line.toString())![1])),
+      ).toEqual(new Set(['span', 'document', 'trace', 'session']));
+      expect(lines.notes.length).toBeGreaterThan(100);
+      // What the flat form cannot show, and what GraphQL hides.
+      const text = lines.spans.join('\n');
+      expect(text).toContain('"metadata":{"empty":{},"list":[1,{"q":2}],"none":null,');
+      expect(text).toContain('"generation":12345678901234567890,');
+      expect(text).toContain('"vector":[0.25,1.0,-3.5e-7]');
 
-    await clearTraces(phoenix, project, call);
-    expect(contentOf(await linesOf(project))).toEqual([[], [], []]);
-    expect(await findProject(phoenix, project)).toMatchObject({ description: 'of a test' });
+      await clearTraces(phoenix, project, call);
+      expect(contentOf(await linesOf(project))).toEqual([[], [], []]);
+      expect(await findProject(phoenix, project)).toMatchObject({ description: 'of a test' });
 
-    const imported = await importLines(project, lines);
-    const restored = await linesOf(project);
-    expect(contentOf(restored)).toEqual(contentOf(lines));
-    expect(await flat(project)).toEqual(before);
-    expect(imported).toEqual(await digestOf(lines));
-    expect(await digestOf(restored)).toEqual(imported);
+      const imported = await importLines(project, lines);
+      const restored = await linesOf(project);
+      expect(contentOf(restored)).toEqual(contentOf(lines));
+      expect(await flat(project)).toEqual(before);
+      expect(imported).toEqual(await digestOf(lines));
+      expect(await digestOf(restored)).toEqual(imported);
 
-    expect(await importLines(project, lines)).toEqual(imported);
-    expect(contentOf(await linesOf(project))).toEqual(contentOf(lines));
-  });
+      expect(await importLines(project, lines)).toEqual(imported);
+      expect(contentOf(await linesOf(project))).toEqual(contentOf(lines));
+    },
+  );
 
   it('become a clone beside the original, with ids and names of its own, and the original is as it was', async ({
     expect,
@@ -121,11 +130,22 @@ describe.concurrent('traces', () => {
     const text = Object.values(cloned).flat().join('\n');
     for (const old of [...original.filled.traceIds, ...original.filled.spanIds, original.incarnation])
       expect(text).not.toContain(old);
-    // Only where it is known to be the tenant's own name: a user's metadata is left as it is.
-    expect(text.replaceAll(`"tenant_id":"${original.tenant}"},"openinference"`, '')).not.toContain(
-      `"tenant_id":"${original.tenant}"},"session"`,
-    );
-    expect(text).toContain(`"session":{"id":"${clone.tenant}:`);
+    for (const line of cloned.spans) {
+      const { name, attributes } = JSON.parse(line.toString()) as SpanLine;
+      expect(attributes).toMatchObject({
+        tenant_id: clone.tenant,
+        tenant: { id: clone.tenant },
+        incarnation: clone.incarnation,
+      });
+      if (name !== 'search') continue;
+      expect(attributes).toMatchObject({
+        openinference: { project: { name: clone.project } },
+        // Whatever a user wrote stays, be it a tenant's name.
+        metadata: { tenant_id: original.tenant },
+      });
+    }
+    const sessions = text.match(/"session(?:_id":|":\{"id":)"[^"]+/g)!;
+    expect(sessions.filter((found) => !found.includes(`"${clone.tenant}:`))).toEqual([]);
     expect(await linesOf(original.project)).toEqual(lines);
 
     expect(await importLines(clone.project, lines, { rename })).toEqual(imported);
@@ -200,18 +220,15 @@ describe.concurrent('traces', () => {
   });
 });
 
-it('get in though Phoenix is killed with spans that it had accepted', async () => {
-  const { project } = await fill(100);
+it('traces get in though Phoenix is killed with spans that it had accepted', SLOW, async () => {
+  const { project } = await fill(60);
   const lines = await linesOf(project);
   await clearTraces(phoenix, project, call);
   let killed = false;
   const heartbeat = () => {
     if (killed) return;
     killed = true;
-    process.kill(
-      readRecords(process.env['PHOENIX_HOME'] ?? inject('stack').home)['phoenix']!.identity.pid,
-      'SIGKILL',
-    );
+    process.kill(readRecords(inject('stack').home)['phoenix']!.identity.pid, 'SIGKILL');
   };
   const imported = await importLines(project, lines, { heartbeat });
   expect(killed).toBe(true);

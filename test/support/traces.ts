@@ -36,7 +36,7 @@ export async function fillTraces(
     const body = { data: traces.slice(at, at + 250).flat() };
     await posted(phoenix, `/v1/projects/${project}/spans`, body, 202);
   }
-  await drainSpans(phoenix, { timeoutMs: 120_000 });
+  await drainSpans(phoenix, { timeoutMs: 300_000 });
   const traceIds = traces.map(([root]) => root!.context.trace_id);
   const annotated = traces.filter((_, at) => at % 4 === 0);
   await annotate(phoenix, annotated);
@@ -196,10 +196,7 @@ async function posted(phoenix: PhoenixClient, path: string, body: unknown, statu
 
 /** Lines without what Phoenix writes down itself, sorted. */
 export function restorable(lines: readonly Buffer[]): string[] {
-  return lines
-    .map((line) => {
-      const { recorded: _, ...content } = parseExact(line.toString()) as Record<string, unknown>;
-      return exactLine(content).toString();
-    })
-    .toSorted();
+  const content = (line: Buffer) =>
+    Object.entries(parseExact(line.toString()) as object).filter(([name]) => name !== 'recorded');
+  return lines.map((line) => exactLine(Object.fromEntries(content(line))).toString()).toSorted();
 }

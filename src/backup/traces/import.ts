@@ -1,17 +1,11 @@
 import type { ClonePlan } from '../../domain/clone.js';
 import type { PhoenixClient } from '../../phoenix/client.js';
 import { ensureProject } from '../../phoenix/projects.js';
-import { LineDigester, type CountedDigest } from '../digest.js';
+import { type CountedDigest, LineDigester } from '../digest.js';
+import type { Sized } from './batches.js';
 import { identified, importAnnotations, importNotes } from './importAnnotations.js';
-import { type SizedSpan, importSpans } from './importSpans.js';
-import {
-  type SpanLine,
-  TRACE_KINDS,
-  type TraceKind,
-  type TraceLines,
-  parseTraceLine,
-  restorableLine,
-} from './lines.js';
+import { importSpans } from './importSpans.js';
+import { TRACE_KINDS, type TraceKind, type TraceLines, parseTraceLine, restorableLine } from './lines.js';
 import { renameLine } from './rename.js';
 import { type TracesCall, retrying } from './retrying.js';
 
@@ -40,12 +34,8 @@ export async function importTraces(
   options: ImportOptions,
 ): Promise<TraceDigests> {
   await retrying(options, () => ensureProject(phoenix, project, options.description));
-  const digesters = {
-    spans: new LineDigester(),
-    annotations: new LineDigester(),
-    notes: new LineDigester(),
-  };
-  await importSpans(phoenix, project, sized(contents('spans')), options);
+  const digesters = newDigesters();
+  await importSpans(phoenix, project, contents('spans'), options);
   await importAnnotations(phoenix, project, contents('annotations'), options);
   await importNotes(phoenix, project, contents('notes', identified), options);
   return counted(digesters);
@@ -53,18 +43,15 @@ export async function importTraces(
   async function* contents<K extends TraceKind>(
     kind: K,
     asStored: (content: TraceLines[K]) => TraceLines[K] = (content) => content,
-  ): AsyncGenerator<TraceLines[K]> {
+  ): AsyncGenerator<Sized<TraceLines[K]>> {
     for await (const line of lines[kind]) {
       const given = parseTraceLine(kind, line);
       const content = asStored(options.rename ? renameLine(kind, given, options.rename) : given);
-      digesters[kind].add(restorableLine(content));
-      yield content;
+      const restored = restorableLine(content);
+      digesters[kind].add(restored);
+      yield { content, bytes: restored.length };
     }
   }
-}
-
-async function* sized(spans: AsyncIterable<SpanLine>): AsyncGenerator<SizedSpan> {
-  for await (const span of spans) yield { span, bytes: restorableLine(span).length };
 }
 
 /**
@@ -74,14 +61,14 @@ async function* sized(spans: AsyncIterable<SpanLine>): AsyncGenerator<SizedSpan>
 export async function digestTraces(
   lines: (kind: TraceKind) => AsyncIterable<Uint8Array>,
 ): Promise<TraceDigests> {
-  const digesters = {
-    spans: new LineDigester(),
-    annotations: new LineDigester(),
-    notes: new LineDigester(),
-  };
+  const digesters = newDigesters();
   for (const kind of TRACE_KINDS)
     for await (const line of lines(kind)) digesters[kind].add(restorableLine(parseTraceLine(kind, line)));
   return counted(digesters);
+}
+
+function newDigesters() {
+  return { spans: new LineDigester(), annotations: new LineDigester(), notes: new LineDigester() };
 }
 
 function counted(digesters: Readonly<Record<TraceKind, LineDigester>>): TraceDigests {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { OpsError } from '../../domain/errors.js';
 import { type PhoenixClient, read, requireStatus, unexpected } from '../../phoenix/client.js';
-import { batches } from './batches.js';
+import { type Sized, batches } from './batches.js';
 import { type AnnotationLine, type NoteLine, type TraceTarget, restorableLine } from './lines.js';
 import { presentSpans, requireOwn } from './owners.js';
 import { type TracesCall, retrying } from './retrying.js';
@@ -35,11 +35,11 @@ const storedNote = z.object({ data: z.object({ id: z.string() }) });
 export async function importAnnotations(
   phoenix: PhoenixClient,
   project: string,
-  annotations: AsyncIterable<AnnotationLine>,
+  annotations: AsyncIterable<Sized<AnnotationLine>>,
   call: TracesCall,
 ): Promise<number> {
   let count = 0;
-  for await (const batch of batches(annotations, BATCH, (line) => restorableLine(line).length)) {
+  for await (const batch of batches(annotations, BATCH)) {
     await requireTargets(phoenix, project, batch, call);
     for (const [target, path] of Object.entries(PATHS)) {
       const rows = batch.filter((line) => line.target === target);
@@ -57,7 +57,7 @@ async function postAnnotations(
   rows: readonly AnnotationLine[],
   call: TracesCall,
 ): Promise<void> {
-  const data = rows.map(({ target: _, recorded: __, ...row }) => row);
+  const data = rows.map(withoutOwn);
   const answer = await post(phoenix, path, { data }, call);
   const { data: ids } = read(answer, stored, `POST ${path}`);
   if (ids.length !== rows.length)
@@ -74,11 +74,11 @@ async function postAnnotations(
 export async function importNotes(
   phoenix: PhoenixClient,
   project: string,
-  notes: AsyncIterable<NoteLine>,
+  notes: AsyncIterable<Sized<NoteLine>>,
   call: TracesCall,
 ): Promise<number> {
   let count = 0;
-  for await (const batch of batches(notes, BATCH, (line) => restorableLine(line).length)) {
+  for await (const batch of batches(notes, BATCH)) {
     await requireTargets(phoenix, project, batch, call);
     const waiting = batch.values();
     const one = async () => {
@@ -92,9 +92,15 @@ export async function importNotes(
 }
 
 async function postNote(phoenix: PhoenixClient, line: NoteLine, call: TracesCall): Promise<void> {
-  const { target, recorded: _, ...note } = line;
-  const path = NOTE_PATHS[target];
-  read(await post(phoenix, path, { data: note }, call), storedNote, `POST ${path}`);
+  const path = NOTE_PATHS[line.target];
+  read(await post(phoenix, path, { data: withoutOwn(line) }, call), storedNote, `POST ${path}`);
+}
+
+/** As Phoenix takes it. */
+function withoutOwn(line: AnnotationLine | NoteLine): object {
+  return Object.fromEntries(
+    Object.entries(line).filter(([name]) => name !== 'target' && name !== 'recorded'),
+  );
 }
 
 /** As it will be stored. */

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { OpsError } from '../../domain/errors.js';
 import { type PhoenixClient, checkProjectName, unexpected } from '../../phoenix/client.js';
-import { batches } from './batches.js';
+import { type Sized, batches } from './batches.js';
 import { isRecord } from './exactJson.js';
 import type { SpanLine } from './lines.js';
 import { foreign, presentSpans, requireOwn } from './owners.js';
@@ -23,12 +23,6 @@ const refusal = z.object({
   invalid_spans: z.array(z.object({ span_id: z.string() })),
 });
 
-export interface SizedSpan {
-  readonly span: SpanLine;
-  /** Of its line. */
-  readonly bytes: number;
-}
-
 /**
  * Sends spans and waits until the project holds every one. Phoenix accepts into memory and stores later, and what a
  * killed one had accepted is gone: so each batch is looked for, and what does not come is sent again.
@@ -40,7 +34,7 @@ export interface SizedSpan {
 export async function importSpans(
   phoenix: PhoenixClient,
   project: string,
-  spans: AsyncIterable<SizedSpan>,
+  spans: AsyncIterable<Sized<SpanLine>>,
   call: TracesCall,
 ): Promise<number> {
   const inFlight: SpanLine[][] = [];
@@ -48,10 +42,9 @@ export async function importSpans(
   const settleOldest = async () => {
     stored += await settle(phoenix, project, inFlight.shift()!, call);
   };
-  for await (const batch of batches(spans, BATCH, ({ bytes }) => bytes)) {
-    const all = batch.map(({ span }) => span);
-    await send(phoenix, project, await missingOf(phoenix, project, all, call), call);
-    inFlight.push(all);
+  for await (const batch of batches(spans, BATCH)) {
+    await send(phoenix, project, await missingOf(phoenix, project, batch, call), call);
+    inFlight.push(batch);
     if (inFlight.length > IN_FLIGHT) await settleOldest();
   }
   while (inFlight.length > 0) await settleOldest();

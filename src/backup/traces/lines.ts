@@ -106,9 +106,7 @@ export function traceLine<K extends TraceKind>(kind: K, content: TraceLines[K]):
  * for both, but for the times and the source of its own rows.
  */
 export function restorableLine<K extends TraceKind>(content: TraceLines[K]): Buffer {
-  if (!('recorded' in content)) return exactLine(content);
-  const { recorded: _, ...restorable } = content;
-  return exactLine(restorable);
+  return exactLine(Object.fromEntries(Object.entries(content).filter(([name]) => name !== 'recorded')));
 }
 
 function notALine(kind: TraceKind, why: string): OpsError {
