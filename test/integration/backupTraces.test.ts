@@ -203,6 +203,27 @@ describe.concurrent('traces', () => {
     expect(await exportTraces(phoenix, 'nobodys_project', call)).toBeNull();
   });
 
+  it('that are stopped at any step and sent again end the same', async ({ expect }) => {
+    const { project } = await fill(8);
+    const lines = await linesOf(project);
+    await clearTraces(phoenix, project, call);
+    let stops = 0;
+    for (let done = false; !done; stops++) {
+      const stopping = new AbortController();
+      let beats = 0;
+      const heartbeat = () => void (beats++ === stops && stopping.abort());
+      done = await importLines(project, lines, { signal: stopping.signal, heartbeat }).then(
+        () => true,
+        (error: Error) => {
+          expect(error.name).toBe('AbortError');
+          return false;
+        },
+      );
+    }
+    expect(stops).toBeGreaterThan(3);
+    expect(contentOf(await linesOf(project))).toEqual(contentOf(lines));
+  });
+
   it('get in through a Phoenix that has no room for every second call', async ({ expect }) => {
     const { project } = await fill(20);
     const lines = await linesOf(project);
