@@ -4,6 +4,13 @@ import { hash } from 'node:crypto';
 const CARRY_AFTER = 2 ** 20;
 const LIMBS = 8;
 
+/** What two heaps of lines are compared by. */
+export interface CountedDigest {
+  readonly count: number;
+  /** Sum of the lines' SHA-256 modulo 2^256, 64 hex digits, as in the manifest. */
+  readonly digest: string;
+}
+
 /**
  * Counts lines and sums their SHA-256 modulo 2^256 (docs/backup-format.md, Digests): equal for equal heaps of lines in any
  * order, each as often as in the other.
@@ -14,7 +21,7 @@ export class LineDigest {
   private lines = 0;
 
   /** @param line without its newline */
-  add(line: Buffer): void {
+  add(line: Uint8Array): void {
     const digest = hash('sha256', line, 'buffer');
     for (let i = 0; i < LIMBS; i++) this.sums[i]! += digest.readUInt32BE(i * 4);
     if (++this.lines % CARRY_AFTER === 0) this.carry();
@@ -38,4 +45,12 @@ export class LineDigest {
       this.sums[i] = sum - over * 2 ** 32;
     }
   }
+}
+
+export async function digestOfLines(
+  lines: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+): Promise<CountedDigest> {
+  const digest = new LineDigest();
+  for await (const line of lines) digest.add(line);
+  return { count: digest.count, digest: digest.digest };
 }

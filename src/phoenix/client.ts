@@ -17,6 +17,9 @@ export class PhoenixError extends Error {
   }
 }
 
+/** `JSON.parse`, or one that keeps more of a number. @throws SyntaxError */
+export type JsonParser = (text: string) => unknown;
+
 /** An answer that was read to its end, so that its connection is free again. */
 export interface PhoenixAnswer {
   readonly status: number;
@@ -51,11 +54,11 @@ export class PhoenixClient {
    * @returns undefined for 404
    * @throws PhoenixError for any other answer but a 200 of this shape
    */
-  async get<T>(path: string, shape: ZodType<T>): Promise<T | undefined> {
+  async get<T>(path: string, shape: ZodType<T>, parser?: JsonParser): Promise<T | undefined> {
     const answer = await this.send('GET', path);
     if (answer.status === 404) return undefined;
     requireStatus(answer, 200);
-    return read(answer, shape, `GET ${path}`);
+    return read(answer, shape, `GET ${path}`, parser);
   }
 
   /** @throws PhoenixError only when no answer came in time: what its status means is the caller's to know */
@@ -76,10 +79,11 @@ export class PhoenixClient {
     query: string,
     variables: Readonly<Record<string, unknown>>,
     shape: ZodType<T>,
+    parser?: JsonParser,
   ): Promise<T> {
     const answer = await this.send('POST', '/graphql', { query, variables });
     requireStatus(answer, 200);
-    const { data, errors } = read(answer, graphqlAnswer, 'GraphQL');
+    const { data, errors } = read(answer, graphqlAnswer, 'GraphQL', parser);
     if (errors?.[0]) throw new PhoenixError(200, `GraphQL: ${errors[0].message}`);
     return parse(data, shape, 'GraphQL');
   }
@@ -107,12 +111,17 @@ const graphqlAnswer = z.object({
 });
 
 /** @throws PhoenixError when the answer is not JSON of this shape */
-export function read<T>({ status, contentType, body }: PhoenixAnswer, shape: ZodType<T>, what: string): T {
+export function read<T>(
+  { status, contentType, body }: PhoenixAnswer,
+  shape: ZodType<T>,
+  what: string,
+  parser: JsonParser = JSON.parse,
+): T {
   if (contentType !== 'application/json')
     throw new PhoenixError(status, `${what}: not a Phoenix API answer, but ${contentType || 'of no type'}`);
   let json: unknown;
   try {
-    json = JSON.parse(body);
+    json = parser(body);
   } catch {
     throw new PhoenixError(status, `${what}: broken JSON: ${body.slice(0, 200)}`);
   }

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { type PhoenixClient, checkProjectName, read, requireStatus, unexpected } from './client.js';
 
-const project = z.object({ id: z.string(), name: z.string() });
+const project = z.object({ id: z.string(), name: z.string(), description: z.string().nullish() });
 const answer = z.object({ data: project });
 
 export type PhoenixProject = Readonly<z.infer<typeof project>>;

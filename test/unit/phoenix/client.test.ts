@@ -167,7 +167,10 @@ describe('ensureProject', () => {
       req.method === 'GET'
         ? text(res, 404, 'not found')
         : json(res, 200, { data: { ...project, description: 'd' } });
-    expect(await ensureProject(new PhoenixClient(url), 'acme_project', 'd')).toEqual(project);
+    expect(await ensureProject(new PhoenixClient(url), 'acme_project', 'd')).toEqual({
+      ...project,
+      description: 'd',
+    });
     expect(requests.map(({ method, path }) => `${method} ${path}`)).toEqual([
       'GET /v1/projects/acme_project',
       'POST /v1/projects',
