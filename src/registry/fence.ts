@@ -18,7 +18,10 @@ export interface FenceKey {
  * @returns since when it stands, ISO 8601, by the database's clock
  * @throws OpsError `Conflict` while another operation holds one
  */
-export async function raiseFence(db: Queryable, { tenant, incarnation, operation }: FenceKey): Promise<string> {
+export async function raiseFence(
+  db: Queryable,
+  { tenant, incarnation, operation }: FenceKey,
+): Promise<string> {
   const { rows } = await db.query<{ now: string }>(
     `update tenants set fence = $2, fence_until = now() + make_interval(mins => $3)
      where incarnation = $1 and (fence = $2 or coalesce(fence_until <= now(), true))

@@ -1,0 +1,161 @@
+import type { SlicePosition } from '../backup/documents/backUpSlice.js';
+import type { CountedDigest } from '../backup/digest.js';
+import type { ManifestPart } from '../contracts/backup.js';
+import type { BackupId } from '../domain/backups.js';
+import type { OperationId } from '../domain/ids.js';
+import type { BaseSchema } from '../domain/profiles.js';
+import { type Pool, type Queryable, transaction } from './database.js';
+
+/** A slice of one schema's documents, and how far it is. */
+export interface SliceRow {
+  readonly base: BaseSchema;
+  readonly slice: number;
+  readonly slices: number;
+  /** Physical schema. */
+  readonly schema: string;
+  readonly namespace: string;
+  readonly position: SlicePosition | null;
+  readonly done: boolean;
+}
+
+const SLICE = `base_schema as base, slice, slices, schema_name as schema, namespace, position, done`;
+
+/** Lays the slices of a schema down; those that are there stay as they are. */
+export async function planSlices(
+  tx: Queryable,
+  backup: BackupId,
+  { base, slices, schema, namespace }: Pick<SliceRow, 'base' | 'slices' | 'schema' | 'namespace'>,
+): Promise<void> {
+  await tx.query(
+    `insert into backup_slices (backup, base_schema, slice, slices, schema_name, namespace)
+     select $1, $2, slice, $3, $4, $5 from generate_series(0, $3::int - 1) as slice
+     where not exists (select 1 from backup_slices where backup = $1 and base_schema = $2)
+     on conflict do nothing`,
+    [backup, base, slices, schema, namespace],
+  );
+}
+
+export async function slicesOf(db: Queryable, backup: BackupId): Promise<SliceRow[]> {
+  const { rows } = await db.query<SliceRow>(
+    `select ${SLICE} from backup_slices where backup = $1 order by base_schema, slice`,
+    [backup],
+  );
+  return rows;
+}
+
+export async function getSlice(
+  db: Queryable,
+  backup: BackupId,
+  base: BaseSchema,
+  slice: number,
+): Promise<SliceRow> {
+  const { rows } = await db.query<SliceRow>(
+    `select ${SLICE} from backup_slices where backup = $1 and base_schema = $2 and slice = $3`,
+    [backup, base, slice],
+  );
+  if (rows[0]) return rows[0];
+  throw new Error(`backup ${backup} has no slice ${slice} of ${base}`);
+}
+
+/** A part is stored, and with it how far its slice is: both or neither. */
+export async function noteSlicePart(
+  pool: Pool,
+  backup: BackupId,
+  { base, slice }: Pick<SliceRow, 'base' | 'slice'>,
+  part: ManifestPart,
+  position: SlicePosition | undefined,
+): Promise<void> {
+  await transaction(pool, async (tx) => {
+    await putPart(tx, backup, part, slice);
+    await tx.query(
+      'update backup_slices set position = $4, done = $5 where backup = $1 and base_schema = $2 and slice = $3',
+      [backup, base, slice, position ? JSON.stringify(position) : null, position === undefined],
+    );
+  });
+}
+
+export async function noteSliceDone(
+  db: Queryable,
+  backup: BackupId,
+  { base, slice }: Pick<SliceRow, 'base' | 'slice'>,
+): Promise<void> {
+  await db.query(
+    'update backup_slices set position = null, done = true where backup = $1 and base_schema = $2 and slice = $3',
+    [backup, base, slice],
+  );
+}
+
+/** All parts of a slice, or of every slice of a schema, are void: it begins anew. */
+export async function restartSlices(
+  pool: Pool,
+  backup: BackupId,
+  base: BaseSchema,
+  slice?: number,
+): Promise<void> {
+  await transaction(pool, async (tx) => {
+    const of = [backup, base, slice ?? null];
+    await tx.query(
+      `delete from backup_parts where backup = $1 and slice is not null
+       and (part->>'base' = $2 or (part->>'kind' = 'memory' and $2 = 'agent_memories'))
+       and ($3::int is null or slice = $3)`,
+      of,
+    );
+    await tx.query(
+      `update backup_slices set position = null, done = false
+       where backup = $1 and base_schema = $2 and ($3::int is null or slice = $3)`,
+      of,
+    );
+  });
+}
+
+export async function notePart(db: Queryable, backup: BackupId, part: ManifestPart): Promise<void> {
+  await putPart(db, backup, part, null);
+}
+
+/** By path, as the manifest has them. */
+export async function partsOf(db: Queryable, backup: BackupId): Promise<ManifestPart[]> {
+  const { rows } = await db.query<{ part: ManifestPart }>(
+    `select part from backup_parts where backup = $1 order by path collate "C"`,
+    [backup],
+  );
+  return rows.map(({ part }) => part);
+}
+
+async function putPart(
+  db: Queryable,
+  backup: BackupId,
+  part: ManifestPart,
+  slice: number | null,
+): Promise<void> {
+  await db.query(
+    `insert into backup_parts (backup, path, slice, part) values ($1, $2, $3, $4)
+     on conflict (backup, path) do update set slice = excluded.slice, part = excluded.part`,
+    [backup, part.path, slice, JSON.stringify(part)],
+  );
+}
+
+/** Says that a restore is done with a part, and what it stored of it. */
+export async function noteRestored(
+  db: Queryable,
+  operation: OperationId,
+  path: string,
+  { count, digest }: CountedDigest,
+): Promise<void> {
+  await db.query(
+    `insert into restored_parts (operation, path, documents, digest) values ($1, $2, $3, $4)
+     on conflict (operation, path) do update set documents = excluded.documents, digest = excluded.digest`,
+    [operation, path, count, digest],
+  );
+}
+
+/** By path. */
+export async function restoredParts(
+  db: Queryable,
+  operation: OperationId,
+): Promise<ReadonlyMap<string, CountedDigest>> {
+  const { rows } = await db.query<{ path: string } & CountedDigest>(
+    'select path, documents as count, digest from restored_parts where operation = $1',
+    [operation],
+  );
+  return new Map(rows.map(({ path, count, digest }) => [path, { count, digest }]));
+}
