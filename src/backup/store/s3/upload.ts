@@ -179,8 +179,7 @@ async function* inParts(
 ): AsyncGenerator<Buffer, void, void> {
   let buffer = Buffer.allocUnsafeSlow(PART_BYTES);
   let filled = 0;
-  for await (const piece of piecesOf(body)) {
-    signal?.throwIfAborted();
+  for await (const piece of piecesOf(body, signal)) {
     for (let taken = 0; taken < piece.length;) {
       if (filled === PART_BYTES) {
         yield buffer;
