@@ -6,7 +6,7 @@ import {
   type S3Client,
   S3ServiceException,
 } from '@aws-sdk/client-s3';
-import { orAborted } from './orAborted.js';
+import { orAborted } from '../../orAborted.js';
 
 /** One object, opened. */
 export interface ObjectStream {

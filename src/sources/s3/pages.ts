@@ -1,5 +1,5 @@
 import { ListObjectsV2Command, type S3Client } from '@aws-sdk/client-s3';
-import { orAborted } from './orAborted.js';
+import { orAborted } from '../../orAborted.js';
 
 /** An object as a listing has it. */
 export interface S3Object {

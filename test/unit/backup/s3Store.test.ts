@@ -85,7 +85,7 @@ describe('what may pass', () => {
     [409, 'OperationAborted', 'silent'],
     [507, 'InsufficientStorage', 'full'],
     [403, 'QuotaExceeded', 'full'],
-  ])('%d %s is told as %3$s of every call, without what the server wrote', async (status, code, how) => {
+  ])('%d %s is told as %s of every call, without what the server wrote', async (status, code, how) => {
     s3.fault = () => ({ status, code });
     for (const call of [...Object.values(calls(impatient)), () => impatient.put(at, large)]) {
       const failed = await call().catch((error: unknown) => error);
@@ -108,9 +108,9 @@ describe('what may pass', () => {
       { loseAnswer: true },
     ];
     for (const trouble of troubles) {
-      const times = faults(PUT, trouble, 2);
+      const times = faults(PUT, trouble, 1);
       await store.put(at, inPieces(bytes));
-      expect(times()).toBe(2);
+      expect(times()).toBe(1);
       expect(bytes.equals(await read(store, at))).toBe(true);
       await store.remove(at);
     }
@@ -288,7 +288,8 @@ describe('what is final', () => {
     const nowhere = await openStore('s3://no-such-bucket/x', { s3Endpoint: s3.endpoint });
     // The server removes from a bucket that it does not have, and cannot list uploads.
     const fault = { status: 404, code: 'NoSuchBucket' };
-    s3.fault = ({ method, url }) => (method === 'DELETE' || url?.includes('uploads&') ? fault : undefined);
+    s3.fault = ({ method, url }) =>
+      method === 'DELETE' || (method === 'GET' && url!.includes('uploads')) ? fault : undefined;
     const upload = () => nowhere.put(at, large);
     for (const call of [...Object.values(calls(nowhere)), upload, () => nowhere.head(at)])
       await expect(call()).rejects.toMatchObject({

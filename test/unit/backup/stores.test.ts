@@ -154,6 +154,14 @@ describe.each([
     const inPut = new AbortController();
     const body = slowly(12, async () => inPut.abort(enough));
     await expect(store.put(at, body, { signal: inPut.signal })).rejects.toBe(enough);
+    for (const mib of [1, 12]) {
+      const inWait = new AbortController();
+      const hanging = slowly(mib, () => {
+        setImmediate(() => inWait.abort(enough));
+        return new Promise(() => undefined);
+      });
+      await expect(store.put(at, hanging, { signal: inWait.signal })).rejects.toBe(enough);
+    }
     const inGet = new AbortController();
     const reading = async () => {
       for await (const piece of store.get(at, { signal: inGet.signal }))

@@ -129,7 +129,7 @@ async function write(
   try {
     const hash = createHash('sha256');
     let size = 0;
-    for await (const piece of piecesOf(body)) {
+    for await (const piece of piecesOf(body, signal)) {
       await explained(path, () => writeAt(handle, piece, size), signal);
       hash.update(piece);
       size += piece.length;

@@ -1,5 +1,5 @@
 import { type S3Client, S3ServiceException } from '@aws-sdk/client-s3';
-import { orAborted } from '../../../sources/s3/orAborted.js';
+import { orAborted } from '../../../orAborted.js';
 import { StoreUnavailable } from '../store.js';
 import { s3StoreFailure } from './failures.js';
 

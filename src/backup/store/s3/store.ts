@@ -24,7 +24,7 @@ import {
   type StoredObject,
 } from '../store.js';
 import { Requests, unlessRefused } from './requests.js';
-import { type Sent, otherChecksum, upload } from './upload.js';
+import { type Sent, agrees, otherChecksum, upload } from './upload.js';
 
 /** Backups in a bucket: see docs/backup-stores.md. */
 export class S3Store implements BackupStore {
@@ -177,14 +177,14 @@ export class S3Store implements BackupStore {
   private async confirm(path: StorePath, sent: Sent, signal: AbortSignal | undefined): Promise<void> {
     const there = await this.look(path, signal);
     const replaced = sent.etag !== undefined && there !== undefined && there.ETag !== sent.etag;
-    if (replaced && sent.confirmed === sent.checksum) return;
+    if (replaced && sent.confirmed !== undefined && agrees(sent, sent.confirmed)) return;
     if (there === undefined || replaced) throw lost(path);
     const checksum = sent.confirmed ?? there.ChecksumSHA256;
     const same =
       there.ContentLength === sent.size &&
       (checksum === undefined
         ? (await this.digest(path, there.ETag, signal)) === sent.sha256
-        : checksum === sent.checksum);
+        : agrees(sent, checksum));
     if (same) return;
     // Completed by nobody knows whom: it is not this upload's.
     if (sent.etag === undefined) throw lost(path);

@@ -22,7 +22,7 @@ const PUT = 's3:PutObject';
 
 /** What was sent and what S3 said to it. */
 export interface Sent extends PutObject {
-  /** Base64: SHA-256 of the bytes; of several parts, that of their SHA-256s one after the other, `-` and their number. */
+  /** Base64: SHA-256 of the bytes; of several parts, that of their SHA-256s one after the other. */
   readonly checksum: string;
   /** What S3 says of it, if it knows such checksums. */
   readonly confirmed: string | undefined;
@@ -116,7 +116,7 @@ async function sendParts(
     return {
       size,
       sha256: whole.digest('hex'),
-      checksum: `${digests.digest('base64')}-${done.length}`,
+      checksum: digests.digest('base64'),
       confirmed: answer?.ChecksumSHA256,
       etag: answer?.ETag,
     };
@@ -151,6 +151,15 @@ async function sendPart(
   return { PartNumber: part.PartNumber, ETag, ChecksumSHA256: checksum };
 }
 
+/**
+ * Whether a checksum that S3 answers with is that of what was sent. Amazon puts the number of parts behind it, `-3`; some
+ * servers leave that out, or have the SHA-256 of the whole.
+ */
+export function agrees({ checksum, sha256 }: Sent, answered: string): boolean {
+  const sum = answered.replace(/-[0-9]+$/, '');
+  return sum === checksum || sum === Buffer.from(sha256, 'hex').toString('base64');
+}
+
 export function otherChecksum(path: StorePath): OpsError {
   return new OpsError(
     'VerificationFailed',
@@ -170,8 +179,7 @@ async function* inParts(
 ): AsyncGenerator<Buffer, void, void> {
   let buffer = Buffer.allocUnsafeSlow(PART_BYTES);
   let filled = 0;
-  for await (const piece of piecesOf(body)) {
-    signal?.throwIfAborted();
+  for await (const piece of piecesOf(body, signal)) {
     for (let taken = 0; taken < piece.length;) {
       if (filled === PART_BYTES) {
         yield buffer;
