@@ -1,3 +1,11 @@
+import type {
+  BackupTenantInput,
+  BackupTenantResult,
+  RestorePlan,
+  RestoreTenantInput,
+  VerifyBackupInput,
+  VerifyBackupResult,
+} from '../src/contracts/backupOperations.js';
 import type { IngestVideosInput, IngestVideosResult, TurnResult } from '../src/contracts/ingest.js';
 import type {
   CreateTenantInput,
@@ -14,6 +22,7 @@ import type {
   Running,
 } from '../src/contracts/life.js';
 import type { DeploySchemasInput, DeploySchemasResult } from '../src/contracts/rollout.js';
+import type { BackupId } from '../src/domain/backups.js';
 import type { StoreCount } from '../src/domain/purge.js';
 import type { TenantState } from '../src/domain/states.js';
 import type { FailureType } from '../src/domain/errors.js';
@@ -229,4 +238,111 @@ export interface RolloutActivities {
     readonly state: 'failed' | 'cancelled';
     readonly failure: Failure;
   }): Promise<void>;
+}
+
+/** Names a slice of the documents of one schema. */
+export interface SliceKey {
+  readonly backup: BackupId;
+  readonly base: BaseSchema;
+  readonly slice: number;
+}
+
+/** Names a backup that is being made. */
+export interface BackupKey extends TenantKey {
+  readonly backup: BackupId;
+}
+
+export interface BackupActivities {
+  /** Registers operation and backup, and lays out the slices. Fails `WrongState`, `PermissionDenied`, `InvalidInput`. */
+  beginBackup(input: BackupTenantInput): Promise<{
+    incarnation: Incarnation;
+    slices: { base: BaseSchema; slice: number }[];
+  }>;
+  /** Writes a slice's documents in parts; goes on after the last part that was noted. */
+  backUpSlice(key: SliceKey): Promise<{ documents: number }>;
+  /** Reads a slice again. `same`: Vespa holds what was written. */
+  compareSlice(key: SliceKey): Promise<{ same: boolean }>;
+  /** All that was written of a slice is void. */
+  restartSlice(key: SliceKey): Promise<void>;
+  /** Configuration, schemas and what is known of the videos. */
+  backUpRegistry(key: BackupKey): Promise<{ versions: number; videos: number }>;
+  /** Spans, annotations and notes. */
+  backUpTraces(key: BackupKey): Promise<{ spans: number; annotations: number; notes: number }>;
+  /** Writes the manifest, reads it back, and ends the operation. */
+  finishBackup(
+    input: BackupKey & {
+      readonly passes: number;
+      /** Whether the last pass found nothing different. */
+      readonly settled: boolean;
+      /** Since when the fence stands; null: there is none. */
+      readonly fencedFrom: string | null;
+      readonly now: number;
+    },
+  ): Promise<BackupTenantResult>;
+  /** Takes away what was stored and ends the operation. */
+  failBackup(
+    input: BackupKey & { readonly state: 'failed' | 'cancelled'; readonly failure: Failure },
+  ): Promise<void>;
+  /** Registers the operation. */
+  beginVerify(input: VerifyBackupInput): Promise<{ tenant: TenantId }>;
+  /** Reads the backup, or a sample of it, and notes what came of it. */
+  checkBackup(input: VerifyBackupInput): Promise<VerifyBackupResult>;
+  failVerify(input: {
+    readonly operation: OperationId;
+    readonly state: 'failed' | 'cancelled';
+    readonly failure: Failure;
+  }): Promise<void>;
+}
+
+/** Closes a tenant to changes while it is copied. */
+export interface FenceActivities {
+  raiseFence(key: TenantKey): Promise<{ from: string }>;
+  /** Until nobody is in the middle of a change. */
+  awaitWriters(key: TenantKey): Promise<void>;
+  renewFence(key: TenantKey): Promise<{ held: boolean }>;
+  lowerFence(key: TenantKey): Promise<void>;
+}
+
+/** Names a restore and the life it goes into. */
+export interface RestoreKey extends TenantKey {
+  readonly backup: BackupId;
+}
+
+export interface RestoreActivities {
+  /** Decides what is to be done, and registers the operation unless it is a preview. Changes nothing of the tenant. */
+  beginRestore(input: RestoreTenantInput): Promise<{
+    plan: RestorePlan;
+    /** The life to restore into: there already, or to be made by `create`. */
+    incarnation: Incarnation;
+    create: CreateTenantInput | null;
+    bases: BaseSchema[];
+    /** Whether the tenant is to be open afterwards. */
+    opens: boolean;
+  }>;
+  /** Reads all of the backup before anything is written. Fails `VerificationFailed`. */
+  checkBeforeRestore(key: RestoreKey): Promise<{ parts: number; bytes: number }>;
+  /** Makes the tenant inactive and says that a restore has begun on it. */
+  closeForRestore(key: RestoreKey): Promise<void>;
+  /** Base schemas of the backup that the tenant has not. */
+  schemasToRestore(key: RestoreKey): Promise<BaseSchema[]>;
+  restoreRegistry(
+    key: RestoreKey & { readonly fresh: boolean },
+  ): Promise<{ versions: number; videos: number }>;
+  /** Takes every document out of a schema, and counts that none is left. */
+  emptySchema(key: RestoreKey & { readonly base: BaseSchema }): Promise<{ removed: number }>;
+  clearTraces(key: RestoreKey): Promise<void>;
+  /** Feeds the parts that are not done yet. */
+  restoreDocuments(key: RestoreKey & { readonly base: BaseSchema }): Promise<{ documents: number }>;
+  /** Reads the schema back and compares it with what was fed, and that with the manifest. */
+  compareDocuments(key: RestoreKey & { readonly base: BaseSchema }): Promise<{ documents: number }>;
+  /** Spans, annotations and notes, read back and compared. */
+  restoreTraces(key: RestoreKey): Promise<{ spans: number }>;
+  /** Opens the tenant, if it is to be, and ends the operation. */
+  finishRestore(
+    key: RestoreKey & { readonly opens: boolean; readonly documents: number; readonly spans: number },
+  ): Promise<{ state: 'active' | 'inactive' }>;
+  /** Ends the operation; a tenant that was written to stays inactive. */
+  failRestore(
+    key: RestoreKey & { readonly state: 'failed' | 'cancelled'; readonly failure: Failure },
+  ): Promise<void>;
 }

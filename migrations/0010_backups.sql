@@ -52,6 +52,8 @@ create table backup_slices (
 create table backup_parts (
   backup text not null references backups,
   path text not null,
+  -- Of documents: the slice whose part it is.
+  base_schema text,
   slice integer,
   part jsonb not null,
   primary key (backup, path)

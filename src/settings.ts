@@ -35,6 +35,14 @@ export interface Settings {
   readonly logLevel: string;
   /** Reference to the Ed25519 key that signs erasure certificates; `CVOPS_CERTIFICATE_KEY`, else the embedded stack's. */
   readonly certificateKey: string;
+  /** Where backups are put: a folder or `s3://bucket/prefix`; `CVOPS_BACKUP_STORE`, else `backups` below the home. */
+  readonly backupStore: string;
+  /** Reference to the key that backups are encrypted under; empty: they are not. `CVOPS_BACKUP_KEY`. */
+  readonly backupKey: string;
+  /** Reference to further public keys whose backups are believed; `CVOPS_BACKUP_TRUSTED_KEYS`. */
+  readonly backupTrustedKeys: string;
+  /** The one tenant that the principal may back up and restore; empty: all. `CVOPS_PRINCIPAL_TENANT`. */
+  readonly principalTenant: string;
   /** Told of purges that come near; empty: nobody. `CVOPS_NOTICE_WEBHOOK`. */
   readonly noticeWebhook: string;
   /** Reference to the secret that signs those notices; empty: unsigned. `CVOPS_NOTICE_WEBHOOK_SECRET`. */
@@ -78,6 +86,10 @@ export function loadSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     encoderToken: env['ENCODER_TOKEN_REF'] ?? '',
     logLevel: env['LOG_LEVEL'] || 'info',
     certificateKey: env['CVOPS_CERTIFICATE_KEY'] || `file:${path.join(home, 'keys', 'certificate-key.pem')}`,
+    backupStore: env['CVOPS_BACKUP_STORE'] || path.join(home, 'backups'),
+    backupKey: env['CVOPS_BACKUP_KEY'] ?? '',
+    backupTrustedKeys: env['CVOPS_BACKUP_TRUSTED_KEYS'] ?? '',
+    principalTenant: env['CVOPS_PRINCIPAL_TENANT'] ?? '',
     noticeWebhook: env['CVOPS_NOTICE_WEBHOOK'] ?? '',
     noticeWebhookSecret: env['CVOPS_NOTICE_WEBHOOK_SECRET'] ?? '',
     allowedPrivateHosts: list(env['CVOPS_ALLOWED_PRIVATE_HOSTS'] ?? ''),

@@ -1,9 +1,12 @@
 import { ActivityCancellationType, type ActivityOptions, proxyActivities } from '@temporalio/workflow';
 import type {
   ApplicationActivities,
+  BackupActivities,
+  FenceActivities,
   IngestActivities,
   PurgeActivities,
   ReconcileActivities,
+  RestoreActivities,
   RetentionActivities,
   RolloutActivities,
   TenantActivities,
@@ -90,6 +93,19 @@ const video: ActivityOptions = {
   retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '1m' },
 };
 
+/**
+ * What moves a tenant's data to or from a backup store; heartbeats. An outage is waited out for a day: what was moved by
+ * then is noted, and an operation that is run again goes on there.
+ */
+const backup: ActivityOptions = {
+  cancellationType,
+  taskQueue: TASK_QUEUES.data,
+  startToCloseTimeout: '1 day',
+  heartbeatTimeout: '20s',
+  scheduleToCloseTimeout: '2 days',
+  retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '1m' },
+};
+
 export const tenants = proxyActivities<TenantActivities>(registry);
 export const tenantResources = proxyActivities<TenantActivities>(outside);
 export const tenantCompensations = proxyActivities<TenantActivities>(compensation);
@@ -106,6 +122,13 @@ export const ingestListing = proxyActivities<IngestActivities>(listing);
 /** Counts by visiting a whole schema, however many documents it holds. */
 export const ingestCount = proxyActivities<IngestActivities>(purge);
 export const ingestLedger = proxyActivities<IngestActivities>(registry);
+export const backups = proxyActivities<BackupActivities>(registry);
+export const backupCleanup = proxyActivities<BackupActivities>(purge);
+export const backupData = proxyActivities<BackupActivities>(backup);
+export const fence = proxyActivities<FenceActivities>(registry);
+export const fenceWait = proxyActivities<FenceActivities>(purge);
+export const restores = proxyActivities<RestoreActivities>(registry);
+export const restoreData = proxyActivities<RestoreActivities>(backup);
 export const ingestVideo = proxyActivities<IngestActivities>(video);
 
 interface Titled<A extends unknown[], R> {

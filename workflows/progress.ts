@@ -12,6 +12,12 @@ export class Progress {
     this.show();
   }
 
+  /** How far a step is that has begun. */
+  note(what: string, note: string): void {
+    this.lines.set(what, { done: false, note });
+    this.show();
+  }
+
   /** @param note what came of it, such as counts */
   done(what: string, note = ''): void {
     this.lines.set(what, { done: true, note });

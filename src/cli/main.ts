@@ -14,19 +14,15 @@ import { addStackCommands } from './stack.js';
 import { addTemplateCommands } from './templates.js';
 import { addTenantCommands } from './tenants.js';
 import { addTenantLifeCommands } from './tenantLife.js';
+import { toolVersion } from '../version.js';
 import { addWatchCommands } from './watch.js';
-
-function version(): string {
-  const file = path.join(projectRoot, 'package.json');
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
-}
 
 /** Builds the command tree; the reference in `docs/` and shell completion are made from it. */
 export function buildProgram(): Command {
   const program = new Command('cvops')
     .description('Durable operations for multi-tenant video search')
     // Not `--version`, which names a version of the configuration.
-    .version(version(), '-V')
+    .version(toolVersion, '-V')
     .showHelpAfterError('(add --help for the options)')
     .showSuggestionAfterError();
   addStackCommands(program);

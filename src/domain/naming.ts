@@ -1,4 +1,5 @@
 import { OpsError } from './errors.js';
+import type { BackupId } from './backups.js';
 import type { TenantId } from './ids.js';
 import type { BaseSchema } from './profiles.js';
 import type { WatchName } from './watches.js';
@@ -47,6 +48,11 @@ export const workflowIds = {
   ingest: (tenant: TenantId, run: string) => `tenant/${tenant}/ingest/${run}`,
   /** Of one round; the server adds its time. */
   watch: (tenant: TenantId, name: WatchName) => `tenant/${tenant}/watch/${name}`,
+  backup: (tenant: TenantId, backup: BackupId) => `tenant/${tenant}/backup/${backup}`,
+  verifyBackup: (tenant: TenantId, run: string) => `tenant/${tenant}/verify/${run}`,
+  /** One at a time into a tenant. */
+  restore: (tenant: TenantId) => `tenant/${tenant}/restore`,
+  drill: (tenant: TenantId, run: string) => `tenant/${tenant}/drill/${run}`,
   deploySchemas: (run: string) => `schemas/${run}`,
   vespaApplication: (cluster: string) => `vespa/${cluster}/application`,
 } as const;

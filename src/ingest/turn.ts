@@ -83,7 +83,8 @@ async function lifeOf(
   const now = await requireTenant(pool, tenant, 'continueIngest');
   if (now.incarnation !== incarnation)
     throw new OpsError('WrongState', `tenant ${tenant} was re-created since this ingest began`);
-  if (now.fence !== null) throw new TenantBusy(`tenant ${tenant} is closed to changes by operation ${now.fence}`);
+  if (now.fence !== null)
+    throw new TenantBusy(`tenant ${tenant} is closed to changes by operation ${now.fence}`);
   const { schemaName: schema } = await deployedSchema(pool, { tenant, incarnation }, profile);
   const timestamp = Date.parse(startedAt);
   return { tenant, incarnation, profile, schema, source: await sources.reader(source), timestamp };

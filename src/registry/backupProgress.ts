@@ -57,20 +57,29 @@ export async function getSlice(
   throw new Error(`backup ${backup} has no slice ${slice} of ${base}`);
 }
 
-/** A part is stored, and with it how far its slice is: both or neither. */
+/**
+ * A part is stored, and with it how far its slice is: both or neither.
+ *
+ * @param before where the part began
+ * @throws Error when the slice is elsewhere by now: another attempt at it is alive
+ */
 export async function noteSlicePart(
   pool: Pool,
   backup: BackupId,
   { base, slice }: Pick<SliceRow, 'base' | 'slice'>,
   part: ManifestPart,
+  before: SlicePosition | undefined,
   position: SlicePosition | undefined,
 ): Promise<void> {
+  const json = (at: SlicePosition | undefined) => (at === undefined ? null : JSON.stringify(at));
   await transaction(pool, async (tx) => {
-    await putPart(tx, backup, part, slice);
-    await tx.query(
-      'update backup_slices set position = $4, done = $5 where backup = $1 and base_schema = $2 and slice = $3',
-      [backup, base, slice, position ? JSON.stringify(position) : null, position === undefined],
+    const { rowCount } = await tx.query(
+      `update backup_slices set position = $4, done = $5
+       where backup = $1 and base_schema = $2 and slice = $3 and not done and position is not distinct from $6::jsonb`,
+      [backup, base, slice, json(position), position === undefined, json(before)],
     );
+    if (rowCount !== 1) throw new Error(`another attempt at slice ${slice} of ${base} is under way`);
+    await putPart(tx, backup, part, { base, slice });
   });
 }
 
@@ -95,9 +104,7 @@ export async function restartSlices(
   await transaction(pool, async (tx) => {
     const of = [backup, base, slice ?? null];
     await tx.query(
-      `delete from backup_parts where backup = $1 and slice is not null
-       and (part->>'base' = $2 or (part->>'kind' = 'memory' and $2 = 'agent_memories'))
-       and ($3::int is null or slice = $3)`,
+      `delete from backup_parts where backup = $1 and base_schema = $2 and ($3::int is null or slice = $3)`,
       of,
     );
     await tx.query(
@@ -109,7 +116,19 @@ export async function restartSlices(
 }
 
 export async function notePart(db: Queryable, backup: BackupId, part: ManifestPart): Promise<void> {
-  await putPart(db, backup, part, null);
+  await putPart(db, backup, part);
+}
+
+export async function partsOfSlice(
+  db: Queryable,
+  backup: BackupId,
+  { base, slice }: Pick<SliceRow, 'base' | 'slice'>,
+): Promise<ManifestPart[]> {
+  const { rows } = await db.query<{ part: ManifestPart }>(
+    `select part from backup_parts where backup = $1 and base_schema = $2 and slice = $3`,
+    [backup, base, slice],
+  );
+  return rows.map(({ part }) => part);
 }
 
 /** By path, as the manifest has them. */
@@ -125,12 +144,12 @@ async function putPart(
   db: Queryable,
   backup: BackupId,
   part: ManifestPart,
-  slice: number | null,
+  of?: Pick<SliceRow, 'base' | 'slice'>,
 ): Promise<void> {
   await db.query(
-    `insert into backup_parts (backup, path, slice, part) values ($1, $2, $3, $4)
-     on conflict (backup, path) do update set slice = excluded.slice, part = excluded.part`,
-    [backup, part.path, slice, JSON.stringify(part)],
+    `insert into backup_parts (backup, path, base_schema, slice, part) values ($1, $2, $3, $4, $5)
+     on conflict (backup, path) do update set part = excluded.part`,
+    [backup, part.path, of?.base ?? null, of?.slice ?? null, JSON.stringify(part)],
   );
 }
 

@@ -115,6 +115,31 @@ export async function configHistory(
   return rows;
 }
 
+/** Every version of every key of one life, by place and version. */
+export async function allConfigVersions(db: Queryable, incarnation: Incarnation): Promise<ConfigVersion[]> {
+  const { rows } = await db.query<ConfigVersion>(
+    `select ${COLUMNS} from config_versions where incarnation = $1
+     order by scope collate "C", service collate "C", key collate "C", version`,
+    [incarnation],
+  );
+  return rows;
+}
+
+/** Another life's history becomes that of a life which has just been made, and has nobody who reads it yet. */
+export async function replaceConfigHistory(
+  tx: Queryable,
+  incarnation: Incarnation,
+  versions: readonly ConfigVersion[],
+): Promise<void> {
+  await deleteConfig(tx, incarnation);
+  for (const { scope, service, key, version, value, author, reason, createdAt } of versions)
+    await tx.query(
+      `insert into config_versions (incarnation, scope, service, key, version, value, author, reason, created_at)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+      [incarnation, scope, service, key, version, JSON.stringify(value), author, reason, createdAt],
+    );
+}
+
 /** Every version of every key of one life goes: only for a life that ends. */
 export async function deleteConfig(db: Queryable, incarnation: Incarnation): Promise<void> {
   await db.query('delete from config_versions where incarnation = $1', [incarnation]);

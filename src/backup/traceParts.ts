@@ -1,0 +1,73 @@
+import type { ManifestPart } from '../contracts/backup.js';
+import type { PhoenixClient } from '../phoenix/client.js';
+import type { BackupPlace } from './format/place.js';
+import { type WriteOptions, writePart } from './format/writePart.js';
+import { exportTraces } from './traces/export.js';
+import { TRACE_KINDS, type TraceKind } from './traces/lines.js';
+import type { TracesCall } from './traces/retrying.js';
+
+const PART_BYTES = 8 << 20;
+const PART_LINES = 20_000;
+
+export interface TraceSource {
+  readonly phoenix: PhoenixClient;
+  readonly project: string;
+  readonly place: BackupPlace;
+  readonly options: WriteOptions;
+  readonly call: TracesCall;
+}
+
+/**
+ * Writes a project's spans, annotations and notes in parts: at least one of each kind, so that a project without any can
+ * be told from none.
+ *
+ * @param onPart hears of each when it is stored
+ */
+export async function writeTraceParts(
+  { phoenix, project, place, options, call }: TraceSource,
+  onPart: (part: ManifestPart) => Promise<void>,
+): Promise<Record<TraceKind, number>> {
+  const counts = { spans: 0, annotations: 0, notes: 0 };
+  const traces = await exportTraces(phoenix, project, call);
+  if (traces === null) return counts;
+  for (const kind of TRACE_KINDS) {
+    const lines = new Cut(traces.lines(kind));
+    try {
+      for (let index = 0; index === 0 || !(await lines.isOver()); index++) {
+        const part = await writePart(place, { kind, index }, lines.next(), options);
+        counts[kind] += part.count;
+        await onPart(part);
+      }
+    } finally {
+      await lines.close();
+    }
+  }
+  return counts;
+}
+
+/** Cuts one stream of lines into streams of bounded length. */
+class Cut {
+  private ahead: Promise<IteratorResult<Buffer, unknown>> | undefined;
+
+  constructor(private readonly lines: AsyncGenerator<Buffer>) {}
+
+  async isOver(): Promise<boolean> {
+    return (await (this.ahead ??= this.lines.next())).done === true;
+  }
+
+  async *next(): AsyncGenerator<Buffer> {
+    let bytes = 0;
+    for (let count = 0; count < PART_LINES && bytes < PART_BYTES; count++) {
+      const line = await (this.ahead ??= this.lines.next());
+      if (line.done) return;
+      this.ahead = undefined;
+      bytes += line.value.length;
+      yield line.value;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.ahead?.catch(() => undefined);
+    await this.lines.return(undefined);
+  }
+}
