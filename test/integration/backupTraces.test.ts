@@ -189,7 +189,7 @@ describe.concurrent('traces', () => {
   });
 
   it('that are deleted while they are read end in an error, not short', async ({ expect }) => {
-    const { project, filled } = await fill(40);
+    const { project, filled } = await fill(20);
     const traces = (await exportTraces(phoenix, project, call))!;
     const read = async () => {
       for await (const line of traces.lines('spans')) {
@@ -199,7 +199,7 @@ describe.concurrent('traces', () => {
     };
     await expect(read()).rejects.toMatchObject({ type: 'Unavailable' });
     // A new export is of what there is now.
-    expect((await linesOf(project)).spans.length).toBe(159);
+    expect((await linesOf(project)).spans.length).toBe(79);
     expect(await exportTraces(phoenix, 'nobodys_project', call)).toBeNull();
   });
 
@@ -225,7 +225,7 @@ describe.concurrent('traces', () => {
   });
 
   it('get in through a Phoenix that has no room for every second call', async ({ expect }) => {
-    const { project } = await fill(20);
+    const { project } = await fill(10);
     const lines = await linesOf(project);
     await clearTraces(phoenix, project, call);
     const proxy = new CountingProxy(url);
@@ -242,7 +242,7 @@ describe.concurrent('traces', () => {
 });
 
 it('traces get in though Phoenix is killed with spans that it had accepted', SLOW, async () => {
-  const { project } = await fill(60);
+  const { project } = await fill(40);
   const lines = await linesOf(project);
   await clearTraces(phoenix, project, call);
   let killed = false;

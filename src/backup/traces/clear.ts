@@ -6,6 +6,7 @@ import { BEGINNING, countAllSpans } from './export.js';
 import { type TracesCall, retrying } from './retrying.js';
 
 const DRAIN_MS = 300_000;
+const BEAT_MS = 5_000;
 const TRIES = 5;
 const PAUSE_MS = 1_000;
 
@@ -24,8 +25,7 @@ export async function clearTraces(phoenix: PhoenixClient, project: string, call:
   let left: number | undefined;
   for (let tries = 0; tries < TRIES; tries++) {
     if (tries > 0) await delay(PAUSE_MS, undefined, { signal: call.signal });
-    await retrying(call, () => drainSpans(phoenix, { timeoutMs: DRAIN_MS, signal: call.signal }));
-    call.heartbeat();
+    await retrying(call, () => drained(phoenix, call));
     await retrying(call, async () => requireStatus(await phoenix.send('DELETE', path), 204, 404));
     left = await countAllSpans(phoenix, project, call);
     call.heartbeat();
@@ -36,4 +36,14 @@ export async function clearTraces(phoenix: PhoenixClient, project: string, call:
     `${left} spans came into the Phoenix project ${project} while it was emptied`,
     'stop what sends them (deactivate the tenant), then do it again',
   );
+}
+
+/** A full queue takes minutes. */
+async function drained(phoenix: PhoenixClient, { signal, heartbeat }: TracesCall): Promise<void> {
+  const beat = setInterval(heartbeat, BEAT_MS);
+  try {
+    await drainSpans(phoenix, { timeoutMs: DRAIN_MS, signal });
+  } finally {
+    clearInterval(beat);
+  }
 }
