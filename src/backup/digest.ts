@@ -9,14 +9,15 @@ const LIMBS = 8;
  * order, each as often as in the other.
  */
 export class LineDigest {
-  /** 32 bits each, the lowest last, until carried. */
+  /** 32 bits each, the lowest last, and what is yet to be carried. */
   private readonly sums = new Float64Array(LIMBS);
   private lines = 0;
 
   /** @param line without its newline */
   add(line: Buffer): void {
-    const digest = hash('sha256', line, 'buffer');
-    for (let i = 0; i < LIMBS; i++) this.sums[i]! += digest.readUInt32BE(i * 4);
+    // As a string it is made twice as fast as a Buffer.
+    const digest = hash('sha256', line, 'binary');
+    for (let i = 0; i < LIMBS; i++) this.sums[i]! += limbAt(digest, i * 4);
     if (++this.lines % CARRY_AFTER === 0) this.carry();
   }
 
@@ -38,4 +39,9 @@ export class LineDigest {
       this.sums[i] = sum - over * 2 ** 32;
     }
   }
+}
+
+function limbAt(bytes: string, at: number): number {
+  const high = (bytes.charCodeAt(at) << 8) | bytes.charCodeAt(at + 1);
+  return high * 2 ** 16 + ((bytes.charCodeAt(at + 2) << 8) | bytes.charCodeAt(at + 3));
 }
