@@ -145,7 +145,7 @@ describe('the bytes of a JSON text', () => {
           const members = topLevelMembers(json, 0)!;
           const read = members.map(({ name, valueAt, end }) => [
             name,
-            JSON.parse(json.toString('utf8', valueAt, end)),
+            JSON.parse(json.toString('utf8', valueAt, end)) as unknown,
           ]);
           expect(read).toEqual(Object.entries(JSON.parse(json.toString()) as object));
         },
