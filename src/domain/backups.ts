@@ -50,12 +50,16 @@ export function parseBackupId(text: unknown): BackupId {
 
 /** The one parser of places in a store: a text that could lead out of it is refused. @throws OpsError `InvalidInput` */
 export function parseStorePath(text: unknown): StorePath {
-  const isPath =
+  if (isStorePath(text)) return text;
+  throw new OpsError('InvalidInput', `not a place in a backup store: ${quoteForMessage(text)}`);
+}
+
+export function isStorePath(text: unknown): text is StorePath {
+  return (
     typeof text === 'string' &&
     text.length <= MAX_PATH &&
-    text.split('/').every((name) => STORE_NAME.test(name));
-  if (isPath) return text as StorePath;
-  throw new OpsError('InvalidInput', `not a place in a backup store: ${quoteForMessage(text)}`);
+    text.split('/').every((name) => STORE_NAME.test(name))
+  );
 }
 
 /** `<tenant>/<backup>`, relative to the store. */

@@ -17,6 +17,10 @@ const LONGEST = 4096;
 const BUCKET = /^(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
 const ABSOLUTE = /^(\/|[A-Za-z]:[\\/])/;
 
+export function isBucketName(text: string): boolean {
+  return BUCKET.test(text);
+}
+
 /**
  * The one parser of what an ingest is pointed at: `/folder`, `list:/file`, `s3://bucket/prefix`.
  *
@@ -36,7 +40,7 @@ export function parseSource(text: string): VideoSource {
     const rest = text.slice(S3.length);
     const slash = rest.indexOf('/');
     const bucket = slash < 0 ? rest : rest.slice(0, slash);
-    if (!BUCKET.test(bucket)) throw refuse('not a bucket name');
+    if (!isBucketName(bucket)) throw refuse('not a bucket name');
     return { kind: 's3', bucket, prefix: slash < 0 ? '' : rest.slice(slash + 1) };
   }
   const list = text.startsWith(LIST);

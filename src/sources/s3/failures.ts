@@ -13,11 +13,7 @@ export function s3Failure(error: unknown, bucket: string, key?: string): unknown
   const name = error instanceof Error ? error.name : '';
   switch (name) {
     case 'NoSuchBucket':
-      return new OpsError(
-        'NotFound',
-        `S3 has no ${named}`,
-        'check its name, and AWS_ENDPOINT_URL_S3 if you set it',
-      );
+      return noSuchBucket(bucket);
     case 'NoSuchKey':
       return new OpsError('Rejected', 'unreadable: no such object, it was there when the source was listed');
     case 'InvalidObjectState':
@@ -59,6 +55,14 @@ export function s3Failure(error: unknown, bucket: string, key?: string): unknown
   if (!(error instanceof S3ServiceException)) return error;
   if (error.$metadata.httpStatusCode === 403) return denied(named, key);
   return error;
+}
+
+export function noSuchBucket(bucket: string): OpsError {
+  return new OpsError(
+    'NotFound',
+    `S3 has no bucket ${quoteForMessage(bucket)}`,
+    'check its name, and AWS_ENDPOINT_URL_S3 if you set it',
+  );
 }
 
 function denied(named: string, key: string | undefined): OpsError {

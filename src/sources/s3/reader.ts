@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
-import { ListObjectsV2Command, type ListObjectsV2CommandOutput, type S3Client } from '@aws-sdk/client-s3';
+import type { S3Client } from '@aws-sdk/client-s3';
 import { OpsError } from '../../domain/errors.js';
 import { MAX_SIDECAR_BYTES, SIDECAR_SUFFIXES, videoStem } from '../../video/sidecar.js';
 import type { ListOptions, OpenedVideo, SourceEntry, VideoSourceReader } from '../reader.js';
@@ -8,6 +8,7 @@ import type { Scratch } from '../scratch.js';
 import { download } from './download.js';
 import { s3Failure } from './failures.js';
 import { SidecarWindow, objectMark, objectsFingerprint } from './listing.js';
+import { objectPages } from './pages.js';
 
 /**
  * The `.mp4` objects below a prefix, named `s3://bucket/key`, so that a video is the same one under whatever prefix it is
@@ -22,13 +23,16 @@ export class S3Reader implements VideoSourceReader {
 
   async *list({ signal }: ListOptions): AsyncGenerator<readonly SourceEntry[], void> {
     const window = new SidecarWindow();
-    for await (const page of this.pages(signal)) {
-      const known = (page.Contents ?? []).flatMap(({ Key, Size, ETag }) =>
-        Key === undefined
-          ? []
-          : window.push({ key: decodeKey(Key, page.EncodingType), mark: objectMark(Size ?? 0, ETag ?? '') }),
-      );
-      yield known.map((video) => this.entry(video));
+    try {
+      for await (const page of objectPages(this.client, this.source, signal)) {
+        const known = page.flatMap(({ key, size, etag }) =>
+          window.push({ key, mark: objectMark(size, etag) }),
+        );
+        yield known.map((video) => this.entry(video));
+      }
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw s3Failure(error, this.source.bucket);
     }
     yield window.end().map((video) => this.entry(video));
   }
@@ -53,29 +57,6 @@ export class S3Reader implements VideoSourceReader {
       // At the start a lack of credentials is final; later it is an outage of whoever gives them.
       throw (error as Error).name === 'CredentialsProviderError' ? error : failure;
     }
-  }
-
-  private async *pages(signal: AbortSignal | undefined): AsyncGenerator<ListObjectsV2CommandOutput, void> {
-    const { bucket, prefix } = this.source;
-    let token: string | undefined;
-    do {
-      const command = new ListObjectsV2Command({
-        Bucket: bucket,
-        Prefix: prefix,
-        // Keys may hold what XML cannot.
-        EncodingType: 'url',
-        ...(token === undefined ? {} : { ContinuationToken: token }),
-      });
-      let page: ListObjectsV2CommandOutput;
-      try {
-        page = await this.client.send(command, signal ? { abortSignal: signal } : {});
-      } catch (error) {
-        signal?.throwIfAborted();
-        throw s3Failure(error, bucket);
-      }
-      yield page;
-      token = page.IsTruncated ? page.NextContinuationToken : undefined;
-    } while (token !== undefined);
   }
 
   /** @returns their marks by suffix */
@@ -110,15 +91,5 @@ export class S3Reader implements VideoSourceReader {
     const start = `s3://${this.source.bucket}/`;
     if (!name.startsWith(start)) throw new OpsError('Rejected', 'unreadable: not of this bucket');
     return { Bucket: this.source.bucket, Key: name.slice(start.length) };
-  }
-}
-
-/** S3 encodes as forms do, a space as `+`; a server that knows no encoding sends keys as they are. */
-export function decodeKey(key: string, encoding: string | undefined): string {
-  if (encoding !== 'url') return key;
-  try {
-    return decodeURIComponent(key.replaceAll('+', ' '));
-  } catch {
-    return key;
   }
 }
