@@ -1,8 +1,7 @@
 import { z } from 'zod';
 import { BACKUP_LIMITS } from '../domain/backupLimits.js';
 import { isPartPath, isTextPart } from '../domain/backupParts.js';
-import { CONSISTENCIES, PART_KINDS, type PartKind } from '../domain/backups.js';
-import { type BackupId, parseBackupId } from '../domain/backups.js';
+import { type BackupId, CONSISTENCIES, PART_KINDS, type PartKind, parseBackupId } from '../domain/backups.js';
 import { addDigests, noLines } from '../domain/lineDigests.js';
 import { MEMORY_SCHEMA } from '../domain/profiles.js';
 import { accepts, baseSchema, incarnation, tenantId } from './common.js';
