@@ -16,14 +16,15 @@ export interface CountedDigest {
  * order, each as often as in the other.
  */
 export class LineDigest {
-  /** 32 bits each, the lowest last, until carried. */
+  /** 32 bits each, the lowest last, and what is yet to be carried. */
   private readonly sums = new Float64Array(LIMBS);
   private lines = 0;
 
   /** @param line without its newline */
   add(line: Uint8Array): void {
-    const digest = hash('sha256', line, 'buffer');
-    for (let i = 0; i < LIMBS; i++) this.sums[i]! += digest.readUInt32BE(i * 4);
+    // As a string it is made twice as fast as a Buffer.
+    const digest = hash('sha256', line, 'binary');
+    for (let i = 0; i < LIMBS; i++) this.sums[i]! += limbAt(digest, i * 4);
     if (++this.lines % CARRY_AFTER === 0) this.carry();
   }
 
@@ -53,4 +54,9 @@ export async function digestOfLines(
   const digest = new LineDigest();
   for await (const line of lines) digest.add(line);
   return { count: digest.count, digest: digest.digest };
+}
+
+function limbAt(bytes: string, at: number): number {
+  const high = (bytes.charCodeAt(at) << 8) | bytes.charCodeAt(at + 1);
+  return high * 2 ** 16 + ((bytes.charCodeAt(at + 2) << 8) | bytes.charCodeAt(at + 3));
 }

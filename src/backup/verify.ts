@@ -95,7 +95,7 @@ async function verifyParts(
     for (; again && twice === 0; { twice, again } = ids.endPass())
       for (const part of documents)
         for await (const id of documentIds(place, manifest, part, { key, signal })) ids.add(id);
-    if (twice > 0) errors.push(`${group[0]!.path} and those beside it: ${twice} documents occur twice`);
+    if (twice > 0) errors.push(`${group[0]!.path} and those beside it: documents that occur twice: ${twice}`);
   }
   return { ok: errors.length === 0, errors, ...counts };
 }

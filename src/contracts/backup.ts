@@ -1,8 +1,7 @@
 import { z } from 'zod';
 import { BACKUP_LIMITS } from '../domain/backupLimits.js';
 import { isPartPath, isTextPart } from '../domain/backupParts.js';
-import { CONSISTENCIES, PART_KINDS, type PartKind } from '../domain/backups.js';
-import { type BackupId, parseBackupId } from '../domain/backups.js';
+import { type BackupId, CONSISTENCIES, PART_KINDS, type PartKind, parseBackupId } from '../domain/backups.js';
 import { addDigests, noLines } from '../domain/lineDigests.js';
 import { MEMORY_SCHEMA } from '../domain/profiles.js';
 import { accepts, baseSchema, incarnation, tenantId } from './common.js';
@@ -89,60 +88,66 @@ const body = z.strictObject({
   encryption: encryption.nullable(),
 });
 
+/** The sums below are of what has the right form alone: a refinement of `body` would also run on what has not. */
+const wellFormedBody = z.custom<z.infer<typeof body>>();
+
 /** What a backup says of itself. One that contradicts itself is refused. */
-export const backupManifest = body.superRefine((manifest, context) => {
-  const refuse = (path: (string | number)[], message: string) =>
-    context.addIssue({ code: 'custom', path, message });
-  const { parts, schemas, traces, consistency, startedAt, endedAt } = manifest;
+export const backupManifest = body.pipe(
+  wellFormedBody.superRefine((manifest, context) => {
+    const refuse = (path: (string | number)[], message: string) =>
+      context.addIssue({ code: 'custom', path, message });
+    const { parts, schemas, traces, consistency, startedAt, endedAt } = manifest;
 
-  if (endedAt < startedAt) refuse(['endedAt'], 'it ended before it started');
-  const { achieved, passes, fence } = consistency;
-  if (achieved === 'fenced' && fence === null) refuse(['consistency', 'fence'], 'fenced without a fence');
-  if (achieved === 'settled' && passes < 2) refuse(['consistency', 'passes'], 'settled by one pass');
-  if (fence !== null && fence.until < fence.from)
-    refuse(['consistency', 'fence'], 'it ended before it began');
+    if (endedAt < startedAt) refuse(['endedAt'], 'it ended before it started');
+    const { achieved, passes, fence } = consistency;
+    if (achieved === 'fenced' && fence === null) refuse(['consistency', 'fence'], 'fenced without a fence');
+    if (achieved === 'settled' && passes < 2) refuse(['consistency', 'passes'], 'settled by one pass');
+    if (fence !== null && fence.until < fence.from)
+      refuse(['consistency', 'fence'], 'it ended before it began');
 
-  parts.forEach((entry, i) => {
-    if (!isPartPath(entry.path, entry.kind, entry.base))
-      refuse(['parts', i, 'path'], `no path of ${entry.kind}`);
-    if (i > 0 && entry.path <= parts[i - 1]!.path) refuse(['parts', i, 'path'], 'not in ascending order');
-    if (entry.plainSize > plainLimit(entry.kind)) refuse(['parts', i, 'plainSize'], 'above the limit');
-    if (!isTextPart(entry.kind) && entry.count > entry.plainSize)
-      refuse(['parts', i, 'count'], 'more lines than bytes');
-  });
-  schemas.forEach((entry, i) => {
-    if (i > 0 && entry.base <= schemas[i - 1]!.base) refuse(['schemas', i, 'base'], 'not in ascending order');
-  });
-  if (new Set(schemas.map((entry) => entry.schema)).size < schemas.length)
-    refuse(['schemas'], 'one name of two schemas');
-
-  const groups = Map.groupBy(parts, groupOf);
-  const agree = (group: string, path: string[], said: { count: number; digest: string }) => {
-    const sum = sumOf(groups.get(group) ?? []);
-    if (sum.count !== said.count || sum.digest !== said.digest) refuse(path, 'not the sum of its parts');
-    groups.delete(group);
-  };
-  const config = groups.get('config') ?? [];
-  if (config.length !== 1 || config[0]!.count !== manifest.config.versions)
-    refuse(['config'], 'not what its part says');
-  groups.delete('config');
-  for (const { base, documents, digest, sha256: text } of schemas) {
-    const at = `schema ${base}`;
-    const [sd] = groups.get(at) ?? [];
-    if (sd?.count !== 1 || sd.digest !== text)
-      refuse(['schemas', base], 'its text is not what its part says');
-    groups.delete(at);
-    agree(base === MEMORY_SCHEMA ? 'memory' : `documents ${base}`, ['schemas', base], {
-      count: documents,
-      digest,
+    parts.forEach((entry, i) => {
+      if (!isPartPath(entry.path, entry.kind, entry.base))
+        refuse(['parts', i, 'path'], `no path of ${entry.kind}`);
+      if (i > 0 && entry.path <= parts[i - 1]!.path) refuse(['parts', i, 'path'], 'not in ascending order');
+      if (entry.plainSize > plainLimit(entry.kind)) refuse(['parts', i, 'plainSize'], 'above the limit');
+      if (!isTextPart(entry.kind) && entry.count > entry.plainSize)
+        refuse(['parts', i, 'count'], 'more lines than bytes');
     });
-  }
-  agree('videos', ['videos'], manifest.videos);
-  if (traces !== null)
-    for (const kind of ['spans', 'annotations', 'notes'] as const)
-      agree(kind, ['traces', kind], traces[kind]);
-  for (const group of groups.keys()) refuse(['parts'], `parts that belong to nothing: ${group}`);
-});
+    schemas.forEach((entry, i) => {
+      if (i > 0 && entry.base <= schemas[i - 1]!.base)
+        refuse(['schemas', i, 'base'], 'not in ascending order');
+    });
+    if (new Set(schemas.map((entry) => entry.schema)).size < schemas.length)
+      refuse(['schemas'], 'one name of two schemas');
+
+    const groups = Map.groupBy(parts, groupOf);
+    const agree = (group: string, path: string[], said: { count: number; digest: string }) => {
+      const sum = sumOf(groups.get(group) ?? []);
+      if (sum.count !== said.count || sum.digest !== said.digest) refuse(path, 'not the sum of its parts');
+      groups.delete(group);
+    };
+    const config = groups.get('config') ?? [];
+    if (config.length !== 1 || config[0]!.count !== manifest.config.versions)
+      refuse(['config'], 'not what its part says');
+    groups.delete('config');
+    for (const { base, documents, digest, sha256: text } of schemas) {
+      const at = `schema ${base}`;
+      const [sd] = groups.get(at) ?? [];
+      if (sd?.count !== 1 || sd.digest !== text)
+        refuse(['schemas', base], 'its text is not what its part says');
+      groups.delete(at);
+      agree(base === MEMORY_SCHEMA ? 'memory' : `documents ${base}`, ['schemas', base], {
+        count: documents,
+        digest,
+      });
+    }
+    agree('videos', ['videos'], manifest.videos);
+    if (traces !== null)
+      for (const kind of ['spans', 'annotations', 'notes'] as const)
+        agree(kind, ['traces', kind], traces[kind]);
+    for (const group of groups.keys()) refuse(['parts'], `parts that belong to nothing: ${group}`);
+  }),
+);
 export type BackupManifest = z.infer<typeof backupManifest>;
 export type ManifestSchema = BackupManifest['schemas'][number];
 

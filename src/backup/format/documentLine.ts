@@ -46,28 +46,36 @@ export function documentLine(line: Buffer, of: DocumentsOf): DocumentLine {
 }
 
 /**
- * The document as the other tenant's: id and the named fields are replaced, at the top level of the fields and each time
- * they occur; all other bytes stay.
+ * Makes documents the other tenant's: id and the named fields are replaced, at the top level of the fields and each time
+ * they occur; all other bytes of a line stay.
  *
- * @throws OpsError `VerificationFailed` for another form of line, a document of another schema, or a named field that is
- *   no text
+ * What it returns throws OpsError `VerificationFailed` for another form of line, a document of another schema, or a named
+ * field that is no text.
  */
-export function renameLine(line: Buffer, { from, to, fields }: DocumentRename): Buffer {
-  const { idEnd, fieldsAt } = partsOf(line);
+export function lineRenamer({ from, to, fields }: DocumentRename): (line: Buffer) => Buffer {
   const before = Buffer.from(prefixOf(from));
-  if (line.compare(before, 0, before.length, HEAD.length, Math.min(idEnd, HEAD.length + before.length)) !== 0)
-    throw refused(line, `it is none of ${prefixOf(from)}`);
-
-  const pieces: Buffer[] = [HEAD, Buffer.from(prefixOf(to))];
-  let kept = HEAD.length + before.length;
-  for (const { name, valueAt, end } of topLevelMembers(line, fieldsAt) ?? notJson(line)) {
-    if (!Object.hasOwn(fields, name)) continue;
-    if (line[valueAt] !== QUOTE) throw refused(line, `its ${name} is no text`);
-    pieces.push(line.subarray(kept, valueAt), Buffer.from(JSON.stringify(fields[name])));
-    kept = end;
-  }
-  pieces.push(line.subarray(kept));
-  return Buffer.concat(pieces);
+  const head: Buffer = Buffer.concat([HEAD, Buffer.from(prefixOf(to))]);
+  const values = new Map(
+    Object.entries(fields).map(([name, value]): [string, Buffer] => [
+      name,
+      Buffer.from(JSON.stringify(value)),
+    ]),
+  );
+  return (line) => {
+    const { fieldsAt } = partsOf(line);
+    if (!startsWith(line, before, HEAD.length)) throw refused(line, `it is none of ${prefixOf(from)}`);
+    const pieces = [head];
+    let kept = HEAD.length + before.length;
+    for (const { name, valueAt, end } of topLevelMembers(line, fieldsAt) ?? notJson(line)) {
+      const value = values.get(name);
+      if (value === undefined) continue;
+      if (line[valueAt] !== QUOTE) throw refused(line, `its ${name} is no text`);
+      pieces.push(line.subarray(kept, valueAt), value);
+      kept = end;
+    }
+    pieces.push(line.subarray(kept));
+    return Buffer.concat(pieces);
+  };
 }
 
 /** Where the id's closing quote ends, and where the fields begin. */

@@ -5,6 +5,8 @@ const BACKSLASH = 0x5c;
 const COMMA = 0x2c;
 const COLON = 0x3a;
 const [OPEN_BRACE, CLOSE_BRACE, OPEN_BRACKET, CLOSE_BRACKET] = [0x7b, 0x7d, 0x5b, 0x5d];
+/** A text that stands in JSON as it is, in bytes of one character each. */
+const PLAIN = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
 const BLANKS = new Set([0x20, 0x09, 0x0a, 0x0d]);
 
 /** A member of an object within a text: its value is the bytes from `valueAt` up to, not including, `end`. */
@@ -55,6 +57,8 @@ export function afterString(json: Buffer, quoteAt: number): number {
 
 /** What the JSON string between two places says, its quotes among them; undefined when it is none. */
 export function textAt(json: Buffer, from: number, end: number): string | undefined {
+  const plain = json.toString('latin1', from + 1, end - 1);
+  if (PLAIN.test(plain)) return plain;
   if (!isUtf8(json.subarray(from, end))) return undefined;
   try {
     return JSON.parse(json.toString('utf8', from, end)) as string;

@@ -11,7 +11,7 @@ import { type BackupPlace, placeOf } from './place.js';
 
 /** How much text goes to the compressor at once. */
 const BATCH_BYTES = 256 * 1024;
-const NEWLINE = Buffer.from('\n');
+const NEWLINE = 0x0a;
 
 export interface WriteOptions {
   /** Encrypted when there is one. */
@@ -40,22 +40,24 @@ export async function writePart(
   return part(name, written, { count: digest.count, plainSize, digest: digest.digest });
 
   async function* joined(): AsyncGenerator<Buffer> {
-    let batch: Buffer[] = [];
+    let batch = Buffer.allocUnsafe(BATCH_BYTES);
     let size = 0;
     for await (const line of lines) {
       signal?.throwIfAborted();
       checkLine(path, line);
       digest.add(line);
-      batch.push(line, NEWLINE);
-      size += line.length + 1;
       plainSize += line.length + 1;
       if (plainSize > BACKUP_LIMITS.partBytes) throw tooLarge(path, BACKUP_LIMITS.partBytes);
-      if (size < BATCH_BYTES) continue;
-      yield Buffer.concat(batch, size);
-      batch = [];
-      size = 0;
+      if (size + line.length + 1 > batch.length) {
+        if (size > 0) yield batch.subarray(0, size);
+        // The former one is still being compressed.
+        batch = Buffer.allocUnsafe(Math.max(BATCH_BYTES, line.length + 1));
+        size = 0;
+      }
+      size += line.copy(batch, size);
+      batch[size++] = NEWLINE;
     }
-    if (size > 0) yield Buffer.concat(batch, size);
+    if (size > 0) yield batch.subarray(0, size);
   }
 }
 

@@ -28,7 +28,7 @@ export class IdsOnce {
   }
 
   add(id: string): void {
-    const value = hash('sha256', this.salt + id, 'buffer').readBigUInt64BE();
+    const value = BigInt(`0x${hash('sha256', this.salt + id).slice(0, 16)}`);
     if (value % this.passes !== this.pass) return;
     if (this.size === this.held.length) throw new RangeError('more ids than were said');
     this.held[this.size++] = value;

@@ -1,14 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { documentLine, renameLine } from '../../../src/backup/format/documentLine.js';
+import { documentLine, lineRenamer } from '../../../src/backup/format/documentLine.js';
 import { isJsonObject, topLevelMembers } from '../../../src/backup/format/jsonBytes.js';
 import { FRAMES, document } from './formatFixtures.js';
 
 const FROM = { namespace: 'content', schema: `${FRAMES}_acme_corp` };
 const TO = { namespace: 'content', schema: `${FRAMES}_globex_inc` };
 const NEW = { tenant_id: 'globex_inc', incarnation: '11111111-c3d4-4e5f-8a6b-7c8d9e0f1a2b' };
-const rename = (line: string) =>
-  renameLine(Buffer.from(line), { from: FROM, to: TO, fields: NEW }).toString();
+const renamed = lineRenamer({ from: FROM, to: TO, fields: NEW });
+const rename = (line: string) => renamed(Buffer.from(line)).toString();
 const put = (fields: string, id = 'x', { namespace, schema } = FROM) =>
   `{"put":"id:${namespace}:${schema}::${id}","fields":${fields}}`;
 
@@ -145,7 +145,7 @@ describe('the bytes of a JSON text', () => {
           const members = topLevelMembers(json, 0)!;
           const read = members.map(({ name, valueAt, end }) => [
             name,
-            JSON.parse(json.toString('utf8', valueAt, end)),
+            JSON.parse(json.toString('utf8', valueAt, end)) as unknown,
           ]);
           expect(read).toEqual(Object.entries(JSON.parse(json.toString()) as object));
         },

@@ -161,6 +161,40 @@ describe('a part that is not what the manifest says', () => {
     ] as const)
       await expect(collect(readPart(place, as, { key: with_ }))).rejects.toThrow('cannot be decrypted');
   });
+
+  it('is refused when encrypted chunks are left out, moved, doubled or cut, though its hash is right', async () => {
+    const place = newPlace();
+    const line = Buffer.from(randomBytes(5 * CHUNK_BYTES).map((byte) => (byte === 0x0a ? 0x0b : byte)));
+    const part = await writePart(place, NAME, linesOf(line), { key });
+    const bytes = [...place.store.objects.values()][0]!;
+    const [head, chunk] = [36, CHUNK_BYTES + 16];
+    const chunks = Array.from({ length: Math.ceil((bytes.length - head) / chunk) }, (_, i) =>
+      bytes.subarray(head + i * chunk, head + (i + 1) * chunk),
+    );
+    expect(chunks.length).toBeGreaterThan(4);
+    const [first, second, ...others] = chunks as [Buffer, Buffer, ...Buffer[]];
+    for (const lie of [
+      [],
+      [first],
+      [first, second],
+      chunks.slice(0, -1),
+      [second, first, ...others],
+      [first, second, second, ...others],
+      [first, ...others],
+      [...chunks.slice(0, -1), chunks.at(-1)!.subarray(0, 10)],
+      [...chunks, chunks.at(-1)!],
+    ]) {
+      const as = await storeAs(place, Buffer.concat([bytes.subarray(0, head), ...lie]), part);
+      await expect(collect(readPart(place, as, { key }))).rejects.toThrow('cannot be decrypted');
+    }
+    for (const short of [0, 3, 35]) {
+      const as = await storeAs(place, bytes.subarray(0, short), part);
+      await expect(collect(readPart(place, as, { key }))).rejects.toThrow('cannot be decrypted');
+    }
+    expect(
+      (await collect(readPart(place, await storeAs(place, bytes, part), { key })))[0]!.equals(line),
+    ).toBe(true);
+  });
 });
 
 /** Bytes as they are, with a manifest's entry whose size and hash are right. */
