@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import type { ApiHandler } from './api.js';
-import { DiskStore } from './documents/diskStore.js';
+import { DiskStore, PRUNE_REMOVES_AFTER } from './documents/diskStore.js';
 import { withFaults } from './documents/faults.js';
 import { createDocumentHandler } from './documents/handler.js';
 import { normalizePath } from './documents/path.js';
@@ -20,6 +20,7 @@ async function main(): Promise<void> {
       'data-dir': { type: 'string', default: '.cvops/vespa' },
       'convergence-ms': { type: 'string', default: '200' },
       fsync: { type: 'boolean', default: false },
+      'removed-db-prune-age': { type: 'string', default: String(PRUNE_REMOVES_AFTER) },
       'record-packages': { type: 'string', default: '' },
       'fault-rate': { type: 'string', default: '0' },
       'fault-statuses': { type: 'string', default: '429,500,502,503,504' },
@@ -33,9 +34,10 @@ async function main(): Promise<void> {
     convergenceMs: Number(values['convergence-ms']),
     recordTo: values['record-packages'],
   });
+  const kept = { fsync: values.fsync, pruneRemovesAfter: Number(values['removed-db-prune-age']) };
   let store: DiskStore | undefined;
   config.onContainerModel((model) => {
-    if (store === undefined) store = new DiskStore(path.join(dataDir, 'documents'), model, values.fsync);
+    if (store === undefined) store = new DiskStore(path.join(dataDir, 'documents'), model, kept);
     else store.setModel(model);
     log(`container serves generation ${model.generation}: ${model.schemas.size} schemas`);
   });

@@ -1,17 +1,27 @@
-import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import type { ApplicationModel, Schema } from '../model.js';
 import type { DocumentStore, StoredDocument } from '../store.js';
+import { Buckets } from './buckets.js';
 import { parseDocumentId } from './documentId.js';
 import { DocumentLog, PUT, type Position, REMOVE } from './log.js';
 import { parseStored, printJson } from './losslessJson.js';
-import { type StoredFields, toFieldValues } from './values.js';
+import { type Stored, type StoredFields, toFieldValues } from './values.js';
 
 /** Writes kept by version for indexes that follow; older ones must read all again. */
 const KEPT_CHANGES = 100_000;
 const CACHE_BYTES = 256 << 20;
 const COMPACT_FROM = 64 << 20;
+
+export interface DiskStoreOptions {
+  /** Wait for the disk at each write. */
+  readonly fsync: boolean;
+  /** How long removes are remembered, in seconds. */
+  readonly pruneRemovesAfter: number;
+}
+
+/** Vespa's default of `removed-db/prune/age`: two weeks. */
+export const PRUNE_REMOVES_AFTER = 14 * 24 * 3600;
 
 /** The documents of one schema: a log on disk, an index of positions in memory. */
 class SchemaDocuments {
@@ -19,18 +29,24 @@ class SchemaDocuments {
   readonly removed = new Map<string, Position>();
   readonly log: DocumentLog;
   version = 0;
+  /** Of live documents and of removes. */
+  readonly buckets = new Buckets();
   private readonly changes: string[] = [];
   /** Of the last record of each id, removes included. */
   private neededBytes = 0;
-  private order: readonly string[] | undefined;
 
-  constructor(file: string, fsync: boolean) {
-    this.log = new DocumentLog(file, fsync, (operation, id, at) => this.apply(operation, id, at));
+  constructor(
+    file: string,
+    private readonly options: DiskStoreOptions,
+  ) {
+    this.log = new DocumentLog(file, options.fsync, (operation, id, at) => this.apply(operation, id, at));
     this.changes.length = 0;
+    this.pruneRemoves();
   }
 
   write(operation: number, id: string, body: string, timestamp: number): void {
     this.apply(operation, id, this.log.append(operation, id, body, timestamp));
+    this.pruneRemoves();
     if (this.log.size > COMPACT_FROM && this.neededBytes < this.log.size / 2) this.compact();
   }
 
@@ -41,19 +57,22 @@ class SchemaDocuments {
       : [...new Set(this.changes.slice(this.changes.length - count))];
   }
 
-  /** Ids in the order visits go: by hash, as buckets are. Tombstones are in it too. */
-  visitOrder(): readonly string[] {
-    this.order ??= [...this.live.keys(), ...this.removed.keys()]
-      .map((id) => ({ id, hash: bucketHash(id) }))
-      .toSorted((a, b) => (a.hash < b.hash ? -1 : a.hash > b.hash ? 1 : a.id < b.id ? -1 : 1))
-      .map(({ id }) => id);
-    return this.order;
+  /** Forgets removes that are old enough; their records go with the next compaction. */
+  pruneRemoves(): void {
+    const before = (Date.now() - this.options.pruneRemovesAfter * 1000) * 1000;
+    // The oldest come first: a remove is put behind all others.
+    for (const [id, at] of this.removed) {
+      if (at.timestamp >= before) return;
+      this.removed.delete(id);
+      this.buckets.remove(id);
+      this.neededBytes -= recordSize(id, at);
+    }
   }
 
   private apply(operation: number, id: string, at: Position): void {
     const before = this.live.get(id) ?? this.removed.get(id);
     if (before) this.neededBytes -= recordSize(id, before);
-    else this.order = undefined;
+    else this.buckets.add(id);
     this.neededBytes += recordSize(id, at);
     if (operation === PUT) {
       this.removed.delete(id);
@@ -81,23 +100,19 @@ function recordSize(id: string, at: Position): number {
   return at.length + id.length + 19;
 }
 
-/** Where a document is in the visiting order: 16 hex digits of its id's MD5, as Vespa's buckets come of it. */
-export function bucketHash(id: string): string {
-  return createHash('md5').update(id).digest('hex').slice(0, 16);
-}
-
 /** All documents of an application on disk, one log per schema; a schema that goes takes its documents along. */
 export class DiskStore implements DocumentStore {
   private readonly schemas = new Map<string, SchemaDocuments>();
   private readonly cache = new Map<string, { document: StoredDocument; bytes: number }>();
   private cached = 0;
   private lastTimestamp = 0;
+  private scratch = Buffer.alloc(0);
   model: ApplicationModel;
 
   constructor(
     private readonly folder: string,
     model: ApplicationModel,
-    private readonly fsync: boolean,
+    private readonly options: Partial<DiskStoreOptions> = {},
   ) {
     mkdirSync(folder, { recursive: true });
     this.model = model;
@@ -117,14 +132,22 @@ export class DiskStore implements DocumentStore {
     }
     for (const name of model.schemas.keys()) {
       if (!this.schemas.has(name))
-        this.schemas.set(name, new SchemaDocuments(path.join(this.folder, `${name}.log`), this.fsync));
+        this.schemas.set(
+          name,
+          new SchemaDocuments(path.join(this.folder, `${name}.log`), {
+            fsync: false,
+            pruneRemovesAfter: PRUNE_REMOVES_AFTER,
+            ...this.options,
+          }),
+        );
     }
     this.cache.clear();
     this.cached = 0;
   }
 
   put(schema: string, id: string, fields: StoredFields): void {
-    this.of(schema).write(PUT, id, printJson(fields), this.timestamp());
+    const documents = this.of(schema);
+    documents.write(PUT, id, printJson(this.inOrder(schema, fields)), this.timestamp());
     this.forget(id);
   }
 
@@ -143,16 +166,33 @@ export class DiskStore implements DocumentStore {
     return at === undefined ? undefined : (parseStored(documents.log.read(at)) as StoredFields);
   }
 
-  position(schema: string, id: string): { readonly at: Position; readonly removed: boolean } | undefined {
-    const { live, removed } = this.of(schema);
-    const at = live.get(id);
-    if (at) return { at, removed: false };
-    const gone = removed.get(id);
-    return gone && { at: gone, removed: true };
+  /** A document's bytes as `printJson` wrote them, at the front of a buffer that the next call writes over. */
+  readBytes(schema: string, id: string): { readonly bytes: Buffer; readonly length: number } | undefined {
+    const documents = this.of(schema);
+    const at = documents.live.get(id);
+    if (at === undefined) return undefined;
+    if (this.scratch.length < at.length) this.scratch = Buffer.allocUnsafeSlow(at.length * 2);
+    documents.log.readInto(this.scratch, at);
+    return { bytes: this.scratch, length: at.length };
   }
 
-  visitOrder(schema: string): readonly string[] {
-    return this.of(schema).visitOrder();
+  /** When a document was last written, in microseconds; of a removed one, when it was removed. */
+  lastWrite(
+    schema: string,
+    id: string,
+  ): { readonly timestamp: number; readonly removed: boolean } | undefined {
+    const { live, removed } = this.of(schema);
+    const at = live.get(id) ?? removed.get(id);
+    return at && { timestamp: at.timestamp, removed: !live.has(id) };
+  }
+
+  /** Documents and removes of a bucket, as they are now; none of a schema that has gone. */
+  idsOf(schema: string, bucket: number): readonly string[] {
+    return this.schemas.get(schema)?.buckets.idsOf(bucket) ?? [];
+  }
+
+  pruneRemoves(): void {
+    for (const documents of this.schemas.values()) documents.pruneRemoves();
   }
 
   count(schema: string): number {
@@ -203,6 +243,16 @@ export class DiskStore implements DocumentStore {
 
   private schemaOf(name: string): Schema {
     return this.model.schemas.get(name)!;
+  }
+
+  /** In the schema's order, which visits copy. */
+  private inOrder(schema: string, fields: StoredFields): StoredFields {
+    const ordered: Record<string, Stored> = {};
+    for (const name of this.schemaOf(schema).fields.keys()) {
+      const value = fields[name];
+      if (value !== undefined) ordered[name] = value;
+    }
+    return { ...ordered, ...fields };
   }
 
   private forget(id: string): void {

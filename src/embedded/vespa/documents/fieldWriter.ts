@@ -1,0 +1,138 @@
+import type { Field, Schema } from '../model.js';
+import { type TensorFormat, tensorTypeText } from '../tensors/codec.js';
+import { parseStored } from './losslessJson.js';
+import type { Output } from './output.js';
+import { forEachField } from './storedJson.js';
+import { type Stored, writeField } from './values.js';
+import { fieldsOf } from './fieldSet.js';
+
+/** How a field's stored text becomes the text that goes out. */
+type Way =
+  | { readonly kind: 'left out' }
+  | { readonly kind: 'as it is' }
+  /** A part of the stored text between two others: hex is stored as it goes out. */
+  | {
+      readonly kind: 'framed';
+      readonly field: Field;
+      readonly before: string;
+      readonly skip: number;
+      readonly skipEnd: number;
+      readonly after: string;
+    }
+  | { readonly kind: 'printed anew'; readonly field: Field };
+
+interface Known {
+  /** With its quotes. */
+  readonly name: Buffer;
+  readonly way: Way;
+}
+
+/** For what a document takes beyond its stored bytes, so that most go out in one chunk. */
+const ROOM = 4096;
+const LEFT_OUT: Way = { kind: 'left out' };
+
+/** Writes documents of one schema from their stored bytes; what has the same form there and here is only copied. */
+export class FieldWriter {
+  private readonly fields: readonly Known[];
+
+  /** @throws FieldSetError */
+  constructor(
+    schema: Schema,
+    fieldSet: string | undefined,
+    private readonly format: TensorFormat,
+  ) {
+    const wanted = fieldsOf(schema, fieldSet);
+    this.fields = [...schema.fields.values()].map((field) => ({
+      name: Buffer.from(JSON.stringify(field.name)),
+      way: wanted === undefined || wanted.has(field.name) ? wayOf(field, format) : LEFT_OUT,
+    }));
+  }
+
+  /** The fields as a JSON object. @param stored a document as `printJson` wrote it, in its first `length` bytes */
+  write(out: Output, stored: Buffer, length: number): void {
+    let next = 0;
+    let some = false;
+    // What is copied as it is, names and commas included, goes out in one piece.
+    let pending = -1;
+    let last = 0;
+    const flush = (until: number) => {
+      if (pending >= 0 && until > pending) out.bytes(stored, pending, until);
+      pending = -1;
+    };
+    out.reserve(length + ROOM);
+    out.text('{');
+    forEachField(stored, length, (nameAt, valueAt, end) => {
+      const index = this.find(stored, nameAt, valueAt - 1, next);
+      const way = index < 0 ? LEFT_OUT : this.fields[index]!.way;
+      if (index >= 0) next = index + 1;
+      if (way.kind === 'left out') {
+        flush(last);
+        return;
+      }
+      if (pending < 0) {
+        if (some) out.text(',');
+        pending = nameAt;
+      }
+      some = true;
+      last = end;
+      if (way.kind === 'as it is') return;
+      flush(valueAt);
+      if (way.kind === 'framed' && end - valueAt > way.skip + way.skipEnd) {
+        out.text(way.before);
+        out.bytes(stored, valueAt + way.skip, end - way.skipEnd);
+        out.text(way.after);
+      } else {
+        const value = parseStored(stored.toString('utf8', valueAt, end)) as Stored;
+        out.text(writeField(way.field, value, this.format));
+      }
+      pending = end;
+    });
+    flush(last);
+    out.text('}');
+  }
+
+  /** Documents are stored in the schema's order, so that the field looked for is nearly always one of the next. */
+  private find(stored: Buffer, from: number, to: number, next: number): number {
+    for (let i = next; i < this.fields.length; i++)
+      if (isAt(this.fields[i]!.name, stored, from, to)) return i;
+    for (let i = 0; i < next; i++) if (isAt(this.fields[i]!.name, stored, from, to)) return i;
+    return -1;
+  }
+}
+
+function isAt(name: Buffer, stored: Buffer, from: number, to: number): boolean {
+  if (name.length !== to - from) return false;
+  for (let i = 0; i < name.length; i++) if (stored[from + i] !== name[i]) return false;
+  return true;
+}
+
+function wayOf(field: Field, format: TensorFormat): Way {
+  const { type } = field;
+  switch (type.kind) {
+    case 'tensor': {
+      const mapped = type.tensor.dimensions.filter((d) => d.size === undefined).length;
+      const indexed = type.tensor.dimensions.length - mapped;
+      if (!format.startsWith('hex') || indexed === 0 || mapped > 1) return { kind: 'printed anew', field };
+      // Stored are `{"label":"hex",…}`, and `{"":"hex"}` where no dimension is mapped.
+      const [skip, skipEnd] = mapped === 0 ? ['{"":'.length, '}'.length] : [0, 0];
+      if (format === 'hex-value') return { kind: 'framed', field, before: '', skip, skipEnd, after: '' };
+      const key = mapped === 0 ? 'values' : 'blocks';
+      const before = `{"type":${JSON.stringify(tensorTypeText(type.tensor))},"${key}":`;
+      return { kind: 'framed', field, before, skip, skipEnd, after: '}' };
+    }
+    // Java prints floating-point numbers in its own way, wherever they are.
+    case 'float':
+    case 'double':
+    case 'array':
+    case 'map':
+      return isPlain(type) ? { kind: 'as it is' } : { kind: 'printed anew', field };
+    default:
+      return { kind: 'as it is' };
+  }
+}
+
+function isPlain(type: Field['type']): boolean {
+  if (type.kind === 'array') return isPlain(type.element);
+  if (type.kind === 'map') return isPlain(type.value);
+  return type.kind !== 'float' && type.kind !== 'double' && type.kind !== 'tensor';
+}
