@@ -10,29 +10,29 @@ function bucketOf(id: string): number {
 }
 
 /**
- * Ids by bucket: a visit goes from bucket to bucket, so any of them is found at once and within one no order is kept. An
- * id costs the reference to it.
+ * Documents by bucket: a visit goes from bucket to bucket, so any of them is found at once and within one no order is
+ * kept. A document costs the reference to it.
  */
-export class Buckets {
-  private readonly filled = new Map<number, string[]>();
+export class Buckets<T extends { readonly id: string }> {
+  private readonly filled = new Map<number, T[]>();
 
-  /** @param id not in it yet */
-  add(id: string): void {
-    const bucket = bucketOf(id);
-    const ids = this.filled.get(bucket);
-    if (ids === undefined) this.filled.set(bucket, [id]);
-    else ids.push(id);
+  /** @param document not in it yet */
+  add(document: T): void {
+    const bucket = bucketOf(document.id);
+    const documents = this.filled.get(bucket);
+    if (documents === undefined) this.filled.set(bucket, [document]);
+    else documents.push(document);
   }
 
-  remove(id: string): void {
-    const bucket = bucketOf(id);
-    const left = this.filled.get(bucket)?.filter((other) => other !== id) ?? [];
+  remove(document: T): void {
+    const bucket = bucketOf(document.id);
+    const left = this.filled.get(bucket)?.filter((other) => other !== document) ?? [];
     if (left.length === 0) this.filled.delete(bucket);
     else this.filled.set(bucket, left);
   }
 
-  /** As they are now: what is written later does not show in it. */
-  idsOf(bucket: number): readonly string[] {
+  /** As they are now: what is added later does not show in it. */
+  of(bucket: number): readonly T[] {
     return this.filled.get(bucket)?.slice() ?? [];
   }
 }

@@ -2,104 +2,18 @@ import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import type { ApplicationModel, Schema } from '../model.js';
 import type { DocumentStore, StoredDocument } from '../store.js';
-import { Buckets } from './buckets.js';
 import { parseDocumentId } from './documentId.js';
-import { DocumentLog, PUT, type Position, REMOVE } from './log.js';
+import { PUT, REMOVE } from './log.js';
 import { parseStored, printJson } from './losslessJson.js';
+import {
+  type DiskStoreOptions,
+  type Entry,
+  PRUNE_REMOVES_AFTER,
+  SchemaDocuments,
+} from './schemaDocuments.js';
 import { type Stored, type StoredFields, toFieldValues } from './values.js';
 
-/** Writes kept by version for indexes that follow; older ones must read all again. */
-const KEPT_CHANGES = 100_000;
 const CACHE_BYTES = 256 << 20;
-const COMPACT_FROM = 64 << 20;
-
-export interface DiskStoreOptions {
-  /** Wait for the disk at each write. */
-  readonly fsync: boolean;
-  /** How long removes are remembered, in seconds. */
-  readonly pruneRemovesAfter: number;
-}
-
-/** Vespa's default of `removed-db/prune/age`: two weeks. */
-export const PRUNE_REMOVES_AFTER = 14 * 24 * 3600;
-
-/** The documents of one schema: a log on disk, an index of positions in memory. */
-class SchemaDocuments {
-  readonly live = new Map<string, Position>();
-  readonly removed = new Map<string, Position>();
-  readonly log: DocumentLog;
-  version = 0;
-  /** Of live documents and of removes. */
-  readonly buckets = new Buckets();
-  private readonly changes: string[] = [];
-  /** Of the last record of each id, removes included. */
-  private neededBytes = 0;
-
-  constructor(
-    file: string,
-    private readonly options: DiskStoreOptions,
-  ) {
-    this.log = new DocumentLog(file, options.fsync, (operation, id, at) => this.apply(operation, id, at));
-    this.changes.length = 0;
-    this.pruneRemoves();
-  }
-
-  write(operation: number, id: string, body: string, timestamp: number): void {
-    this.apply(operation, id, this.log.append(operation, id, body, timestamp));
-    this.pruneRemoves();
-    if (this.log.size > COMPACT_FROM && this.neededBytes < this.log.size / 2) this.compact();
-  }
-
-  changesSince(version: number): readonly string[] | undefined {
-    const count = this.version - version;
-    return count > this.changes.length
-      ? undefined
-      : [...new Set(this.changes.slice(this.changes.length - count))];
-  }
-
-  /** Forgets removes that are old enough; their records go with the next compaction. */
-  pruneRemoves(): void {
-    const before = (Date.now() - this.options.pruneRemovesAfter * 1000) * 1000;
-    // The oldest come first: a remove is put behind all others.
-    for (const [id, at] of this.removed) {
-      if (at.timestamp >= before) return;
-      this.removed.delete(id);
-      this.buckets.remove(id);
-      this.neededBytes -= recordSize(id, at);
-    }
-  }
-
-  private apply(operation: number, id: string, at: Position): void {
-    const before = this.live.get(id) ?? this.removed.get(id);
-    if (before) this.neededBytes -= recordSize(id, before);
-    else this.buckets.add(id);
-    this.neededBytes += recordSize(id, at);
-    if (operation === PUT) {
-      this.removed.delete(id);
-      this.live.set(id, at);
-    } else {
-      this.live.delete(id);
-      this.removed.set(id, at);
-    }
-    this.version++;
-    this.changes.push(id);
-    if (this.changes.length > 2 * KEPT_CHANGES) this.changes.splice(0, KEPT_CHANGES);
-  }
-
-  private compact(): void {
-    const records = [
-      ...[...this.live].map(([id, at]) => ({ operation: PUT, id, at })),
-      ...[...this.removed].map(([id, at]) => ({ operation: REMOVE, id, at })),
-    ];
-    this.log.compact(records, (id, at) => (this.live.has(id) ? this.live : this.removed).set(id, at));
-  }
-}
-
-/** About what a record takes in the log; ids are nearly always ASCII. */
-function recordSize(id: string, at: Position): number {
-  return at.length + id.length + 19;
-}
-
 /** All documents of an application on disk, one log per schema; a schema that goes takes its documents along. */
 export class DiskStore implements DocumentStore {
   private readonly schemas = new Map<string, SchemaDocuments>();
@@ -154,7 +68,7 @@ export class DiskStore implements DocumentStore {
   /** @returns whether it was there */
   remove(schema: string, id: string): boolean {
     const documents = this.of(schema);
-    if (!documents.live.has(id)) return false;
+    if (documents.find(id) === undefined) return false;
     documents.write(REMOVE, id, '', this.timestamp());
     this.forget(id);
     return true;
@@ -162,41 +76,33 @@ export class DiskStore implements DocumentStore {
 
   read(schema: string, id: string): StoredFields | undefined {
     const documents = this.of(schema);
-    const at = documents.live.get(id);
+    const at = documents.find(id);
     return at === undefined ? undefined : (parseStored(documents.log.read(at)) as StoredFields);
   }
 
-  /** A document's bytes as `printJson` wrote them, at the front of a buffer that the next call writes over. */
-  readBytes(schema: string, id: string): { readonly bytes: Buffer; readonly length: number } | undefined {
-    const documents = this.of(schema);
-    const at = documents.live.get(id);
-    if (at === undefined) return undefined;
-    if (this.scratch.length < at.length) this.scratch = Buffer.allocUnsafeSlow(at.length * 2);
-    documents.log.readInto(this.scratch, at);
-    return { bytes: this.scratch, length: at.length };
+  find(schema: string, id: string): Entry | undefined {
+    return this.of(schema).find(id);
   }
 
-  /** When a document was last written, in microseconds; of a removed one, when it was removed. */
-  lastWrite(
-    schema: string,
-    id: string,
-  ): { readonly timestamp: number; readonly removed: boolean } | undefined {
-    const { live, removed } = this.of(schema);
-    const at = live.get(id) ?? removed.get(id);
-    return at && { timestamp: at.timestamp, removed: !live.has(id) };
+  /** The bytes of a live document as `printJson` wrote them, at the front of a buffer that the next call writes over. */
+  readBytes(schema: string, entry: Entry): Buffer {
+    if (this.scratch.length < entry.length) this.scratch = Buffer.allocUnsafeSlow(entry.length * 2);
+    this.of(schema).log.readInto(this.scratch, entry);
+    return this.scratch;
   }
 
   /** Documents and removes of a bucket, as they are now; none of a schema that has gone. */
-  idsOf(schema: string, bucket: number): readonly string[] {
-    return this.schemas.get(schema)?.buckets.idsOf(bucket) ?? [];
+  entriesOf(schema: string, bucket: number): readonly Entry[] {
+    return this.schemas.get(schema)?.buckets.of(bucket) ?? [];
   }
 
-  pruneRemoves(): void {
-    for (const documents of this.schemas.values()) documents.pruneRemoves();
+  /** Removes before it are as good as forgotten; microseconds. */
+  removesFrom(schema: string): number {
+    return this.of(schema).removesFrom;
   }
 
   count(schema: string): number {
-    return this.of(schema).live.size;
+    return this.of(schema).count;
   }
 
   version(schema: string): number {
@@ -208,7 +114,7 @@ export class DiskStore implements DocumentStore {
   }
 
   *documents(schema: string): Iterable<StoredDocument> {
-    for (const id of this.of(schema).live.keys()) {
+    for (const { id } of this.of(schema).live()) {
       const document = this.get(schema, id);
       if (document) yield document;
     }
@@ -220,7 +126,7 @@ export class DiskStore implements DocumentStore {
     const fields = this.read(schema, id);
     if (fields === undefined) return undefined;
     const document = { id: parseDocumentId(id), fields: toFieldValues(this.schemaOf(schema), fields) };
-    const bytes = this.of(schema).live.get(id)!.length * 2 + 500;
+    const bytes = this.of(schema).find(id)!.length * 2 + 500;
     this.cache.set(id, { document, bytes });
     this.cached += bytes;
     for (const [oldest, entry] of this.cache) {

@@ -19,6 +19,7 @@ type Way =
       readonly skipEnd: number;
       readonly after: string;
     }
+  | { readonly kind: 'number'; readonly field: Field; readonly digits: number }
   | { readonly kind: 'printed anew'; readonly field: Field };
 
 interface Known {
@@ -27,8 +28,13 @@ interface Known {
   readonly way: Way;
 }
 
+const [MINUS, POINT, ZERO] = Buffer.from('-.0') as unknown as [number, number, number];
 /** For what a document takes beyond its stored bytes, so that most go out in one chunk. */
 const ROOM = 4096;
+/** Of so few digits, no two decimals are the same float: what JavaScript prints of its double is the shortest. */
+const FLOAT_DIGITS = 6;
+/** Java prints numbers plainly from 1E-3 to 1E7. */
+const WHOLE_DIGITS = 7;
 const LEFT_OUT: Way = { kind: 'left out' };
 
 /** Writes documents of one schema from their stored bytes; what has the same form there and here is only copied. */
@@ -76,6 +82,14 @@ export class FieldWriter {
       some = true;
       last = end;
       if (way.kind === 'as it is') return;
+      const form = way.kind === 'number' ? numberForm(stored, valueAt, end, way.digits) : undefined;
+      if (form === 'decimal') return;
+      if (form === 'whole') {
+        flush(end);
+        out.text('.0');
+        pending = end;
+        return;
+      }
       flush(valueAt);
       if (way.kind === 'framed' && end - valueAt > way.skip + way.skipEnd) {
         out.text(way.before);
@@ -98,6 +112,27 @@ export class FieldWriter {
     for (let i = 0; i < next; i++) if (isAt(this.fields[i]!.name, stored, from, to)) return i;
     return -1;
   }
+}
+
+/** Whether Java writes a number as JavaScript did: alike, with `.0` behind it, or otherwise. */
+function numberForm(
+  stored: Buffer,
+  from: number,
+  end: number,
+  digits: number,
+): 'decimal' | 'whole' | undefined {
+  const start = stored[from] === MINUS ? from + 1 : from;
+  let point = -1;
+  for (let at = start; at < end; at++) {
+    const byte = stored[at]!;
+    if (byte === POINT) point = at;
+    else if (byte < ZERO || byte > ZERO + 9) return undefined;
+  }
+  if (end - start > digits) return undefined;
+  if (point < 0) return end - start <= WHOLE_DIGITS ? 'whole' : undefined;
+  if (point - start > WHOLE_DIGITS) return undefined;
+  const isSmall = stored[start] === ZERO && stored[start + 2] === ZERO && stored[start + 3] === ZERO;
+  return isSmall ? undefined : 'decimal';
 }
 
 function isAt(name: Buffer, stored: Buffer, from: number, to: number): boolean {
@@ -123,6 +158,7 @@ function wayOf(field: Field, format: TensorFormat): Way {
     // Java prints floating-point numbers in its own way, wherever they are.
     case 'float':
     case 'double':
+      return { kind: 'number', field, digits: type.kind === 'float' ? FLOAT_DIGITS : Infinity };
     case 'array':
     case 'map':
       return isPlain(type) ? { kind: 'as it is' } : { kind: 'printed anew', field };

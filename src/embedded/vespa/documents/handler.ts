@@ -121,12 +121,12 @@ function getDocument(
   if (query.has('dryRun')) throw new Refusal(400, `May not specify 'dryRun' at '${path.raw}'`);
   const format = tensorFormat(query);
   const schema = store.model.schemas.get(id.type);
-  const stored = schema && store.readBytes(id.type, id.text);
-  if (schema === undefined || stored === undefined) return json(404, { pathId: path.raw, id: id.text });
+  const entry = schema && store.find(id.type, id.text);
+  if (schema === undefined || entry === undefined) return json(404, { pathId: path.raw, id: id.text });
   const writer = new FieldWriter(schema, fieldSetOf(store, query), format);
   const out = new Output();
   out.text(`{"pathId":${JSON.stringify(path.raw)},"id":${JSON.stringify(id.text)},"fields":`);
-  writer.write(out, stored.bytes, stored.length);
+  writer.write(out, store.readBytes(id.type, entry), entry.length);
   out.text('}');
   return {
     status: 200,

@@ -44,7 +44,8 @@ export async function massOperation(
   while ((bucket = visit.nextBucket) !== undefined) {
     for (const visited of visit.documents(bucket)) {
       if (visited === undefined) continue;
-      const { type, id } = visited;
+      const { type, entry } = visited;
+      const { id } = entry;
       count++;
       if (update === undefined) store.remove(type, id);
       else {

@@ -9,6 +9,7 @@ import { parseDocumentId } from './documentId.js';
 import { parseStored } from './losslessJson.js';
 import type { DocumentPath } from './path.js';
 import { forEachField } from './storedJson.js';
+import type { Entry } from './schemaDocuments.js';
 import { type StoredFields, toFieldValues } from './values.js';
 
 /** What a visit was asked for. */
@@ -29,8 +30,7 @@ export interface VisitRequest {
 
 export interface Visited {
   readonly type: string;
-  readonly id: string;
-  readonly removed: boolean;
+  readonly entry: Entry;
 }
 
 export class VisitError extends Error {}
@@ -43,7 +43,7 @@ export class Visit {
   /** The first bucket, of all slices', that is not finished. */
   private next: number;
   private readonly types: readonly string[];
-  private readonly isSelected: (type: string, id: string) => boolean;
+  private readonly isSelected: (type: string, entry: Entry) => boolean;
   private readonly scope: string;
 
   /** @throws VisitError */
@@ -55,7 +55,6 @@ export class Visit {
     this.next = request.continuation === undefined ? 0 : readToken(request.continuation, this.scope);
     this.isSelected = selector(store, request);
     this.types = request.nothing ? [] : typesOf(store.model, request);
-    if (request.includeRemoves) store.pruneRemoves();
   }
 
   /** The bucket to visit next, which may have no documents; undefined when none is left. */
@@ -82,14 +81,17 @@ export class Visit {
   *documents(bucket: number): Generator<Visited | undefined> {
     const { fromTimestamp, toTimestamp, includeRemoves, path } = this.request;
     for (const type of this.types) {
-      for (const id of this.store.idsOf(type, bucket)) {
-        const last = this.store.model.schemas.has(type) ? this.store.lastWrite(type, id) : undefined;
+      const entries = this.store.entriesOf(type, bucket);
+      const removesFrom = includeRemoves && entries.length > 0 ? this.store.removesFrom(type) : Infinity;
+      for (const entry of entries) {
+        const { id, timestamp, removed } = entry;
         const wanted =
-          last !== undefined &&
-          last.timestamp >= fromTimestamp &&
-          last.timestamp < toTimestamp &&
-          (last.removed ? includeRemoves && inPath(id, path) : this.isSelected(type, id));
-        yield wanted ? { type, id, removed: last.removed } : undefined;
+          timestamp >= fromTimestamp &&
+          timestamp < toTimestamp &&
+          (removed ? timestamp >= removesFrom && inPath(id, path) : this.isSelected(type, entry)) &&
+          // It may have gone with an application that was deployed meanwhile.
+          this.store.model.schemas.has(type);
+        yield wanted ? { type, entry } : undefined;
       }
     }
   }
@@ -98,7 +100,7 @@ export class Visit {
 function selector(
   store: DiskStore,
   { selection, path }: VisitRequest,
-): (type: string, id: string) => boolean {
+): (type: string, entry: Entry) => boolean {
   let test: ReturnType<typeof parseSelection>;
   try {
     test = parseSelection(selection);
@@ -109,23 +111,22 @@ function selector(
   const wanted = selection.trim();
   // All of a type, the usual case of a backup, needs no look at ids or fields.
   if (path.namespace === undefined && store.model.schemas.has(wanted)) return (type) => type === wanted;
-  return (type, text) => {
-    const id = parseDocumentId(text);
-    return inPath(text, path) && test({ id, fields: () => selectable(store, type, text) });
+  return (type, entry) => {
+    const id = parseDocumentId(entry.id);
+    return inPath(entry.id, path) && test({ id, fields: () => selectable(store, type, entry) });
   };
 }
 
 /** What a selection can look at: it has nothing to say of tensors, which are most of a document. */
-function selectable(store: DiskStore, type: string, id: string): ReadonlyMap<string, FieldValue> {
+function selectable(store: DiskStore, type: string, entry: Entry): ReadonlyMap<string, FieldValue> {
   const schema = store.model.schemas.get(type)!;
-  const stored = store.readBytes(type, id);
-  if (stored === undefined) return new Map();
+  const stored = store.readBytes(type, entry);
   const fields: Record<string, unknown> = {};
-  forEachField(stored.bytes, stored.length, (nameAt, valueAt, end) => {
-    const name = stored.bytes.toString('utf8', nameAt + 1, valueAt - 2);
+  forEachField(stored, entry.length, (nameAt, valueAt, end) => {
+    const name = stored.toString('utf8', nameAt + 1, valueAt - 2);
     const kind = schema.fields.get(name)?.type.kind;
     if (kind !== undefined && kind !== 'tensor')
-      fields[name] = parseStored(stored.bytes.toString('utf8', valueAt, end));
+      fields[name] = parseStored(stored.toString('utf8', valueAt, end));
   });
   return toFieldValues(schema, fields as StoredFields);
 }

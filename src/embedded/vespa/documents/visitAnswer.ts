@@ -185,15 +185,13 @@ class Answer {
     return performance.now() < this.until;
   }
 
-  private write({ type, id, removed }: Visited): void {
+  private write({ type, entry }: Visited): void {
     const { form, out } = this;
-    const stored = removed ? undefined : this.store.readBytes(type, id);
-    if (!removed && stored === undefined) return;
     if (this.count++ > 0) out.text(form.between);
-    if (stored === undefined) out.text(form.remove(id));
+    if (entry.removed) out.text(form.remove(entry.id));
     else {
-      out.text(form.put(id));
-      this.writerOf(type).write(out, stored.bytes, stored.length);
+      out.text(form.put(entry.id));
+      this.writerOf(type).write(out, this.store.readBytes(type, entry), entry.length);
       out.text(form.afterPut);
     }
     if (form.progress && this.isProgressDue) {
