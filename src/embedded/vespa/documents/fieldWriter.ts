@@ -1,5 +1,5 @@
 import type { Field, Schema } from '../model.js';
-import { type TensorFormat, tensorTypeText } from '../tensors/codec.js';
+import { type TensorFormat, blockDigits, tensorTypeText } from '../tensors/codec.js';
 import { parseStored } from './losslessJson.js';
 import type { Output } from './output.js';
 import { forEachField } from './storedJson.js';
@@ -26,6 +26,8 @@ interface Known {
   /** With its quotes. */
   readonly name: Buffer;
   readonly way: Way;
+  /** Of each block of a tensor, 0 of another field. */
+  readonly blockDigits: number;
 }
 
 const [MINUS, POINT, ZERO] = Buffer.from('-.0') as unknown as [number, number, number];
@@ -51,6 +53,7 @@ export class FieldWriter {
     this.fields = [...schema.fields.values()].map((field) => ({
       name: Buffer.from(JSON.stringify(field.name)),
       way: wanted === undefined || wanted.has(field.name) ? wayOf(field, format) : LEFT_OUT,
+      blockDigits: field.type.kind === 'tensor' ? blockDigits(field.type.tensor) : 0,
     }));
   }
 
@@ -67,10 +70,8 @@ export class FieldWriter {
     };
     out.reserve(length + ROOM);
     out.text('{');
-    forEachField(stored, length, (nameAt, valueAt, end) => {
-      const index = this.find(stored, nameAt, valueAt - 1, next);
-      const way = index < 0 ? LEFT_OUT : this.fields[index]!.way;
-      if (index >= 0) next = index + 1;
+    let way: Way = LEFT_OUT;
+    const field = (nameAt: number, valueAt: number, end: number) => {
       if (way.kind === 'left out') {
         flush(last);
         return;
@@ -100,6 +101,12 @@ export class FieldWriter {
         out.text(writeField(way.field, value, this.format));
       }
       pending = end;
+    };
+    forEachField(stored, length, field, (nameAt, valueAt) => {
+      const index = this.find(stored, nameAt, valueAt - 1, next);
+      if (index >= 0) next = index + 1;
+      way = index < 0 ? LEFT_OUT : this.fields[index]!.way;
+      return index < 0 ? 0 : this.fields[index]!.blockDigits;
     });
     flush(last);
     out.text('}');
