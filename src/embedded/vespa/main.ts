@@ -7,6 +7,7 @@ import { withFaults } from './documents/faults.js';
 import { createDocumentHandler } from './documents/handler.js';
 import { normalizePath } from './documents/path.js';
 import { PRUNE_REMOVES_AFTER } from './documents/schemaDocuments.js';
+import { VISIT_FAULTS, parseVisitFaults } from './documents/visitFaults.js';
 import { ApiServer } from './http/server.js';
 import { ConfigServer, VERSION } from './package/config-server.js';
 import { createSearchHandler } from './search/handler.js';
@@ -26,6 +27,9 @@ async function main(): Promise<void> {
       'fault-rate': { type: 'string', default: '0' },
       'fault-statuses': { type: 'string', default: '429,500,502,503,504' },
       'fault-seed': { type: 'string', default: '1' },
+      'visit-fault-rate': { type: 'string', default: '0' },
+      'visit-faults': { type: 'string', default: VISIT_FAULTS.join(',') },
+      'visit-fault-bytes': { type: 'string', default: '1048576' },
     },
   });
   const dataDir = path.resolve(values['data-dir']);
@@ -48,6 +52,11 @@ async function main(): Promise<void> {
     rate: Number(values['fault-rate']),
     statuses: values['fault-statuses'].split(',').map(Number),
     seed: Number(values['fault-seed']),
+    visits: {
+      rate: Number(values['visit-fault-rate']),
+      kinds: parseVisitFaults(values['visit-faults']),
+      withinBytes: Number(values['visit-fault-bytes']),
+    },
   };
   const documents = withFaults(
     createDocumentHandler(() => store),
