@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { FieldWriter } from '../../../src/embedded/vespa/documents/fieldWriter.js';
 import { parseStored, printJson } from '../../../src/embedded/vespa/documents/losslessJson.js';
 import { Output } from '../../../src/embedded/vespa/documents/output.js';
-import { type Stored, type StoredFields, writeField } from '../../../src/embedded/vespa/documents/values.js';
+import { type StoredFields, writeField } from '../../../src/embedded/vespa/documents/values.js';
 import { TENSOR_FORMATS, type TensorFormat } from '../../../src/embedded/vespa/tensors/codec.js';
 import { schemaOf } from './visitedStore.js';
 
@@ -55,9 +55,7 @@ function printed(fields: StoredFields, wanted: (name: string) => boolean, format
   const read = parseStored(printJson(fields)) as StoredFields;
   const parts = Object.entries(read).flatMap(([name, value]) => {
     const field = schema.fields.get(name);
-    return field && wanted(name)
-      ? [`${JSON.stringify(name)}:${writeField(field, value as Stored, format)}`]
-      : [];
+    return field && wanted(name) ? [`${JSON.stringify(name)}:${writeField(field, value, format)}`] : [];
   });
   return `{${parts.join(',')}}`;
 }

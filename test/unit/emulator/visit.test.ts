@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { setImmediate as tick } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -107,6 +107,18 @@ describe('a streamed visit', () => {
       documentCount: 1,
       message: 'No buckets visited within timeout of 350ms (request timeout -5s)',
     });
+  });
+
+  test('a group and a number are in one bucket each: a page has all of it, and is the last', async () => {
+    visited.put(20);
+    for (const modifier of ['g=a', 'n=-7', 'n=4103'])
+      for (let n = 0; n < 5; n++) visited.store.put('aa', `id:ns:aa:${modifier}:${n}`, {});
+    for (const at of ['group/a', 'number/18446744073709551609', 'number/4103']) {
+      const page = JSON.parse(await visited.text('GET', `/document/v1/ns/aa/${at}/`)) as object;
+      expect(page).toMatchObject({ documentCount: 5 });
+      expect(page).not.toHaveProperty('continuation');
+    }
+    expect(idsOf(await visited.lines())).toHaveLength(35);
   });
 
   test('the continuation of one visit is refused by another', async () => {

@@ -4,9 +4,25 @@ import { hash } from 'node:crypto';
 const BUCKET_DIGITS = 3;
 export const BUCKETS = 16 ** BUCKET_DIGITS;
 
-/** The bucket of a document, from its id's MD5 as Vespa's are. */
+/** By MD5 of its id, as Vespa's; documents of a group or number are together, as they are there. */
 function bucketOf(id: string): number {
-  return Number.parseInt(hash('md5', id).slice(0, BUCKET_DIGITS), 16);
+  const [, number, group] = /^id:[^:]*:[^:]*:(?:n=(-?\d+)|g=([^:]*)):/.exec(id) ?? [];
+  return number === undefined && group === undefined
+    ? hashed(id)
+    : bucketOfAll({ group, number: number === undefined ? undefined : BigInt(number) })!;
+}
+
+/** The bucket that holds all documents of a group or number; undefined where neither is named. */
+export function bucketOfAll(of: {
+  readonly group?: string | undefined;
+  readonly number?: bigint | undefined;
+}): number | undefined {
+  if (of.number !== undefined) return Number(BigInt.asUintN(4 * BUCKET_DIGITS, of.number));
+  return of.group === undefined ? undefined : hashed(of.group);
+}
+
+function hashed(text: string): number {
+  return Number.parseInt(hash('md5', text).slice(0, BUCKET_DIGITS), 16);
 }
 
 /**

@@ -3,7 +3,7 @@ import type { ApplicationModel } from '../model.js';
 import { SelectionError, parseSelection } from '../selection/selection.js';
 import type { FieldValue } from '../store.js';
 import type { TensorFormat } from '../tensors/codec.js';
-import { BUCKETS } from './buckets.js';
+import { BUCKETS, bucketOfAll } from './buckets.js';
 import type { DiskStore } from './diskStore.js';
 import { parseDocumentId } from './documentId.js';
 import { parseStored } from './losslessJson.js';
@@ -59,8 +59,10 @@ export class Visit {
 
   /** The bucket to visit next, which may have no documents; undefined when none is left. */
   get nextBucket(): number | undefined {
-    const { slices, sliceId } = this.request;
+    const { slices, sliceId, path } = this.request;
     const bucket = this.next + ((sliceId - (this.next % slices) + slices) % slices);
+    const only = bucketOfAll(path);
+    if (only !== undefined) return only >= this.next && only % slices === sliceId ? only : undefined;
     return bucket < BUCKETS ? bucket : undefined;
   }
 
@@ -142,7 +144,8 @@ function inPath(text: string, path: DocumentPath): boolean {
   const id = parseDocumentId(text);
   if (id.namespace !== path.namespace) return false;
   if (path.group !== undefined && id.group !== path.group) return false;
-  return path.number === undefined || id.number === path.number;
+  // A path's is unsigned, an id's signed.
+  return path.number === undefined || id.number === BigInt.asIntN(64, path.number);
 }
 
 function makeToken(bucket: number, scope: string): string {
