@@ -24,7 +24,7 @@ async function main(): Promise<void> {
   const config = new ConfigServer({ dataDir, convergenceMs: 0 });
   let store: DiskStore | undefined;
   config.onContainerModel((model) => {
-    if (store === undefined) store = new DiskStore(path.join(dataDir, 'documents'), model, false);
+    if (store === undefined) store = new DiskStore(path.join(dataDir, 'documents'), model);
     else store.setModel(model);
   });
   await config.start();

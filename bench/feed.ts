@@ -8,7 +8,7 @@ import type { FeedOperation } from '../src/vespa/feeding/operation.js';
 import { Resumable } from '../src/vespa/feeding/resumable.js';
 import { CONTENT_CLUSTER } from '../src/vespa/package/services.js';
 import { FeedBlocked } from '../src/vespa/retry.js';
-import { vespa } from '../test/support/vespaCli.js';
+import { peerFeed } from './backup/peer.js';
 import { type BodyKind, readFeedFile, writeFeedFile } from './feedFile.js';
 import { COLPALI, FeedServer, SMALL } from './feedServer.js';
 import { median, print, round } from './row.js';
@@ -129,15 +129,5 @@ async function ourFeed(client: DocumentClient, file: string): Promise<FeedReport
       source.putBack(error.unacknowledged);
       await delay(PARKED_MS);
     }
-  }
-}
-
-/** @returns seconds by its own watch, which starts when it does and not when its process is made */
-async function peerFeed(url: string, file: string): Promise<number> {
-  const { stdout, stderr } = await vespa(url, 'feed', file);
-  try {
-    return (JSON.parse(stdout) as { 'feeder.seconds': number })['feeder.seconds'];
-  } catch {
-    throw new Error(`vespa feed said no figures: ${stderr.slice(-500)}`);
   }
 }

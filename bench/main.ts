@@ -1,10 +1,14 @@
+import { backup } from './backup.js';
 import { feed } from './feed.js';
 import { ingest } from './ingest/main.js';
+import { restore } from './restore.js';
 import { schemas } from './schemas.js';
 
 const BENCHES: Readonly<Record<string, (args: readonly string[]) => Promise<void>>> = {
+  backup,
   feed,
   ingest,
+  restore,
   schemas,
 };
 

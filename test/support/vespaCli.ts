@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, rename, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { projectRoot } from '../../src/projectRoot.js';
@@ -42,12 +42,29 @@ export async function vespaCommand(): Promise<string> {
 
 /** Runs it with a home of its own, so that it reads and writes nobody's settings. */
 export async function vespa(target: string, ...args: string[]): Promise<VespaResult> {
+  return inOwnHome(async (env) => run(await vespaCommand(), [...args, '--target', target], env));
+}
+
+/** The same with its standard output in a file, as `vespa … > file`, for what is too much to hold. */
+export async function vespaInto(
+  file: string,
+  target: string,
+  ...args: string[]
+): Promise<Omit<VespaResult, 'stdout'>> {
+  const out = await open(file, 'w');
+  try {
+    return await inOwnHome(async (env) =>
+      run(await vespaCommand(), [...args, '--target', target], env, out.fd),
+    );
+  } finally {
+    await out.close();
+  }
+}
+
+async function inOwnHome<T>(use: (env: Record<string, string>) => Promise<T>): Promise<T> {
   const home = await mkdtemp(path.join(os.tmpdir(), 'vespa-cli-'));
   try {
-    return await run(await vespaCommand(), [...args, '--target', target], {
-      VESPA_CLI_HOME: home,
-      VESPA_CLI_CACHE_DIR: home,
-    });
+    return await use({ VESPA_CLI_HOME: home, VESPA_CLI_CACHE_DIR: home });
   } finally {
     await rm(home, { recursive: true, force: true });
   }
@@ -57,14 +74,15 @@ async function run(
   file: string,
   args: readonly string[],
   env: Record<string, string> = {},
+  out: number | 'pipe' = 'pipe',
 ): Promise<VespaResult> {
   const child = spawn(file, args, {
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', out, 'pipe'],
     env: { PATH: process.env['PATH'], HOME: os.tmpdir(), ...env },
   });
   let [stdout, stderr] = ['', ''];
-  child.stdout.setEncoding('utf8').on('data', (chunk: string) => (stdout += chunk));
-  child.stderr.setEncoding('utf8').on('data', (chunk: string) => (stderr += chunk));
+  child.stdout?.setEncoding('utf8').on('data', (chunk: string) => (stdout += chunk));
+  child.stderr?.setEncoding('utf8').on('data', (chunk: string) => (stderr += chunk));
   const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
   return { code, stdout, stderr };
 }

@@ -6,6 +6,8 @@ import { DiskStore } from './documents/diskStore.js';
 import { withFaults } from './documents/faults.js';
 import { createDocumentHandler } from './documents/handler.js';
 import { normalizePath } from './documents/path.js';
+import { PRUNE_REMOVES_AFTER } from './documents/schemaDocuments.js';
+import { VISIT_FAULTS, parseVisitFaults } from './documents/visitFaults.js';
 import { ApiServer } from './http/server.js';
 import { ConfigServer, VERSION } from './package/config-server.js';
 import { createSearchHandler } from './search/handler.js';
@@ -20,10 +22,14 @@ async function main(): Promise<void> {
       'data-dir': { type: 'string', default: '.cvops/vespa' },
       'convergence-ms': { type: 'string', default: '200' },
       fsync: { type: 'boolean', default: false },
+      'removed-db-prune-age': { type: 'string', default: String(PRUNE_REMOVES_AFTER) },
       'record-packages': { type: 'string', default: '' },
       'fault-rate': { type: 'string', default: '0' },
       'fault-statuses': { type: 'string', default: '429,500,502,503,504' },
       'fault-seed': { type: 'string', default: '1' },
+      'visit-fault-rate': { type: 'string', default: '0' },
+      'visit-faults': { type: 'string', default: VISIT_FAULTS.join(',') },
+      'visit-fault-bytes': { type: 'string', default: '1048576' },
     },
   });
   const dataDir = path.resolve(values['data-dir']);
@@ -33,9 +39,10 @@ async function main(): Promise<void> {
     convergenceMs: Number(values['convergence-ms']),
     recordTo: values['record-packages'],
   });
+  const kept = { fsync: values.fsync, pruneRemovesAfter: Number(values['removed-db-prune-age']) };
   let store: DiskStore | undefined;
   config.onContainerModel((model) => {
-    if (store === undefined) store = new DiskStore(path.join(dataDir, 'documents'), model, values.fsync);
+    if (store === undefined) store = new DiskStore(path.join(dataDir, 'documents'), model, kept);
     else store.setModel(model);
     log(`container serves generation ${model.generation}: ${model.schemas.size} schemas`);
   });
@@ -45,6 +52,11 @@ async function main(): Promise<void> {
     rate: Number(values['fault-rate']),
     statuses: values['fault-statuses'].split(',').map(Number),
     seed: Number(values['fault-seed']),
+    visits: {
+      rate: Number(values['visit-fault-rate']),
+      kinds: parseVisitFaults(values['visit-faults']),
+      withinBytes: Number(values['visit-fault-bytes']),
+    },
   };
   const documents = withFaults(
     createDocumentHandler(() => store),

@@ -21,7 +21,7 @@ function open(convergenceMs = 0): ConfigServer {
   store = undefined;
   const opened = new ConfigServer({ dataDir: folder, convergenceMs, now: () => TODAY });
   opened.onContainerModel((model) => {
-    if (store === undefined) store = new DiskStore(path.join(folder, 'documents'), model, false);
+    if (store === undefined) store = new DiskStore(path.join(folder, 'documents'), model);
     else store.setModel(model);
   });
   return opened;
@@ -248,12 +248,12 @@ test('a log that is torn at its end loses that record only; damage before others
   const { readFile, writeFile } = await import('node:fs/promises');
   const whole = await readFile(file);
   await writeFile(file, whole.subarray(0, whole.length - 3));
-  store = new DiskStore(path.join(folder, 'documents'), model, false);
+  store = new DiskStore(path.join(folder, 'documents'), model);
   expect(store.count('aa')).toBe(4);
   store.close();
   const damaged = Buffer.from(whole);
   damaged[25]! ^= 0xff;
   await writeFile(file, damaged);
-  expect(() => new DiskStore(path.join(folder, 'documents'), model, false)).toThrow(/is damaged at byte 0/);
+  expect(() => new DiskStore(path.join(folder, 'documents'), model)).toThrow(/is damaged at byte 0/);
   store = undefined;
 });

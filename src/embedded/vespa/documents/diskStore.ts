@@ -1,103 +1,32 @@
-import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import type { ApplicationModel, Schema } from '../model.js';
 import type { DocumentStore, StoredDocument } from '../store.js';
 import { parseDocumentId } from './documentId.js';
-import { DocumentLog, PUT, type Position, REMOVE } from './log.js';
+import { PUT, REMOVE } from './log.js';
 import { parseStored, printJson } from './losslessJson.js';
-import { type StoredFields, toFieldValues } from './values.js';
+import {
+  type DiskStoreOptions,
+  type Entry,
+  PRUNE_REMOVES_AFTER,
+  SchemaDocuments,
+} from './schemaDocuments.js';
+import { type Stored, type StoredFields, toFieldValues } from './values.js';
 
-/** Writes kept by version for indexes that follow; older ones must read all again. */
-const KEPT_CHANGES = 100_000;
 const CACHE_BYTES = 256 << 20;
-const COMPACT_FROM = 64 << 20;
-
-/** The documents of one schema: a log on disk, an index of positions in memory. */
-class SchemaDocuments {
-  readonly live = new Map<string, Position>();
-  readonly removed = new Map<string, Position>();
-  readonly log: DocumentLog;
-  version = 0;
-  private readonly changes: string[] = [];
-  /** Of the last record of each id, removes included. */
-  private neededBytes = 0;
-  private order: readonly string[] | undefined;
-
-  constructor(file: string, fsync: boolean) {
-    this.log = new DocumentLog(file, fsync, (operation, id, at) => this.apply(operation, id, at));
-    this.changes.length = 0;
-  }
-
-  write(operation: number, id: string, body: string, timestamp: number): void {
-    this.apply(operation, id, this.log.append(operation, id, body, timestamp));
-    if (this.log.size > COMPACT_FROM && this.neededBytes < this.log.size / 2) this.compact();
-  }
-
-  changesSince(version: number): readonly string[] | undefined {
-    const count = this.version - version;
-    return count > this.changes.length
-      ? undefined
-      : [...new Set(this.changes.slice(this.changes.length - count))];
-  }
-
-  /** Ids in the order visits go: by hash, as buckets are. Tombstones are in it too. */
-  visitOrder(): readonly string[] {
-    this.order ??= [...this.live.keys(), ...this.removed.keys()]
-      .map((id) => ({ id, hash: bucketHash(id) }))
-      .toSorted((a, b) => (a.hash < b.hash ? -1 : a.hash > b.hash ? 1 : a.id < b.id ? -1 : 1))
-      .map(({ id }) => id);
-    return this.order;
-  }
-
-  private apply(operation: number, id: string, at: Position): void {
-    const before = this.live.get(id) ?? this.removed.get(id);
-    if (before) this.neededBytes -= recordSize(id, before);
-    else this.order = undefined;
-    this.neededBytes += recordSize(id, at);
-    if (operation === PUT) {
-      this.removed.delete(id);
-      this.live.set(id, at);
-    } else {
-      this.live.delete(id);
-      this.removed.set(id, at);
-    }
-    this.version++;
-    this.changes.push(id);
-    if (this.changes.length > 2 * KEPT_CHANGES) this.changes.splice(0, KEPT_CHANGES);
-  }
-
-  private compact(): void {
-    const records = [
-      ...[...this.live].map(([id, at]) => ({ operation: PUT, id, at })),
-      ...[...this.removed].map(([id, at]) => ({ operation: REMOVE, id, at })),
-    ];
-    this.log.compact(records, (id, at) => (this.live.has(id) ? this.live : this.removed).set(id, at));
-  }
-}
-
-/** About what a record takes in the log; ids are nearly always ASCII. */
-function recordSize(id: string, at: Position): number {
-  return at.length + id.length + 19;
-}
-
-/** Where a document is in the visiting order: 16 hex digits of its id's MD5, as Vespa's buckets come of it. */
-export function bucketHash(id: string): string {
-  return createHash('md5').update(id).digest('hex').slice(0, 16);
-}
-
 /** All documents of an application on disk, one log per schema; a schema that goes takes its documents along. */
 export class DiskStore implements DocumentStore {
   private readonly schemas = new Map<string, SchemaDocuments>();
   private readonly cache = new Map<string, { document: StoredDocument; bytes: number }>();
   private cached = 0;
   private lastTimestamp = 0;
+  private scratch = Buffer.alloc(0);
   model: ApplicationModel;
 
   constructor(
     private readonly folder: string,
     model: ApplicationModel,
-    private readonly fsync: boolean,
+    private readonly options: Partial<DiskStoreOptions> = {},
   ) {
     mkdirSync(folder, { recursive: true });
     this.model = model;
@@ -117,21 +46,29 @@ export class DiskStore implements DocumentStore {
     }
     for (const name of model.schemas.keys()) {
       if (!this.schemas.has(name))
-        this.schemas.set(name, new SchemaDocuments(path.join(this.folder, `${name}.log`), this.fsync));
+        this.schemas.set(
+          name,
+          new SchemaDocuments(path.join(this.folder, `${name}.log`), {
+            fsync: false,
+            pruneRemovesAfter: PRUNE_REMOVES_AFTER,
+            ...this.options,
+          }),
+        );
     }
     this.cache.clear();
     this.cached = 0;
   }
 
   put(schema: string, id: string, fields: StoredFields): void {
-    this.of(schema).write(PUT, id, printJson(fields), this.timestamp());
+    const documents = this.of(schema);
+    documents.write(PUT, id, printJson(this.inOrder(schema, fields)), this.timestamp());
     this.forget(id);
   }
 
   /** @returns whether it was there */
   remove(schema: string, id: string): boolean {
     const documents = this.of(schema);
-    if (!documents.live.has(id)) return false;
+    if (documents.find(id) === undefined) return false;
     documents.write(REMOVE, id, '', this.timestamp());
     this.forget(id);
     return true;
@@ -139,24 +76,33 @@ export class DiskStore implements DocumentStore {
 
   read(schema: string, id: string): StoredFields | undefined {
     const documents = this.of(schema);
-    const at = documents.live.get(id);
+    const at = documents.find(id);
     return at === undefined ? undefined : (parseStored(documents.log.read(at)) as StoredFields);
   }
 
-  position(schema: string, id: string): { readonly at: Position; readonly removed: boolean } | undefined {
-    const { live, removed } = this.of(schema);
-    const at = live.get(id);
-    if (at) return { at, removed: false };
-    const gone = removed.get(id);
-    return gone && { at: gone, removed: true };
+  find(schema: string, id: string): Entry | undefined {
+    return this.of(schema).find(id);
   }
 
-  visitOrder(schema: string): readonly string[] {
-    return this.of(schema).visitOrder();
+  /** The bytes of a live document as `printJson` wrote them, at the front of a buffer that the next call writes over. */
+  readBytes(schema: string, entry: Entry): Buffer {
+    if (this.scratch.length < entry.length) this.scratch = Buffer.allocUnsafeSlow(entry.length * 2);
+    this.of(schema).log.readInto(this.scratch, entry);
+    return this.scratch;
+  }
+
+  /** Documents and removes of a bucket, as they are now; none of a schema that has gone. */
+  entriesOf(schema: string, bucket: number): readonly Entry[] {
+    return this.schemas.get(schema)?.buckets.of(bucket) ?? [];
+  }
+
+  /** Removes before it are as good as forgotten; microseconds. */
+  removesFrom(schema: string): number {
+    return this.of(schema).removesFrom;
   }
 
   count(schema: string): number {
-    return this.of(schema).live.size;
+    return this.of(schema).count;
   }
 
   version(schema: string): number {
@@ -168,7 +114,7 @@ export class DiskStore implements DocumentStore {
   }
 
   *documents(schema: string): Iterable<StoredDocument> {
-    for (const id of this.of(schema).live.keys()) {
+    for (const { id } of this.of(schema).live()) {
       const document = this.get(schema, id);
       if (document) yield document;
     }
@@ -180,7 +126,7 @@ export class DiskStore implements DocumentStore {
     const fields = this.read(schema, id);
     if (fields === undefined) return undefined;
     const document = { id: parseDocumentId(id), fields: toFieldValues(this.schemaOf(schema), fields) };
-    const bytes = this.of(schema).live.get(id)!.length * 2 + 500;
+    const bytes = this.of(schema).find(id)!.length * 2 + 500;
     this.cache.set(id, { document, bytes });
     this.cached += bytes;
     for (const [oldest, entry] of this.cache) {
@@ -203,6 +149,16 @@ export class DiskStore implements DocumentStore {
 
   private schemaOf(name: string): Schema {
     return this.model.schemas.get(name)!;
+  }
+
+  /** In the schema's order, which visits copy. */
+  private inOrder(schema: string, fields: StoredFields): StoredFields {
+    const ordered: Record<string, Stored> = {};
+    for (const name of this.schemaOf(schema).fields.keys()) {
+      const value = fields[name];
+      if (value !== undefined) ordered[name] = value;
+    }
+    return { ...ordered, ...fields };
   }
 
   private forget(id: string): void {

@@ -1,35 +1,32 @@
-import { Readable } from 'node:stream';
 import type { ApiHandler, ApiRequest, ApiResponse } from '../api.js';
 import { BodyTooLarge } from '../http/server.js';
 import type { Schema } from '../model.js';
 import { SelectionError, parseSelection } from '../selection/selection.js';
 import type { DocumentId } from '../store.js';
-import { TENSOR_FORMATS, type TensorFormat } from '../tensors/codec.js';
 import type { DiskStore } from './diskStore.js';
-import { parseJson } from './losslessJson.js';
+import { FieldWriter } from './fieldWriter.js';
+import { massOperation } from './massOperation.js';
+import { Output } from './output.js';
 import { type DocumentPath, JettyRefusal, PathError, parseDocumentPath } from './path.js';
 import { OperationQueue, Overloaded } from './queue.js';
+import {
+  MAX_BODY,
+  Refusal,
+  checkCluster,
+  fieldSetOf,
+  flag,
+  json,
+  number,
+  parseBody,
+  seconds,
+  tensorFormat,
+  tokenOf,
+} from './request.js';
 import { applyUpdate } from './update.js';
 import { type Stored, ValueError, readField, toFieldValues } from './values.js';
-import { VisitError, type VisitRequest, visit } from './visit.js';
-import { FieldSetError, writeDocumentFields } from './write.js';
-
-/** `maxDocumentOperationRequestSizeMib`. */
-const MAX_BODY = 100 << 20;
-
-/** An answer that is an error; `id` is there once the document is known. */
-class Refusal extends Error {
-  constructor(
-    readonly status: number,
-    message: string | undefined,
-    readonly id?: string,
-  ) {
-    super(message);
-    this.text = message;
-  }
-
-  readonly text: string | undefined;
-}
+import { VisitError } from './visit.js';
+import { visitAnswer } from './visitAnswer.js';
+import { FieldSetError } from './fieldSet.js';
 
 /** document/v1 as the real handler answers it, over the store of the application that the container has converged to. */
 export function createDocumentHandler(store: () => DiskStore | undefined): ApiHandler {
@@ -124,13 +121,18 @@ function getDocument(
   if (query.has('dryRun')) throw new Refusal(400, `May not specify 'dryRun' at '${path.raw}'`);
   const format = tensorFormat(query);
   const schema = store.model.schemas.get(id.type);
-  const fields = schema && store.read(id.type, id.text);
-  if (schema === undefined || fields === undefined) return json(404, { pathId: path.raw, id: id.text });
-  const text = writeDocumentFields(schema, fields, fieldSetOf(store, query), format);
-  return jsonText(
-    200,
-    `{"pathId":${JSON.stringify(path.raw)},"id":${JSON.stringify(id.text)},"fields":${text}}`,
-  );
+  const entry = schema && store.find(id.type, id.text);
+  if (schema === undefined || entry === undefined) return json(404, { pathId: path.raw, id: id.text });
+  const writer = new FieldWriter(schema, fieldSetOf(store, query), format);
+  const out = new Output();
+  out.text(`{"pathId":${JSON.stringify(path.raw)},"id":${JSON.stringify(id.text)},"fields":`);
+  writer.write(out, store.readBytes(id.type, entry), entry.length);
+  out.text('}');
+  return {
+    status: 200,
+    headers: { 'content-type': 'application/json; charset=UTF-8' },
+    body: Buffer.concat(out.take()),
+  };
 }
 
 function writeDocument(
@@ -141,7 +143,7 @@ function writeDocument(
   query: URLSearchParams,
   body: Buffer | undefined,
 ): ApiResponse {
-  const parsed = body === undefined ? {} : parseBody(body, id);
+  const parsed = body === undefined ? {} : parseBody(body);
   const schema = store.model.schemas.get(id.type);
   const refusal = (status: number, message: string) =>
     new Refusal(status, message, status === 412 ? id.text : undefined);
@@ -244,273 +246,4 @@ function readFields(schema: Schema, id: DocumentId, fields: Record<string, unkno
     }
   }
   return stored;
-}
-
-function parseBody(body: Buffer, _id: DocumentId): Record<string, unknown> {
-  const text = body.toString('utf8');
-  if (text.trim() === '') throw new Refusal(400, 'expected start of root object, got null');
-  let value: unknown;
-  try {
-    value = parseJson(text);
-  } catch (error) {
-    throw new Refusal(400, (error as Error).message);
-  }
-  if (value === null || typeof value !== 'object' || Array.isArray(value))
-    throw new Refusal(400, `expected start of root object, got ${tokenOf(value)}`);
-  return value as Record<string, unknown>;
-}
-
-function tokenOf(value: unknown): string {
-  if (Array.isArray(value)) return 'START_ARRAY';
-  if (value === null) return 'VALUE_NULL';
-  if (typeof value === 'boolean') return value ? 'VALUE_TRUE' : 'VALUE_FALSE';
-  if (typeof value === 'string') return 'VALUE_STRING';
-  return Number.isInteger(value) ? 'VALUE_NUMBER_INT' : 'VALUE_NUMBER_FLOAT';
-}
-
-function visitAnswer(
-  store: DiskStore,
-  request: ApiRequest,
-  path: DocumentPath,
-  query: URLSearchParams,
-): ApiResponse {
-  if (query.has('dryRun')) throw new Refusal(400, `May not specify 'dryRun' at '${path.raw}'`);
-  if (path.type === undefined && !query.has('cluster')) {
-    throw new Refusal(
-      400,
-      "Must set 'cluster' parameter to a valid content cluster id when visiting at a root /document/v1/ level",
-    );
-  }
-  const visitRequest = readVisit(store, path, query);
-  const streamed = flag(query, 'stream') === true;
-  if (streamed && prefersJsonLines(request.headers['accept'])) return jsonLines(store, visitRequest);
-  // Hex is for the lines and for gets; the JSON visit has its own way of writing tensors.
-  const { items } = visit(store, {
-    ...visitRequest,
-    format: visitRequest.format.startsWith('hex') ? 'short' : visitRequest.format,
-  });
-  const wanted = streamed ? Infinity : number(query, 'wantedDocumentCount', 1, 1);
-  const documents: string[] = [];
-  let continuation: string | undefined;
-  let last: string | undefined;
-  for (const item of items) {
-    if (documents.length >= wanted) {
-      continuation = last;
-      break;
-    }
-    documents.push(
-      item.kind === 'put'
-        ? `{"id":${JSON.stringify(item.id)},"fields":${item.fields}}`
-        : `{"remove":${JSON.stringify(item.id)}}`,
-    );
-    last = item.token;
-  }
-  const tail = continuation === undefined ? '' : `,"continuation":${JSON.stringify(continuation)}`;
-  return jsonText(
-    200,
-    `{"pathId":${JSON.stringify(path.raw)},"documents":[${documents.join(',')}],"documentCount":${documents.length}${tail}}`,
-  );
-}
-
-function jsonLines(store: DiskStore, request: VisitRequest): ApiResponse {
-  const { items, percent } = visit(store, request);
-  function* lines(): Generator<string> {
-    let bucket: string | undefined;
-    let token: string | undefined;
-    let count = 0;
-    for (const item of items) {
-      const now = Buffer.from(item.token, 'base64url').toString('utf8').slice(8, 12);
-      if (token !== undefined && now !== bucket)
-        yield `{"continuation":{"token":"${token}","percentFinished":${percent(token)}}}\n`;
-      bucket = now;
-      token = item.token;
-      count++;
-      yield item.kind === 'put'
-        ? `{"put":${JSON.stringify(item.id)},"fields":${item.fields}}\n`
-        : `{"remove":${JSON.stringify(item.id)}}\n`;
-    }
-    yield `{"sessionStats":{"documentCount":${count}}}\n`;
-    yield '{"continuation":{"percentFinished":100.0}}\n';
-  }
-  return {
-    status: 200,
-    headers: { 'content-type': 'application/jsonl; charset=UTF-8' },
-    body: Readable.from(lines(), { highWaterMark: 64 }),
-  };
-}
-
-/** Lines when they are named and nothing is liked better. */
-function prefersJsonLines(accept: string | undefined): boolean {
-  const wishes = (accept ?? '')
-    .split(',')
-    .filter((part) => part.trim() !== '')
-    .map((part) => {
-      const [type, ...parameters] = part.split(';').map((p) => p.trim());
-      if (!/^[\w*.+-]+\/[\w*.+-]+$/.test(type ?? '')) {
-        throw new Refusal(
-          400,
-          'The request contained an unparseable HTTP Accept header. See: https://docs.vespa.ai/en/reference/api/document-v1.html#accept',
-        );
-      }
-      const quality = parameters.find((p) => p.startsWith('q='));
-      return { type, quality: quality === undefined ? 1 : Number(quality.slice(2)) };
-    });
-  const best = (type: string) => Math.max(0, ...wishes.filter((w) => w.type === type).map((w) => w.quality));
-  return best('application/jsonl') > 0 && best('application/jsonl') >= best('application/json');
-}
-
-/** Delete, update or copy by selection, at most `timeChunk` seconds a request. */
-async function massOperation(
-  store: DiskStore,
-  request: ApiRequest,
-  path: DocumentPath,
-  query: URLSearchParams,
-): Promise<ApiResponse> {
-  for (const name of ['dryRun', 'concurrency', 'fieldSet', 'route', 'wantedDocumentCount']) {
-    if (query.has(name)) throw new Refusal(400, `May not specify '${name}' at '${path.raw}'`);
-  }
-  if (request.method === 'POST' && !query.has('destinationCluster'))
-    throw new Refusal(400, `Must specify 'destinationCluster' at '${path.raw}'`);
-  const destination = query.get('destinationCluster');
-  if (destination !== null && destination !== store.model.contentCluster) {
-    throw new Refusal(
-      400,
-      `Your Vespa deployment has no content cluster '${destination}', only '${store.model.contentCluster}'`,
-    );
-  }
-  for (const name of ['selection', 'cluster']) {
-    if (!query.has(name)) throw new Refusal(400, `Must specify '${name}' at '${path.raw}'`);
-  }
-  if (request.method === 'POST')
-    throw new Refusal(400, 'copying between clusters is not supported by the emulator: it has one');
-  const update =
-    request.method === 'PUT'
-      ? ((parseBody(await request.body(MAX_BODY), { text: '' } as DocumentId)['fields'] ?? {}) as Record<
-          string,
-          unknown
-        >)
-      : undefined;
-  if (update && path.type !== undefined && store.model.schemas.has(path.type))
-    applyUpdate(store.model.schemas.get(path.type)!, {}, update);
-  const until = Date.now() + seconds(query.get('timeChunk') ?? '60') * 1000;
-  const { items } = visit(store, { ...readVisit(store, path, query), fieldSet: '[id]' });
-  let count = 0;
-  let continuation: string | undefined;
-  for (const item of items) {
-    if (item.kind !== 'put') continue;
-    count++;
-    if (update === undefined) store.remove(item.schema, item.id);
-    else {
-      const current = store.read(item.schema, item.id);
-      if (current)
-        store.put(item.schema, item.id, applyUpdate(store.model.schemas.get(item.schema)!, current, update));
-    }
-    if (count % 100 === 0) {
-      await new Promise((resolve) => setImmediate(resolve));
-      if (Date.now() > until) {
-        continuation = item.token;
-        break;
-      }
-    }
-  }
-  return json(200, {
-    pathId: path.raw,
-    documentCount: count,
-    ...(continuation === undefined ? {} : { continuation }),
-  });
-}
-
-function readVisit(store: DiskStore, path: DocumentPath, query: URLSearchParams): VisitRequest {
-  if (path.type !== undefined && !store.model.schemas.has(path.type)) {
-    const known = [...store.model.schemas.keys()].map((name) => `'${name}'`).join(', ');
-    throw new Refusal(
-      400,
-      `There is no document type '${path.type}' in cluster '${store.model.contentCluster}', only ${known}`,
-    );
-  }
-  const bucketSpace = query.get('bucketSpace') ?? 'default';
-  // Named only at the root: elsewhere the document type decides, and nobody reads the parameter.
-  if (path.type === undefined && bucketSpace !== 'default' && bucketSpace !== 'global') {
-    throw new Refusal(
-      400,
-      `Bucket space '${bucketSpace}' is not a known bucket space; expected one of default, global`,
-    );
-  }
-  if (query.has('slices') !== query.has('sliceId'))
-    throw new Refusal(400, "None or both of 'slices' and 'sliceId' must be set");
-  number(query, 'concurrency', 1, 1);
-  if (query.get('slices') === '0') throw new Refusal(400, 'slices must be positive, but was 0');
-  const slices = number(query, 'slices', 1, 1);
-  const sliceId = number(query, 'sliceId', 0, 0);
-  if (sliceId >= slices) throw new Refusal(400, `sliceId must be in [0, ${slices}), but was ${sliceId}`);
-  const [from, to] = [number(query, 'fromTimestamp', 0, 0), number(query, 'toTimestamp', 0, 0)];
-  if (to !== 0 && to < from)
-    throw new Refusal(400, 'toTimestamp must be greater than, or equal to, fromTimestamp');
-  return {
-    path,
-    selection: query.get('selection') ?? '',
-    fieldSet: fieldSetOf(store, query),
-    slices,
-    sliceId,
-    continuation: query.get('continuation') ?? undefined,
-    fromTimestamp: from,
-    toTimestamp: to === 0 ? Infinity : to,
-    includeRemoves: flag(query, 'includeRemoves') === true,
-    format: tensorFormat(query),
-    // No document type of ours is global.
-    nothing: path.type === undefined && bucketSpace === 'global',
-  };
-}
-
-function fieldSetOf(store: DiskStore, query: URLSearchParams): string | undefined {
-  const fieldSet = query.get('fieldSet') ?? undefined;
-  const type = fieldSet?.includes(':') ? fieldSet.slice(0, fieldSet.indexOf(':')) : undefined;
-  if (type !== undefined && !store.model.schemas.has(type))
-    throw new FieldSetError(`Unknown document type ${type}`);
-  return fieldSet;
-}
-
-function checkCluster(store: DiskStore, query: URLSearchParams): void {
-  const cluster = query.get('cluster');
-  const known = store.model.contentCluster;
-  if (cluster === null || cluster === known) return;
-  throw new Refusal(400, `Your Vespa deployment has no content cluster '${cluster}', only '${known}'`);
-}
-
-/** What is no format, or two of them, is as if nothing were said. */
-function tensorFormat(query: URLSearchParams): TensorFormat {
-  const all = query.getAll('format.tensors');
-  const given = all.length === 1 ? all[0] : undefined;
-  return TENSOR_FORMATS.find((format) => format === given) ?? 'short';
-}
-
-function flag(query: URLSearchParams, name: string): boolean | undefined {
-  const text = query.get(name);
-  if (text === null) return undefined;
-  if (text === 'true' || text === 'false') return text === 'true';
-  throw new Refusal(400, `Failed parsing '${text}': Invalid boolean value '${text}'`);
-}
-
-function number(query: URLSearchParams, name: string, fallback: number, least: number): number {
-  const text = query.get(name);
-  if (text === null) return fallback;
-  if (!/^-?\d+$/.test(text)) throw new Refusal(400, `Failed parsing '${text}': For input string: "${text}"`);
-  if (Number(text) < least)
-    throw new Refusal(400, `${name} must be ${least === 0 ? 'non-negative' : 'positive'}`);
-  return Number(text);
-}
-
-function seconds(text: string): number {
-  const match = /^(\d+(?:\.\d+)?)\s*(ms|ks|s|m|h)?$/.exec(text);
-  if (match === null)
-    throw new Refusal(400, `Failed parsing '${text}': Error parsing '${text}': Invalid number '${text}'`);
-  return Number(match[1]) * { ms: 0.001, s: 1, ks: 1000, m: 60, h: 3600 }[match[2] ?? 's']!;
-}
-
-function json(status: number, body: unknown): ApiResponse {
-  return jsonText(status, JSON.stringify(body));
-}
-
-function jsonText(status: number, body: string): ApiResponse {
-  return { status, headers: { 'content-type': 'application/json; charset=UTF-8' }, body };
 }

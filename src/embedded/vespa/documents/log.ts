@@ -67,10 +67,16 @@ export class DocumentLog {
     return { offset, length: bodyBytes.length, timestamp };
   }
 
-  read({ offset, length }: Position): string {
-    const body = Buffer.allocUnsafe(length);
-    readSync(this.fd, body, 0, length, offset);
+  read(at: Position): string {
+    const body = Buffer.allocUnsafe(at.length);
+    this.readInto(body, at);
     return body.toString('utf8');
+  }
+
+  /** Reads a body into the first bytes of a buffer that is long enough. */
+  readInto(body: Buffer, { offset, length }: Position): void {
+    const read = readSync(this.fd, body, 0, length, offset);
+    if (read !== length) throw new Error(`${this.file} ends within a document at byte ${offset}`);
   }
 
   /** Writes the given records to a new file and puts it in this one's place. */

@@ -14,8 +14,8 @@ type Reviver = (this: unknown, key: string, value: unknown, context: { source?: 
 
 /** @throws SyntaxError */
 export function parseJson(text: string): unknown {
-  // The slow way only where a number could need it; vectors in hex do not.
-  if (!/\d{16}|\d[.eE]|-0/.test(text)) return JSON.parse(text);
+  // The slow way only where a number could need it; one follows a bracket, a colon, a comma or space, so hex has none.
+  if (!/(?:^|[[:,\s])(?:-?\d+[.eE]|-?\d{16}|-0)/.test(text)) return JSON.parse(text);
   const reviver: Reviver = (_key, value, { source }) => {
     if (typeof value !== 'number' || source === undefined || source === String(value)) return value;
     return /^-?\d+$/.test(source) && source !== '-0' ? BigInt(source) : new NumberText(source);
@@ -25,7 +25,7 @@ export function parseJson(text: string): unknown {
 
 /** What the log on disk holds: numbers as they are, longs as digits. */
 export function parseStored(text: string): unknown {
-  if (!/\d{16}/.test(text)) return JSON.parse(text);
+  if (!/(?:^|[[:,])-?\d{16}/.test(text)) return JSON.parse(text);
   const reviver: Reviver = (_key, value, { source }) =>
     typeof value === 'number' &&
     source !== undefined &&

@@ -25,6 +25,12 @@ export function shapeOf(type: TensorType): Shape {
   return { mapped, indexed, size: indexed.reduce((product, d) => product * d.size, 1), cell: type.cell };
 }
 
+/** Hex digits of a block as it is stored. */
+export function blockDigits(type: TensorType): number {
+  const { size, cell } = shapeOf(type);
+  return size * BYTES[cell] * 2;
+}
+
 /** Any JSON form in: dense arrays, `values`, hex, mapped objects, `cells`, `blocks` by object or by address. */
 export function readTensor(value: unknown, type: TensorType): TensorHex {
   const shape = shapeOf(type);
@@ -313,16 +319,29 @@ function nested(cells: ArrayLike<number>, indexed: Shape['indexed'], cell: Cell)
 }
 
 function cellText(x: number, cell: Cell): string {
-  if (!Number.isFinite(x)) return 'null';
   if (cell === 'int8') return String(x);
+  if (cell !== 'bfloat16') return decimalText(x, cell);
+  scratch.setFloat32(0, x);
+  return (bfloat16Texts[scratch.getUint16(0)] ??= decimalText(x, cell));
+}
+
+/** There are 65,536 of them, and a document may have twice as many cells. */
+const bfloat16Texts: (string | undefined)[] = Array<undefined>(1 << 16).fill(undefined);
+
+function decimalText(x: number, cell: Cell): string {
+  if (!Number.isFinite(x)) return 'null';
   const text = cell === 'float' ? shortestFloat(x) : String(x);
   return /^-?\d+$/.test(text) ? `${text}.0` : text;
 }
 
+const SMALLEST_NORMAL = 2 ** -126;
+
 /** The shortest decimal that is this float again. */
 export function shortestFloat(x: number): string {
   const exact = Math.fround(x);
-  for (let digits = 1; digits <= 9; digits++) {
+  // Of so few digits no two decimals are the same float, so none shorter can be another; where floats are sparse they can.
+  const least = Math.abs(exact) < SMALLEST_NORMAL ? 1 : 6;
+  for (let digits = least; digits <= 9; digits++) {
     const text = exact.toPrecision(digits);
     if (Math.fround(Number(text)) === exact) return String(Number(text));
   }

@@ -1,28 +1,10 @@
 import type { Schema } from '../model.js';
-import type { TensorFormat } from '../tensors/codec.js';
-import { type StoredFields, writeField } from './values.js';
-
-/** The `fields` of a document as JSON text, those of a field set only. */
-export function writeDocumentFields(
-  schema: Schema,
-  fields: StoredFields,
-  fieldSet: string | undefined,
-  format: TensorFormat,
-): string {
-  const wanted = fieldsOf(schema, fieldSet);
-  const parts: string[] = [];
-  for (const [name, field] of schema.fields) {
-    const value = fields[name];
-    if (value !== undefined && (wanted === undefined || wanted.has(name)))
-      parts.push(`${JSON.stringify(name)}:${writeField(field, value, format)}`);
-  }
-  return `{${parts.join(',')}}`;
-}
 
 /** A field set that names what the schema has not; answered with 400. */
 export class FieldSetError extends Error {}
 
-function fieldsOf(schema: Schema, fieldSet: string | undefined): ReadonlySet<string> | undefined {
+/** The names of a field set; undefined for all. @throws FieldSetError */
+export function fieldsOf(schema: Schema, fieldSet: string | undefined): ReadonlySet<string> | undefined {
   if (fieldSet === undefined || fieldSet === '[all]' || fieldSet === '[document]') return undefined;
   if (fieldSet === '[id]' || fieldSet === '[none]') return new Set();
   const at = fieldSet.indexOf(':');

@@ -1,0 +1,64 @@
+import { Filled, type Job, jobsOf } from './backup/jobs.js';
+import { peerFeed, peerVisit } from './backup/peer.js';
+import type { WorkerSaid } from './backup/worker.js';
+import { median, print, round } from './row.js';
+
+const PEER = 'vespa feed (PyPI vespacli) of what vespa visit wrote, defaults';
+
+interface Run {
+  readonly seconds: number;
+  readonly count: number;
+  readonly digest: string;
+}
+
+/**
+ * Ours, from the parts of a backup with their checksums proven on the way, beside the official feeder of the official
+ * visitor's output; by turns into the same emptied schema, which is read back each time.
+ */
+export async function restore(args: readonly string[]): Promise<void> {
+  for (const job of jobsOf(args)) await measure(job);
+}
+
+async function measure(job: Job): Promise<void> {
+  await using filled = await Filled.start(job);
+  const before = await filled.totals();
+  const [store, visited] = [filled.file('store'), filled.file('visited.jsonl')];
+  await filled.ours('backup', store);
+  if (!job.alone) await peerVisit(filled, visited);
+  const run = async (feeder: () => Promise<number>): Promise<Run> => {
+    await filled.server.empty(job.schema);
+    const seconds = await feeder();
+    return { seconds, ...(await filled.totals()) };
+  };
+  const [ours, peer]: [Run[], Run[]] = [[], []];
+  let said: WorkerSaid | undefined;
+  // The server's first documents are its slowest, whoever sends them.
+  if (job.rounds > 1) await run(() => peerFeed(filled.server.url, visited));
+  for (let turn = 0; turn < job.rounds; turn++) {
+    if (!job.alone) peer.push(await run(() => peerFeed(filled.server.url, visited)));
+    ours.push(await run(async () => (said = await filled.ours('restore', store)).seconds));
+    filled.note(`round ${turn + 1}: ours ${ours.at(-1)!.seconds} s, peer ${peer.at(-1)?.seconds} s`);
+  }
+  const rate = (runs: readonly Run[]) => median(runs.map(({ seconds, count }) => count / seconds));
+  const lost = (runs: readonly Run[]) => runs.reduce((sum, { count }) => sum + before.count - count, 0);
+  print({
+    bench: 'restore',
+    row: job.row,
+    unit: 'documents/s',
+    ours: round(rate(ours), 1),
+    ...(job.alone
+      ? {}
+      : {
+          peer: round(rate(peer), 1),
+          peerName: PEER,
+          ratio: round(rate(ours) / rate(peer)),
+          peerLost: lost(peer),
+        }),
+    lost: lost(ours),
+    digestDiffers: ours.filter(({ digest }) => digest !== before.digest).length,
+    rounds: job.rounds,
+    parts: said?.parts,
+    plainBytes: said?.plainBytes,
+    workerMaxRssMb: said?.maxRssMb,
+  });
+}
