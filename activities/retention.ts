@@ -11,7 +11,7 @@ import { appendAudit } from '../src/registry/audit.js';
 import { type Pool, transaction } from '../src/registry/database.js';
 import { beginOperation, closeOperation } from '../src/registry/operationLog.js';
 import { deactivate, extendRetention, noteNotice, reactivate } from '../src/registry/retention.js';
-import { type TenantRow, getLife } from '../src/registry/tenants.js';
+import { type TenantRow, getLife, requireWhole } from '../src/registry/tenants.js';
 import type { NoticeWebhook } from '../src/notices/webhook.js';
 import { pauseTenantSchedules, resumeTenantSchedules } from '../src/schedules/tenantSchedules.js';
 import { RETENTION_KINDS, cancelOperations } from '../src/operations/stop.js';
@@ -142,9 +142,11 @@ async function refused(
   key: Pick<TenantRow, 'tenant' | 'incarnation'>,
   verb: 'deactivate' | 'reactivate' | 'extend',
 ): Promise<OpsError> {
-  const { tenant, state, purgeAt } = await getLife(tx, key);
+  const life = await getLife(tx, key);
+  const { tenant, state, purgeAt } = life;
   try {
     requireState(verb, tenant, state, purgeAt);
+    requireWhole(verb, life);
   } catch (error) {
     if (error instanceof OpsError) return error;
     throw error;

@@ -15,6 +15,7 @@ import { claimSchemas } from '../src/tenants/claimSchemas.js';
 import { isQuarantined, requireFreeName } from '../src/tenants/quarantine.js';
 import { ROUTING_CONFIG, SYSTEM_CONFIG } from '../src/domain/config/keys.js';
 import { initialRoutingConfig, initialSystemConfig } from '../src/tenants/initialConfig.js';
+import { DAY_MS, DEFAULT_RETENTION_DAYS } from '../src/domain/retention.js';
 import { requireState } from '../src/domain/states.js';
 import { ConfigServer } from '../src/vespa/configServer.js';
 import { answersFor } from '../src/vespa/convergence.js';
@@ -154,10 +155,12 @@ export function createTenantActivities({
       if (wrong.length > 0) throw new Error(wrong.join('; '));
     },
 
-    async activate(key) {
+    async activate({ closed = false, ...key }) {
       const row = await life(key);
+      const state = closed ? 'inactive' : 'active';
+      const purgeAt = closed ? new Date(Date.now() + DEFAULT_RETENTION_DAYS * DAY_MS) : undefined;
       await transaction(pool, async (tx) => {
-        if (!(await setTenantState(tx, key.incarnation, ['creating'], 'active'))) {
+        if (!(await setTenantState(tx, key.incarnation, ['creating'], state, purgeAt))) {
           throw new OpsError('WrongState', `tenant ${key.tenant} is ${row.state}, no longer being created`);
         }
         await endOperation(tx, key.operation, 'create', { state: 'completed' });
@@ -166,7 +169,7 @@ export function createTenantActivities({
       return {
         tenant: key.tenant,
         incarnation: key.incarnation,
-        state: 'active',
+        state,
         schemas,
         phoenixProject: row.phoenixProject,
         operation: key.operation,

@@ -1,6 +1,7 @@
 import type {
   BackupTenantInput,
   BackupTenantResult,
+  DrillRestoreInput,
   RestorePlan,
   RestoreTenantInput,
   VerifyBackupInput,
@@ -70,7 +71,8 @@ export interface TenantActivities {
   proveMemory(key: TenantKey): Promise<void>;
   /** Every schema deployed and answering, configuration readable, project there. Fails `VerificationFailed`. */
   verifyTenant(key: TenantKey): Promise<void>;
-  activate(key: TenantKey): Promise<CreateTenantResult>;
+  /** `creating → active`, or `inactive` when it is to stay closed. */
+  activate(key: TenantKey & { readonly closed?: boolean }): Promise<CreateTenantResult>;
   failCreate(
     input: TenantKey & { readonly state: 'failed' | 'cancelled'; readonly failure: Failure },
   ): Promise<void>;
@@ -294,6 +296,24 @@ export interface BackupActivities {
   }): Promise<void>;
 }
 
+/** Restores a backup into a throw-away tenant, to see that it can be done. */
+export interface DrillActivities {
+  /** Picks the backup and the throw-away tenant's id, and registers the operation. */
+  beginDrill(input: DrillRestoreInput): Promise<{ backup: BackupId; into: TenantId }>;
+  /** The backup is proven by a restore. */
+  finishDrill(input: {
+    readonly operation: OperationId;
+    readonly backup: BackupId;
+    readonly documents: number;
+    readonly spans: number;
+  }): Promise<void>;
+  failDrill(input: {
+    readonly operation: OperationId;
+    readonly state: 'failed' | 'cancelled';
+    readonly failure: Failure;
+  }): Promise<void>;
+}
+
 /** Closes a tenant to changes while it is copied. */
 export interface FenceActivities {
   raiseFence(key: TenantKey): Promise<{ from: string }>;
@@ -323,8 +343,8 @@ export interface RestoreActivities {
   checkBeforeRestore(key: RestoreKey): Promise<{ parts: number; bytes: number }>;
   /** Makes the tenant inactive and says that a restore has begun on it. */
   closeForRestore(key: RestoreKey): Promise<void>;
-  /** Base schemas of the backup that the tenant has not. */
-  schemasToRestore(key: RestoreKey): Promise<BaseSchema[]>;
+  /** Base schemas that the tenant has. */
+  schemasThere(key: RestoreKey): Promise<BaseSchema[]>;
   restoreRegistry(
     key: RestoreKey & { readonly fresh: boolean },
   ): Promise<{ versions: number; videos: number }>;

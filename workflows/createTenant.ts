@@ -69,7 +69,11 @@ export async function createTenant(input: CreateTenantInput): Promise<CreateTena
     if (plan.memoryEnabled)
       await step('memory', () => titled(tenantResources.proveMemory, 'write, read back, remove', key));
     await step('verification', () => titled(tenantResources.verifyTenant, 'every store answers', key));
-    const result = await step('activation', () => titled(tenants.activate, 'open for use', key));
+    const result = await step('activation', () =>
+      input.closed
+        ? titled(tenants.activate, 'done, and closed', { ...key, closed: true })
+        : titled(tenants.activate, 'open for use', key),
+    );
     upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: 'completed' }]);
     return result;
   } catch (error) {

@@ -2,6 +2,7 @@ import { ActivityCancellationType, type ActivityOptions, proxyActivities } from 
 import type {
   ApplicationActivities,
   BackupActivities,
+  DrillActivities,
   FenceActivities,
   IngestActivities,
   PurgeActivities,
@@ -125,6 +126,7 @@ export const ingestLedger = proxyActivities<IngestActivities>(registry);
 export const backups = proxyActivities<BackupActivities>(registry);
 export const backupCleanup = proxyActivities<BackupActivities>(purge);
 export const backupData = proxyActivities<BackupActivities>(backup);
+export const drills = proxyActivities<DrillActivities>(registry);
 export const fence = proxyActivities<FenceActivities>(registry);
 export const fenceWait = proxyActivities<FenceActivities>(purge);
 export const restores = proxyActivities<RestoreActivities>(registry);

@@ -15,6 +15,8 @@ export const createTenantInput = z.strictObject({
   profiles: z.array(profileName).min(1),
   /** Names the `vespaApplication` workflow that deploys the schemas. */
   cluster: z.string().min(1),
+  /** Ends `inactive`, for a restore to open when its data is there. */
+  closed: z.boolean().optional(),
   /** Take a name that was purged a short while ago; an admin's word, and in the audit log. */
   overrideQuarantine: z.boolean().optional(),
   principal,
@@ -26,7 +28,7 @@ export type CreateTenantInput = z.infer<typeof createTenantInput>;
 export const createTenantResult = z.object({
   tenant: tenantId,
   incarnation,
-  state: z.literal('active'),
+  state: z.enum(['active', 'inactive']),
   schemas: z.array(z.string()),
   phoenixProject: z.string(),
   operation: operationId,

@@ -1,5 +1,5 @@
 import { OpsError } from './errors.js';
-import { type TenantId, parseTenantId, quoteForMessage } from './ids.js';
+import { type OperationId, type TenantId, parseTenantId, quoteForMessage } from './ids.js';
 
 declare const brand: unique symbol;
 type Brand<T, B extends string> = T & { readonly [brand]: B };
@@ -70,4 +70,9 @@ export function backupFolder(tenant: TenantId, backup: BackupId): StorePath {
 /** A place within a folder. @throws OpsError `InvalidInput` when a name is none */
 export function within(folder: StorePath, ...names: readonly string[]): StorePath {
   return parseStorePath([folder, ...names].join('/'));
+}
+
+/** The throw-away tenant of a restore drill: of a name of its own, so that no two drills meet. */
+export function drillTenant(operation: OperationId): TenantId {
+  return parseTenantId(`drill_${operation.replaceAll('-', '').slice(0, 16)}`);
 }

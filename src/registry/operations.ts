@@ -65,6 +65,18 @@ export async function startOperation(
   );
 }
 
+/** Gives an operation that began without a tenant the life it has made. Again is fine. */
+export async function attachOperation(
+  db: Queryable,
+  operation: OperationId,
+  { tenant, incarnation }: { readonly tenant: TenantId; readonly incarnation: Incarnation },
+): Promise<void> {
+  await db.query(
+    'update operations set tenant = $2, incarnation = $3 where operation = $1 and incarnation is null',
+    [operation, tenant, incarnation],
+  );
+}
+
 /**
  * Ends a run, once: a later end of the same run changes nothing.
  *

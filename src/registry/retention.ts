@@ -19,11 +19,11 @@ export async function deactivate(db: Queryable, incarnation: Incarnation, purgeA
   return rowCount === 1;
 }
 
-/** `inactive → active`, before the end of the retention. @returns false otherwise */
+/** `inactive → active`, before the end of the retention, of a life that is whole. @returns false otherwise */
 export async function reactivate(db: Queryable, incarnation: Incarnation, now: Date): Promise<boolean> {
   const { rowCount } = await db.query(
     `update tenants set state = 'active', purge_at = null, deactivated_at = null, updated_at = now()
-     where incarnation = $1 and state = 'inactive' and purge_at > $2`,
+     where incarnation = $1 and state = 'inactive' and purge_at > $2 and unfinished_restore is null`,
     [incarnation, now],
   );
   return rowCount === 1;

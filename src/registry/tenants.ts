@@ -52,6 +52,7 @@ export async function getTenant(db: Queryable, tenant: TenantId): Promise<Tenant
 export async function requireTenant(db: Queryable, tenant: TenantId, verb: TenantVerb): Promise<TenantRow> {
   const row = await getTenant(db, tenant);
   requireState(verb, tenant, row.state, row.purgeAt);
+  requireWhole(verb, row);
   if (row.fence !== null && isFenced(verb))
     throw new OpsError(
       'WrongState',
@@ -59,6 +60,19 @@ export async function requireTenant(db: Queryable, tenant: TenantId, verb: Tenan
       `wait for it: cvops op watch ${row.fence}`,
     );
   return row;
+}
+
+/** @throws OpsError `WrongState` for a life that a restore has begun on and not ended, which is not to be opened */
+export function requireWhole(
+  verb: TenantVerb,
+  { tenant, unfinishedRestore }: Pick<TenantRow, 'tenant' | 'unfinishedRestore'>,
+): void {
+  if (verb !== 'reactivate' || unfinishedRestore === null) return;
+  throw new OpsError(
+    'WrongState',
+    `a restore into tenant ${tenant} did not end well (operation ${unfinishedRestore}): it may hold half of a backup`,
+    `restore again: cvops backup restore BACKUP --into ${tenant}, or delete it: cvops tenant delete ${tenant} --hard`,
+  );
 }
 
 /**

@@ -11,7 +11,7 @@ import { digestSchema } from '../documents/digestSlice.js';
 import { type PartLines, putOf, restoreParts } from '../documents/restoreParts.js';
 import { slicesFor } from '../documents/slices.js';
 import { sumOf } from '../finish.js';
-import { type DocumentRename, type DocumentsOf, renameLine } from '../format/documentLine.js';
+import { type DocumentRename, type DocumentsOf, lineRenamer } from '../format/documentLine.js';
 import { readPart } from '../format/readPart.js';
 import { namespaceOf } from '../namespaces.js';
 import type { BackupResources } from '../writer.js';
@@ -42,7 +42,8 @@ export async function restoreDocuments(
   { signal, heartbeat }: Watch,
 ): Promise<{ documents: number }> {
   const of = await schemaOf(pool, to, base);
-  const rename = renameOf(source, base, to, of);
+  const renames = renameOf(source, base, to, of);
+  const rename = renames && lineRenamer(renames);
   const done = await restoredParts(pool, operation);
   const parts = partsOf(source, base);
 
@@ -59,7 +60,7 @@ export async function restoreDocuments(
   }
   async function* as(part: ManifestPart, digest: LineDigest): AsyncGenerator<Buffer> {
     for await (const line of readPart(source.place, part, { key: source.key, signal })) {
-      const renamed = rename ? renameLine(line, rename) : line;
+      const renamed = rename ? rename(line) : line;
       // Before it is fed: the put takes the line's bytes over.
       digest.add(renamed);
       yield renamed;

@@ -31,7 +31,7 @@ export async function emptySchema(
         if (event.kind !== 'lines') continue;
         for (const line of event.lines) {
           found++;
-          yield { at: { ...of, id: documentLine(line, of).user } };
+          yield { at: { ...of, id: documentLine(line, of).user }, remove: true };
         }
       }
     }

@@ -1,0 +1,159 @@
+import { heartbeat } from '@temporalio/activity';
+import { checkInput } from '../src/contracts/common.js';
+import { restoreTenantInput } from '../src/contracts/backupOperations.js';
+import { requireOwnTenant } from '../src/backup/ownership.js';
+import { compareDocuments, restoreDocuments, schemaOf } from '../src/backup/restore/documents.js';
+import { emptySchema } from '../src/backup/restore/emptySchema.js';
+import { planRestore } from '../src/backup/restore/plan.js';
+import { restoreRegistry } from '../src/backup/restore/registry.js';
+import { openSource } from '../src/backup/restore/source.js';
+import { restoreTraces } from '../src/backup/restore/traces.js';
+import { clearTraces } from '../src/backup/traces/clear.js';
+import { verifyBackup } from '../src/backup/verify.js';
+import type { BackupResources } from '../src/backup/writer.js';
+import { OpsError } from '../src/domain/errors.js';
+import { workflowIds } from '../src/domain/naming.js';
+import { getBackup, lockCompleteBackup, noteVerified } from '../src/registry/backups.js';
+import { transaction } from '../src/registry/database.js';
+import { lowerFence } from '../src/registry/fence.js';
+import { beginOperation, closeOperation, endOperation } from '../src/registry/operationLog.js';
+import { attachOperation, getOperation } from '../src/registry/operations.js';
+import { closeForRestore, openRestored } from '../src/registry/restores.js';
+import { schemasOf } from '../src/registry/schemas.js';
+import { getLife } from '../src/registry/tenants.js';
+import { heartbeating } from './heartbeat.js';
+import type { RestoreActivities } from './types.js';
+
+export type RestoreLedgerActivities = Pick<
+  RestoreActivities,
+  'closeForRestore' | 'schemasThere' | 'finishRestore' | 'failRestore'
+>;
+export type RestoreDataActivities = Omit<RestoreActivities, keyof RestoreLedgerActivities>;
+
+export function createRestoreLedgerActivities({
+  pool,
+}: Pick<BackupResources, 'pool'>): RestoreLedgerActivities {
+  return {
+    async closeForRestore(key) {
+      await transaction(pool, async (tx) => {
+        await attachOperation(tx, key.operation, key);
+        await closeForRestore(tx, key);
+      });
+    },
+
+    async schemasThere({ incarnation }) {
+      return (await schemasOf(pool, incarnation)).map(({ baseSchema }) => baseSchema);
+    },
+
+    async finishRestore({ opens, documents, spans, ...key }) {
+      return transaction(pool, async (tx) => {
+        const { state } = await getOperation(tx, key.operation);
+        // This very step, run before.
+        if (state === 'completed')
+          return { state: (await getLife(tx, key)).state === 'active' ? 'active' : 'inactive' };
+        const end = await openRestored(tx, key, opens);
+        await lowerFence(tx, key);
+        const counts = { documents, spans };
+        const detail = { backup: key.backup, ...counts };
+        await endOperation(tx, key.operation, 'restore', { state: 'completed', counts }, detail);
+        return { state: end };
+      });
+    },
+
+    async failRestore({ state, failure, ...key }) {
+      await lowerFence(pool, key);
+      await closeOperation(pool, key.operation, 'restore', { state, error: failure }, { ...failure });
+    },
+  };
+}
+
+export function createRestoreDataActivities(resources: BackupResources): RestoreDataActivities {
+  const { pool, shelf, phoenix } = resources;
+  const watch = (signal: AbortSignal) => ({ signal, heartbeat: () => heartbeat() });
+  return {
+    async beginRestore(raw) {
+      const input = checkInput(restoreTenantInput, raw);
+      const { tenant, operation, backup, principal, reason } = input;
+      const row = await getBackup(pool, backup);
+      requireOwnTenant(input.principalTenant, tenant, row.tenant);
+      return heartbeating(async (signal) => {
+        const source = await openSource(resources, backup);
+        const { create, bases, ...decision } = await planRestore(resources, input, source, watch(signal));
+        const { incarnation, opens, plan } = decision;
+        if (!input.preview)
+          await transaction(pool, async (tx) => {
+            await lockCompleteBackup(tx, backup);
+            const life = create ? { tenant: null, incarnation: null } : { tenant, incarnation };
+            await beginOperation(
+              tx,
+              {
+                ...{ operation, kind: 'restoreTenant', ...life, principal, reason },
+                workflowId: workflowIds.restore(tenant),
+                input: { backup, into: tenant, opens },
+              },
+              'restore',
+              { backup, from: row.tenant, into: tenant, how: plan.how },
+            );
+          });
+        return { ...decision, create, bases: [...bases] };
+      });
+    },
+
+    async checkBeforeRestore({ backup }) {
+      const { place, row } = await openSource(resources, backup);
+      const { ok, errors, parts, bytes } = await heartbeating(async (signal) =>
+        verifyBackup(place, {
+          trustedKeys: await shelf.trustedKeys(),
+          key: row.encryption ? await shelf.keyEncryptionKey() : undefined,
+          signal,
+          onProgress: (done) => heartbeat(done),
+        }),
+      );
+      await noteVerified(pool, backup, ok);
+      if (ok) return { parts, bytes };
+      throw new OpsError(
+        'VerificationFailed',
+        `backup ${backup} is not what was written: ${errors.slice(0, 3).join('; ')}`,
+        'restore from another one: cvops backup list',
+      );
+    },
+
+    async restoreRegistry({ fresh, ...key }) {
+      return heartbeating(async (signal) => {
+        const source = await openSource(resources, key.backup);
+        const by = await getOperation(pool, key.operation);
+        return restoreRegistry(pool, source, key, { fresh, by, signal });
+      });
+    },
+
+    async emptySchema({ base, ...key }) {
+      const of = await schemaOf(pool, key, base);
+      return heartbeating((signal) => emptySchema(resources, of, watch(signal)));
+    },
+
+    async clearTraces(key) {
+      const { phoenixProject } = await getLife(pool, key);
+      await heartbeating((signal) => clearTraces(phoenix, phoenixProject, watch(signal)));
+    },
+
+    async restoreDocuments({ base, operation, backup, ...to }) {
+      const source = await openSource(resources, backup);
+      return heartbeating((signal) =>
+        restoreDocuments(resources, source, { base, to, operation }, watch(signal)),
+      );
+    },
+
+    async compareDocuments({ base, operation, backup, ...to }) {
+      const source = await openSource(resources, backup);
+      return heartbeating((signal) =>
+        compareDocuments(resources, source, { base, to, operation }, watch(signal)),
+      );
+    },
+
+    async restoreTraces({ backup, ...key }) {
+      const source = await openSource(resources, backup);
+      const life = await getLife(pool, key);
+      return heartbeating((signal) => restoreTraces(resources, source, life, watch(signal)));
+    },
+  };
+}

@@ -1,0 +1,46 @@
+import { OpsError } from '../domain/errors.js';
+import { DAY_MS, DEFAULT_RETENTION_DAYS } from '../domain/retention.js';
+import type { Queryable } from './database.js';
+import { type FenceKey } from './fence.js';
+import { setTenantState } from './tenants.js';
+
+/**
+ * A life that a restore is about to write to: it is `inactive`, and stays so until {@link openRestored}. Its retention
+ * begins now when it was active.
+ *
+ * @throws OpsError `WrongState` when it is neither active nor inactive any more
+ */
+export async function closeForRestore(
+  tx: Queryable,
+  { tenant, incarnation, operation }: FenceKey,
+): Promise<void> {
+  const purgeAt = new Date(Date.now() + DEFAULT_RETENTION_DAYS * DAY_MS);
+  if (!(await setTenantState(tx, incarnation, ['active'], 'inactive', purgeAt)))
+    throw new OpsError('WrongState', `tenant ${tenant} is no longer there to be restored into`);
+  await tx.query('update tenants set unfinished_restore = $2 where incarnation = $1', [
+    incarnation,
+    operation,
+  ]);
+}
+
+/** It is whole again, and open if it is to be. @returns the state it is in */
+export async function openRestored(
+  tx: Queryable,
+  { tenant, incarnation, operation }: FenceKey,
+  opens: boolean,
+): Promise<'active' | 'inactive'> {
+  const { rowCount } = await tx.query(
+    `update tenants set unfinished_restore = null, updated_at = now(),
+       state = case when $3 then 'active' else state end,
+       purge_at = case when $3 then null else purge_at end,
+       deactivated_at = case when $3 then null else deactivated_at end
+     where incarnation = $1 and state = 'inactive' and unfinished_restore = $2`,
+    [incarnation, operation, opens],
+  );
+  if (rowCount === 1) return opens ? 'active' : 'inactive';
+  throw new OpsError(
+    'WrongState',
+    `tenant ${tenant} was deleted, or restored into by another operation, meanwhile`,
+    `see its operations: cvops op list --tenant ${tenant}`,
+  );
+}
