@@ -11,7 +11,7 @@ import {
   PRUNE_REMOVES_AFTER,
   SchemaDocuments,
 } from './schemaDocuments.js';
-import { type Stored, type StoredFields, toFieldValues } from './values.js';
+import { type StoredFields, toFieldValues } from './values.js';
 
 const CACHE_BYTES = 256 << 20;
 /** All documents of an application on disk, one log per schema; a schema that goes takes its documents along. */
@@ -151,14 +151,12 @@ export class DiskStore implements DocumentStore {
     return this.model.schemas.get(name)!;
   }
 
-  /** In the schema's order, which visits copy. */
+  /** In the schema's order, which visits copy; nearly always they are. */
   private inOrder(schema: string, fields: StoredFields): StoredFields {
-    const ordered: Record<string, Stored> = {};
-    for (const name of this.schemaOf(schema).fields.keys()) {
-      const value = fields[name];
-      if (value !== undefined) ordered[name] = value;
-    }
-    return { ...ordered, ...fields };
+    const names = Object.keys(fields);
+    const order = [...this.schemaOf(schema).fields.keys()].filter((name) => Object.hasOwn(fields, name));
+    if (order.every((name, i) => name === names[i])) return fields;
+    return { ...Object.fromEntries(order.map((name) => [name, fields[name]!])), ...fields };
   }
 
   private forget(id: string): void {

@@ -32,12 +32,25 @@ interface Known {
 
 const [MINUS, POINT, ZERO] = Buffer.from('-.0') as unknown as [number, number, number];
 /** For what a document takes beyond its stored bytes, so that most go out in one chunk. */
-const ROOM = 4096;
+export const ROOM = 1024;
 /** Of so few digits, no two decimals are the same float: what JavaScript prints of its double is the shortest. */
 const FLOAT_DIGITS = 6;
 /** Java prints numbers plainly from 1E-3 to 1E7. */
 const WHOLE_DIGITS = 7;
 const LEFT_OUT: Way = { kind: 'left out' };
+
+/** One for every schema and format that is asked for: requests for single documents are many. */
+const writers = new WeakMap<Schema, Map<TensorFormat, FieldWriter>>();
+
+/** @throws FieldSetError */
+export function fieldWriter(schema: Schema, fieldSet: string | undefined, format: TensorFormat): FieldWriter {
+  if (fieldSet !== undefined) return new FieldWriter(schema, fieldSet, format);
+  const known = writers.get(schema) ?? new Map<TensorFormat, FieldWriter>();
+  writers.set(schema, known);
+  const writer = known.get(format) ?? new FieldWriter(schema, fieldSet, format);
+  known.set(format, writer);
+  return writer;
+}
 
 /** Writes documents of one schema from their stored bytes; what has the same form there and here is only copied. */
 export class FieldWriter {

@@ -1,12 +1,14 @@
 const CHUNK_BYTES = 128 << 10;
 
-/** Collects an answer in chunks of 128 KiB, or of one document where that is more. */
+/** Collects an answer in chunks, of 128 KiB where nothing else is said; of one document where that is more. */
 export class Output {
   private chunk = Buffer.alloc(0);
   /** Of the chunk: what is taken, and what is written. */
   private from = 0;
   private to = 0;
   private readonly full: Buffer[] = [];
+
+  constructor(private readonly chunkBytes = CHUNK_BYTES) {}
 
   text(text: string): void {
     // No UTF-16 unit takes more than three bytes of UTF-8.
@@ -22,7 +24,7 @@ export class Output {
 
   /** Whether there is a chunk's worth to take. */
   get isFull(): boolean {
-    return this.full.length > 0 || this.to - this.from >= CHUNK_BYTES / 2;
+    return this.full.length > 0 || this.to - this.from >= this.chunkBytes / 2;
   }
 
   /** Everything so far. */
@@ -35,7 +37,7 @@ export class Output {
   reserve(bytes: number): void {
     if (this.to + bytes <= this.chunk.length) return;
     this.flush();
-    this.chunk = Buffer.allocUnsafeSlow(Math.max(CHUNK_BYTES, bytes));
+    this.chunk = Buffer.allocUnsafe(Math.max(this.chunkBytes, bytes));
     this.from = this.to = 0;
   }
 

@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import { setImmediate as breathe } from 'node:timers/promises';
 import type { ApiRequest, ApiResponse } from '../api.js';
 import type { DiskStore } from './diskStore.js';
-import { FieldWriter } from './fieldWriter.js';
+import { type FieldWriter, fieldWriter } from './fieldWriter.js';
 import { Output } from './output.js';
 import type { DocumentPath } from './path.js';
 import { Refusal, flag, number, seconds } from './request.js';
@@ -205,7 +205,7 @@ class Answer {
     let writer = this.writers.get(type);
     if (writer === undefined) {
       const { fieldSet, format } = this.request;
-      writer = new FieldWriter(this.store.model.schemas.get(type)!, fieldSet, format);
+      writer = fieldWriter(this.store.model.schemas.get(type)!, fieldSet, format);
       this.writers.set(type, writer);
     }
     return writer;
