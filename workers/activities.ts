@@ -2,7 +2,10 @@ import { Client } from '@temporalio/client';
 import type { NativeConnection } from '@temporalio/worker';
 import type pino from 'pino';
 import { createApplicationActivities } from '../activities/application.js';
+import { createBackupDataActivities, createBackupLedgerActivities } from '../activities/backup.js';
+import { createDrillActivities } from '../activities/drill.js';
 import { typedFailures } from '../activities/failures.js';
+import { createFenceActivities } from '../activities/fence.js';
 import {
   createCountActivities,
   createLedgerActivities,
@@ -10,9 +13,12 @@ import {
 } from '../activities/ingest.js';
 import { createPurgeActivities } from '../activities/purge.js';
 import { createReconcileActivities } from '../activities/reconcile.js';
+import { createRestoreDataActivities, createRestoreLedgerActivities } from '../activities/restore.js';
 import { createRetentionActivities } from '../activities/retention.js';
 import { createRolloutActivities } from '../activities/rollout.js';
 import { createTenantActivities } from '../activities/tenants.js';
+import type { BackupResources } from '../src/backup/writer.js';
+import { Shelf } from '../src/backup/shelf.js';
 import { loadSigningKey } from '../src/certificates/keys.js';
 import { checkUrl } from '../src/domain/urlGuard.js';
 import { type Encoder, encoderOf } from '../src/encoders/port.js';
@@ -36,6 +42,8 @@ export interface Resources {
   readonly phoenix: PhoenixClient;
   readonly documents: DocumentClient;
   readonly sources: Sources;
+  /** Where backups lie. */
+  readonly shelf: Shelf;
   /** Told of purges that come near; undefined when nobody is. */
   readonly webhook: NoticeWebhook | undefined;
   /** Opened at its first use: a `control` worker never encodes. */
@@ -54,6 +62,7 @@ export async function openResources(
   const documents = await openDocuments(settings);
   const sources = new Sources(settings);
   await sources.sweep();
+  const shelf = new Shelf(settings);
   let encoder: Encoder | undefined;
   return {
     settings,
@@ -62,6 +71,7 @@ export async function openResources(
     phoenix: new PhoenixClient(settings.phoenixUrl),
     documents,
     sources,
+    shelf,
     webhook: await openWebhook(settings),
     encoder() {
       if (encoder === undefined) {
@@ -74,6 +84,7 @@ export async function openResources(
       await encoder?.close();
       await documents.close();
       await sources.close();
+      await shelf.close();
       await pool.end();
     },
   };
@@ -91,6 +102,10 @@ export function controlActivities(resources: Resources) {
     ...typedFailures({ ...createRetentionActivities({ pool, client, webhook: resources.webhook }) }),
     ...typedFailures({ ...createRolloutActivities({ pool, client, configServer }) }),
     ...typedFailures({ ...createReconcileActivities({ pool, client }) }),
+    ...typedFailures({ ...createBackupLedgerActivities(backupResources(resources)) }),
+    ...typedFailures({ ...createRestoreLedgerActivities({ pool }) }),
+    ...typedFailures({ ...createDrillActivities({ pool }) }),
+    ...typedFailures({ ...createFenceActivities({ pool }) }),
     ...typedFailures({
       ...createPurgeActivities({
         pool,
@@ -122,7 +137,14 @@ async function openWebhook({
 export function dataActivities(resources: Resources) {
   const { pool, documents, sources } = resources;
   const rates = new TenantRates(pool);
+  const backup = backupResources(resources);
   return typedFailures({
+    ...createBackupDataActivities(backup),
+    ...createRestoreDataActivities(backup),
     ...createVideoActivities({ pool, documents, sources, encoder: resources.encoder(), rates }),
   });
+}
+
+function backupResources({ pool, documents, phoenix, shelf, settings }: Resources): BackupResources {
+  return { pool, documents, phoenix, shelf, configServer: new ConfigServer(settings.vespaConfigUrl) };
 }

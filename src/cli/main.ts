@@ -7,6 +7,7 @@ import { addConfigCommands } from './config.js';
 import { addIngestCommand } from './ingest.js';
 import { addOperationCommands } from './operations.js';
 import { EXIT, type Format, reportError } from './output.js';
+import { addBackupCommands } from './backup.js';
 import { addDemoCommand } from './demo.js';
 import { addSchemaCommands } from './schemas.js';
 import { addSearchCommand } from './search.js';
@@ -34,6 +35,7 @@ export function buildProgram(): Command {
   addWatchCommands(program);
   addSearchCommand(program);
   addOperationCommands(program);
+  addBackupCommands(program);
   addCertificateCommands(program);
   addDemoCommand(program);
   program.addHelpText(

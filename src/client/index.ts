@@ -22,6 +22,7 @@ import { openDocuments } from '../vespa/access.js';
 import { type SearchResources, searchTenant } from '../search/searchTenant.js';
 import { requireFreeName } from '../tenants/quarantine.js';
 import type { Settings } from '../settings.js';
+import { BackupClient } from './backups.js';
 import { ConfigClient, TemplateClient } from './config.js';
 import { Connections } from './connections.js';
 import { IngestClient } from './ingest.js';
@@ -69,6 +70,7 @@ export class CvopsClient {
   readonly schemas: SchemaClient;
   readonly ingest: IngestClient;
   readonly watches: WatchClient;
+  readonly backups: BackupClient;
   private readonly settings: Settings;
   private readonly pool: Pool;
   private searching: Promise<SearchResources> | undefined;
@@ -83,6 +85,7 @@ export class CvopsClient {
     this.schemas = new SchemaClient(connections);
     this.ingest = new IngestClient(connections);
     this.watches = new WatchClient(connections);
+    this.backups = new BackupClient(connections);
   }
 
   /** @throws OpsError `Unavailable` when the registry does not answer */

@@ -1,0 +1,160 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { checkInput } from '../contracts/common.js';
+import {
+  type BackupTenantInput,
+  type BackupTenantResult,
+  type DrillRestoreInput,
+  type DrillRestoreResult,
+  type RestoreTenantInput,
+  type RestoreTenantResult,
+  type VerifyBackupInput,
+  type VerifyBackupResult,
+  backupTenantInput,
+  drillRestoreInput,
+  restoreTenantInput,
+  verifyBackupInput,
+} from '../contracts/backupOperations.js';
+import { requireOwnTenant } from '../backup/ownership.js';
+import { type BackupId, type Consistency, backupId } from '../domain/backups.js';
+import { type TenantId, parseIncarnation, parseOperationId, parseTenantId } from '../domain/ids.js';
+import { workflowIds } from '../domain/naming.js';
+import { getBackup } from '../registry/backups.js';
+import { requireTenant } from '../registry/tenants.js';
+import type { Connections } from './connections.js';
+import type { OperationHandle } from './operations.js';
+
+export interface BackupRequest {
+  readonly tenant: TenantId;
+  readonly consistency: Consistency;
+  readonly reason: string;
+}
+
+export interface VerifyRequest {
+  readonly backup: BackupId;
+  readonly sample?: { readonly n: number; readonly t: number } | undefined;
+  readonly reason: string;
+}
+
+export interface RestoreRequest {
+  readonly backup: BackupId;
+  /** Another tenant than the backup's. */
+  readonly into?: TenantId | undefined;
+  readonly replace: boolean;
+  readonly preview: boolean;
+  readonly overrideQuarantine: boolean;
+  readonly reason: string;
+}
+
+export interface DrillRequest {
+  readonly tenant: TenantId;
+  /** The newest complete one when left out. */
+  readonly backup?: BackupId | undefined;
+  readonly reason: string;
+}
+
+/** Backups: make, verify, restore, prove. */
+export class BackupClient {
+  constructor(private readonly connections: Connections) {}
+
+  /** @throws OpsError `NotFound`, `WrongState`, `PermissionDenied` */
+  async create({ tenant, consistency, reason }: BackupRequest): Promise<OperationHandle<BackupTenantResult>> {
+    const asked = this.asked();
+    requireOwnTenant(asked.principalTenant, tenant);
+    await requireTenant(this.connections.pool, tenant, 'backup');
+    const backup = backupId(new Date(), randomBytes(4).toString('hex'));
+    const input: BackupTenantInput = checkInput(backupTenantInput, {
+      ...{ ...asked, tenant, backup, consistency, reason },
+    });
+    return this.connections.start(
+      {
+        kind: 'backupTenant',
+        workflowId: workflowIds.backup(tenant, backup),
+        ...{ tenant, operation: asked.operation, reason },
+        summary: `back up ${tenant} as ${backup}`,
+        priority: 4,
+      },
+      input,
+    );
+  }
+
+  /** @throws OpsError `NotFound`, `WrongState`, `PermissionDenied` */
+  async verify({ backup, sample, reason }: VerifyRequest): Promise<OperationHandle<VerifyBackupResult>> {
+    const asked = this.asked();
+    const { tenant } = await getBackup(this.connections.pool, backup);
+    requireOwnTenant(asked.principalTenant, tenant);
+    const input: VerifyBackupInput = checkInput(verifyBackupInput, {
+      ...{ ...asked, backup, reason },
+      ...(sample ? { sample } : {}),
+    });
+    return this.connections.start(
+      {
+        kind: 'verifyBackup',
+        workflowId: workflowIds.verifyBackup(tenant, asked.operation),
+        ...{ tenant, operation: asked.operation, reason },
+        summary: `verify backup ${backup} of ${tenant}`,
+        priority: 4,
+      },
+      input,
+    );
+  }
+
+  /** @throws OpsError `NotFound`, `WrongState`, `PermissionDenied`, `Conflict` while another restore into it runs */
+  async restore(request: RestoreRequest): Promise<OperationHandle<RestoreTenantResult>> {
+    const asked = this.asked();
+    const { backup, replace, preview, overrideQuarantine, reason } = request;
+    const row = await getBackup(this.connections.pool, backup);
+    const tenant = request.into ?? row.tenant;
+    requireOwnTenant(asked.principalTenant, tenant, row.tenant);
+    const input: RestoreTenantInput = checkInput(restoreTenantInput, {
+      ...{ ...asked, tenant, backup, replace, preview, reason },
+      ...(overrideQuarantine ? { overrideQuarantine } : {}),
+      incarnation: parseIncarnation(randomUUID()),
+      cluster: this.connections.settings.vespaCluster,
+    });
+    return this.connections.start(
+      {
+        kind: 'restoreTenant',
+        workflowId: workflowIds.restore(tenant),
+        ...{ tenant, operation: asked.operation, reason },
+        summary: `${preview ? 'preview of a restore of' : 'restore'} ${backup} into ${tenant}`,
+        priority: 3,
+      },
+      input,
+    );
+  }
+
+  /** Whose backup it is. @throws OpsError `NotFound` */
+  async tenantOf(backup: BackupId): Promise<TenantId> {
+    return (await getBackup(this.connections.pool, backup)).tenant;
+  }
+
+  /** @throws OpsError `NotFound`, `PermissionDenied` */
+  async drill({ tenant, backup, reason }: DrillRequest): Promise<OperationHandle<DrillRestoreResult>> {
+    const asked = this.asked();
+    requireOwnTenant(asked.principalTenant, tenant);
+    const input: DrillRestoreInput = checkInput(drillRestoreInput, {
+      ...{ ...asked, tenant, reason },
+      ...(backup ? { backup } : {}),
+      cluster: this.connections.settings.vespaCluster,
+    });
+    return this.connections.start(
+      {
+        kind: 'drillRestore',
+        workflowId: workflowIds.drill(tenant, asked.operation),
+        ...{ tenant, operation: asked.operation, reason },
+        summary: `restore drill of ${tenant}`,
+        priority: 5,
+      },
+      input,
+    );
+  }
+
+  private asked() {
+    const { principal, principalTenant } = this.connections.settings;
+    return {
+      operation: parseOperationId(randomUUID()),
+      principal,
+      ...(principalTenant === '' ? {} : { principalTenant: parseTenantId(principalTenant) }),
+    };
+  }
+}
