@@ -153,7 +153,9 @@ function restored(result: RestoreTenantResult): string {
     `backup ${backup} of ${from} into ${tenant}: ${HOW[how]}`,
     `  ${what}`,
     ...(renames ? ['  ids and names are rewritten to the new life'] : []),
-    ...(how === 'replace' ? [`  lost: ${loses.documents} documents, ${loses.spans} spans`] : []),
+    ...(how === 'replace'
+      ? [`  lost: ${loses.documents} documents, ${loses.spans} spans, which takes --replace`]
+      : []),
   ].join('\n');
 }
 

@@ -69,7 +69,7 @@ export async function planRestore(
   await requireQuiet(resources, there, input.operation);
   const unfinished = there.unfinishedRestore;
   const holds = loses.documents > 0 || loses.spans > 0;
-  if (holds && !input.replace && unfinished === null)
+  if (holds && !input.replace && !input.preview && unfinished === null)
     throw new OpsError(
       'WrongState',
       `tenant ${tenant} holds ${loses.documents} documents and ${loses.spans} spans, which would be lost`,
