@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import pc from 'picocolors';
 import { CvopsClient } from '../client/index.js';
 import { OpsError } from '../domain/errors.js';
+import { parseBackupId } from '../domain/backups.js';
 import { type TenantId, parseTenantId } from '../domain/ids.js';
 import { CONTENT_NAMESPACE } from '../domain/naming.js';
 import type { ProfileName } from '../domain/profiles.js';
@@ -39,6 +40,16 @@ interface TenantReport {
   }[];
 }
 
+interface RestoredReport {
+  readonly tenant: TenantId;
+  readonly backup: string;
+  readonly documents: number;
+  readonly spans: number;
+}
+
+/** Seconds between the two looks at the stores of the deleted tenant: nothing is on its way in a demo. */
+const DEMO_SECOND_LOOK = 2;
+
 const TENANTS = [
   { id: 'acme_corp', template: 'enterprise', profile: 'video_colpali_smol500_mv_frame' },
   { id: 'globex_inc', template: 'startup', profile: 'video_videoprism_base_mv_chunk_30s' },
@@ -48,7 +59,9 @@ export function addDemoCommand(program: Command): void {
   withOutput(
     program
       .command('demo')
-      .description('the main job from nothing: two tenants created, real videos ingested, found and searched')
+      .description(
+        'the main job from nothing: two tenants, real videos, searches; one backed up, deleted, restored',
+      )
       .option('--videos <folder>', 'a folder of *.mp4 instead of the sample clips')
       .option('--keep', 'leave everything up afterwards', false)
       .option('--port-offset <n>', 'add to every default port', wholeNumber, 0),
@@ -56,12 +69,12 @@ export function addDemoCommand(program: Command): void {
     const { home } = loadSettings();
     const stack = await bringUp(home, options);
     try {
-      const reports = await run(home, options);
+      const { reports, restored } = await run(home, options);
       const { temporalUiUrl, phoenixUrl } = loadSettings();
       answer(
         options.output,
-        { ok: true, tenants: reports, temporalUi: temporalUiUrl, phoenix: phoenixUrl },
-        () => summary(reports),
+        { ok: true, tenants: reports, restored, temporalUi: temporalUiUrl, phoenix: phoenixUrl },
+        () => summary(reports, restored),
       );
       note(`Temporal UI  ${temporalUiUrl}\nPhoenix      ${phoenixUrl}`);
       note(
@@ -84,7 +97,10 @@ async function bringUp(home: string, options: DemoOptions): Promise<Stack | unde
   return undefined;
 }
 
-async function run(home: string, options: DemoOptions): Promise<TenantReport[]> {
+async function run(
+  home: string,
+  options: DemoOptions,
+): Promise<{ reports: TenantReport[]; restored: RestoredReport }> {
   const settings = loadSettings();
   const client = await CvopsClient.connect(settings);
   const documents = await openDocuments(settings);
@@ -97,9 +113,14 @@ async function run(home: string, options: DemoOptions): Promise<TenantReport[]> 
     heading(`videos of ${folder}, for both`);
     const services = await new ConfigServer(settings.vespaConfigUrl).readFile('services.xml');
     const cluster = contentClusterOf(services?.toString('utf8') ?? '');
-    return await Promise.all(
+    const reports = await Promise.all(
       TENANTS.map((wanted) => ingestAndSearch(client, documents, cluster, folder, wanted)),
     );
+    const restored = await backUpDeleteRestore(client, reports[0]!);
+    const again = await ingestAndSearch(client, documents, cluster, folder, TENANTS[0]);
+    if (again.inVespa !== reports[0]!.inVespa || again.stored > 0)
+      throw new OpsError('VerificationFailed', `${again.tenant} is not what it was before it was deleted`);
+    return { reports, restored };
   } finally {
     await documents.close();
     await client.close();
@@ -183,7 +204,34 @@ async function ingestAndSearch(
   return { tenant, profile, ...videos, documents: inLedger, inVespa, searches };
 }
 
-function summary(reports: readonly TenantReport[]): string {
+/** The end of a tenant and the way back: from its backup alone. */
+async function backUpDeleteRestore(
+  client: CvopsClient,
+  { tenant, inVespa }: TenantReport,
+): Promise<RestoredReport> {
+  heading(`${tenant}: backed up, deleted for good, restored`);
+  const reason = 'demo';
+  const backup = await client.backups
+    .create({ tenant, consistency: 'settled', reason })
+    .then((handle) => handle.result());
+  note(
+    `${tenant}: ${backup.documents} documents in ${backup.bytes} bytes (${backup.consistency}): ${backup.path}`,
+  );
+  const deletion = await client.life.delete({ tenant, reason, secondLookSeconds: DEMO_SECOND_LOOK });
+  await deletion.result();
+  note(`${tenant}: purged, with a signed certificate\n  ${deletion.uiUrl}`);
+  const restore = await client.backups.restore({
+    ...{ backup: parseBackupId(backup.backup), reason, replace: false, preview: false },
+    overrideQuarantine: false,
+  });
+  const { documents, spans, state } = await restore.result();
+  note(`${tenant}: ${state} again, ${documents} documents and ${spans} spans read back\n  ${restore.uiUrl}`);
+  if (documents !== inVespa)
+    throw new OpsError('VerificationFailed', `${tenant}: ${documents} documents came back of ${inVespa}`);
+  return { tenant, backup: backup.backup, documents, spans };
+}
+
+function summary(reports: readonly TenantReport[], restored: RestoredReport): string {
   const rows = reports.map((r) => [
     r.tenant,
     r.profile,
@@ -193,7 +241,7 @@ function summary(reports: readonly TenantReport[]): string {
     r.documents,
     r.inVespa,
   ]);
-  return `${table(['TENANT', 'PROFILE', 'STORED', 'UNCHANGED', 'FAILED', 'DOCUMENTS', 'IN VESPA'], rows)}\ndone: every document found again, every hit its own tenant's`;
+  return `${table(['TENANT', 'PROFILE', 'STORED', 'UNCHANGED', 'FAILED', 'DOCUMENTS', 'IN VESPA'], rows)}\ndone: every document found again, every hit its own tenant's; ${restored.tenant} came back whole from its backup`;
 }
 
 function heading(text: string): void {

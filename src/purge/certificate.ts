@@ -4,6 +4,7 @@ import { type CertificateBody, rehearsalMatches } from '../contracts/certificate
 import type { HardDeleteInput } from '../contracts/life.js';
 import { OpsError } from '../domain/errors.js';
 import { auditHead } from '../registry/audit.js';
+import { backupsOfLife } from '../registry/backups.js';
 import type { Queryable } from '../registry/database.js';
 import { getTenantOperation } from '../registry/operations.js';
 import { type PurgeStoreRow, keepCertificate, purgeStoresOf } from '../registry/purgeStores.js';
@@ -64,8 +65,7 @@ export class CertificateSigner {
       })),
       residuals: [],
       retained: RETAINED.map((kept) => ({ ...kept, until: null })),
-      // Backups come with issue 6's operations; until then there are none that could hold the tenant's data.
-      backups: [],
+      backups: await backupsOf(tx, input),
       rehearsal: rehearsal && { ...rehearsal, matches: rehearsalMatches(stores, rehearsal.stores) },
       audit: { seq: head.seq, head: head.hash },
     };
@@ -75,6 +75,19 @@ export class CertificateSigner {
       document: signCertificate(body, key),
     });
   }
+}
+
+/** The copies that were made of the life: a purge does not take them away, their keep policy does. */
+async function backupsOf(
+  tx: Queryable,
+  { incarnation }: HardDeleteInput,
+): Promise<CertificateBody['backups']> {
+  return (await backupsOfLife(tx, incarnation)).map(({ backup, state, hold }) => ({
+    backup,
+    fate: state === 'removed' ? 'deleted' : 'retained',
+    why: hold ?? (state === 'removed' ? 'removed by the keep policy' : 'kept by the keep policy of backups'),
+    until: null,
+  }));
 }
 
 /** What stays of a tenant, and why: nothing of it is the tenant's content. */

@@ -114,6 +114,15 @@ export async function listBackups(
   return rows;
 }
 
+/** Those of one life that were complete, whether or not they still are there; oldest first. */
+export async function backupsOfLife(db: Queryable, incarnation: Incarnation): Promise<BackupRow[]> {
+  const { rows } = await db.query<BackupRow>(
+    `select ${COLUMNS} from backups where incarnation = $1 and consistency is not null order by backup`,
+    [incarnation],
+  );
+  return rows;
+}
+
 /** `running → complete`. @returns false when it was ended otherwise */
 export async function completeBackup(
   tx: Queryable,
