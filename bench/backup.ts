@@ -47,6 +47,7 @@ async function measure(job: Job): Promise<void> {
     parts: last.parts,
     plainBytes: last.plainBytes,
     storedBytes: last.storedBytes,
+    workerCpuSeconds: round(last.cpuSeconds),
     workerMaxRssMb: Math.max(...ours.map(({ maxRssMb }) => maxRssMb)),
   });
 }
