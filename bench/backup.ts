@@ -19,7 +19,7 @@ async function measure(job: Job): Promise<void> {
   for (let turn = 0; turn < job.rounds; turn++) {
     if (!job.alone) peer.push(await peerVisit(filled, filled.file('visited.jsonl')));
     const store = filled.file('store');
-    ours.push(await filled.ours('backup', store));
+    ours.push(await filled.ours('backup', store, ...(job.alone ? [] : ['--warm'])));
     await rm(store, { recursive: true });
     filled.note(`round ${turn + 1}: ours ${ours.at(-1)!.seconds} s, peer ${peer.at(-1)?.seconds} s`);
   }
@@ -47,6 +47,7 @@ async function measure(job: Job): Promise<void> {
     parts: last.parts,
     plainBytes: last.plainBytes,
     storedBytes: last.storedBytes,
+    workerCpuSeconds: round(last.cpuSeconds),
     workerMaxRssMb: Math.max(...ours.map(({ maxRssMb }) => maxRssMb)),
   });
 }

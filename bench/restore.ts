@@ -59,6 +59,7 @@ async function measure(job: Job): Promise<void> {
     rounds: job.rounds,
     parts: said?.parts,
     plainBytes: said?.plainBytes,
+    workerCpuSeconds: said && round(said.cpuSeconds),
     workerMaxRssMb: said?.maxRssMb,
   });
 }

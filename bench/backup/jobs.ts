@@ -115,13 +115,14 @@ export class Filled implements AsyncDisposable {
   }
 
   /** Our side; see `worker.ts`. */
-  async ours(mode: 'backup' | 'restore', folder: string): Promise<WorkerSaid> {
+  async ours(mode: 'backup' | 'restore', folder: string, ...flags: string[]): Promise<WorkerSaid> {
     const { schema, documents } = this.job;
     const args = ['--url', this.server.url, '--schema', schema, '--folder', folder];
     const { stdout } = await promisify(execFile)(process.execPath, [
       built('bench/backup/worker.js'),
       mode,
       ...args,
+      ...flags,
       '--documents',
       String(documents),
     ]);

@@ -13,6 +13,8 @@ import { DocumentClient } from '../../../src/vespa/documents.js';
 import { vespaAccess } from '../../../src/vespa/access.js';
 import { feedAll } from '../../../src/vespa/feeding/feeder.js';
 import type { FeedItem } from '../../../src/vespa/feeding/operation.js';
+import { visit } from '../../../src/vespa/visit.js';
+import { ScriptedVisits, put } from './visitServer.js';
 import { loadSettings } from '../../../src/settings.js';
 
 const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' });
@@ -106,6 +108,29 @@ describe.each([
       type: 'PermissionDenied',
       hint: expect.stringContaining('VESPA_TOKEN_REF') as string,
     });
+  });
+
+  it('streams visits at a time, to readers who are slower than it', async () => {
+    const url = await listen(speaks);
+    client = new DocumentClient(url, { connections: 16, access: await access(certificate) });
+    const visits = new ScriptedVisits(
+      Array.from({ length: 12 }, (_, n) => ({ documents: [put(`${n}`, `{"t":"${'f'.repeat(1 << 20)}"}`)] })),
+    );
+    server!.removeAllListeners('request');
+    server!.on('request', (request: http.IncomingMessage, response: http.ServerResponse) =>
+      visits.serve(request, response),
+    );
+    const read = async () => {
+      let documents = 0;
+      for await (const event of visit(client!, { cluster: 'c', schema: 'music', idleMs: 2_000 })) {
+        if (event.kind === 'rewind') throw new Error(event.reason);
+        if (event.kind === 'lines') documents += event.lines.length;
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      return documents;
+    };
+    expect(await Promise.all([read(), read(), read()])).toEqual([12, 12, 12]);
+    expect(visits.requests).toHaveLength(3);
   });
 
   it('cuts off what is in flight when the signal says so', async () => {

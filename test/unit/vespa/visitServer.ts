@@ -70,7 +70,7 @@ export class ScriptedVisits {
     return `{"continuation":{"token":"b${next}","percentFinished":${percent}}}`;
   }
 
-  private serve(request: http.IncomingMessage, response: http.ServerResponse): void {
+  serve(request: http.IncomingMessage, response: http.ServerResponse): void {
     const query = new URL(request.url!, 'http://x').searchParams;
     const fate = this.fate(this.requests.length);
     this.requests.push(query);
