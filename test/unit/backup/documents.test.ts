@@ -8,7 +8,7 @@ import { backUpSlice } from '../../../src/backup/documents/backUpSlice.js';
 import { digestSchema } from '../../../src/backup/documents/digestSlice.js';
 import { putOf, restoreParts } from '../../../src/backup/documents/restoreParts.js';
 import { inSlices } from '../../../src/backup/documents/slices.js';
-import { renameLine } from '../../../src/backup/format/documentLine.js';
+import { lineRenamer } from '../../../src/backup/format/documentLine.js';
 import { readPart } from '../../../src/backup/format/readPart.js';
 import { writePart } from '../../../src/backup/format/writePart.js';
 import { parseStorePath } from '../../../src/domain/backups.js';
@@ -102,10 +102,11 @@ describe('documents out of one schema and into another', () => {
 
     const parts = await backUp(3);
     expect(parts.reduce((sum, { count }) => sum + count, 0)).toBe(before.length);
+    const rename = lineRenamer({ from: AA, to: BB, fields: {} });
     const { acknowledged } = await restoreParts(
       client,
       parts.map((part) => ({ part, lines: readPart(PLACE, part) })),
-      { put: (line) => putOf(renameLine(line, { from: AA, to: BB, fields: {} }), BB) },
+      { put: (line) => putOf(rename(line), BB) },
     );
     expect(acknowledged).toBe(before.length);
     expect(await linesOf('bb')).toEqual(before.map((line) => line.replace('id:ns:aa::', 'id:ns:bb::')));
@@ -205,7 +206,7 @@ import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { backUpSlice } from '@/src/backup/documents/backUpSlice.ts';
 import { inSlices } from '@/src/backup/documents/slices.ts';
 import { putOf, restoreParts } from '@/src/backup/documents/restoreParts.ts';
-import { renameLine } from '@/src/backup/format/documentLine.ts';
+import { lineRenamer } from '@/src/backup/format/documentLine.ts';
 import { readPart } from '@/src/backup/format/readPart.ts';
 import { writePart } from '@/src/backup/format/writePart.ts';
 import { openStore } from '@/src/backup/store/open.ts';
@@ -240,8 +241,9 @@ if (mode === 'backup') {
   const done = new Set(read('restore.log'));
   const parts = backups.map(({ part }) => part).filter(({ path }) => !done.has(path));
   const of = (schema) => ({ namespace: 'ns', schema });
+  const rename = lineRenamer({ from: of('aa'), to: of('bb'), fields: {} });
   await restoreParts(client, parts.map((part) => ({ part, lines: readPart(place, part) })), {
-    put: (line) => putOf(renameLine(line, { from: of('aa'), to: of('bb'), fields: {} }), of('bb')),
+    put: (line) => putOf(rename(line), of('bb')),
     onPart: (part) => write('restore.log', part.path),
     onProgress: (stored) => { if (stored % 100 === 0) console.log(stored); },
   });
