@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { CvopsClient } from '../../src/client/index.js';
+import { type BackupId, parseBackupId } from '../../src/domain/backups.js';
 import { OpsError } from '../../src/domain/errors.js';
 import { type TenantId, parseTenantId } from '../../src/domain/ids.js';
 import { ALLOWED, TENANT_STATES, type TenantState, type TenantVerb } from '../../src/domain/states.js';
@@ -25,6 +26,16 @@ afterAll(async () => {
   await client?.close();
   await pool?.end();
 });
+
+/** Of a tenant that nothing else happens to: what a restore is made from. */
+let backedUp: Promise<BackupId> | undefined;
+async function backup(): Promise<BackupId> {
+  const tenant = parseTenantId(freshTenant('kept'));
+  await VERBS.create(tenant);
+  return parseBackupId((await backUp(tenant)).backup);
+}
+const backUp = async (tenant: TenantId) =>
+  (await client.backups.create({ tenant, consistency: 'fuzzy', reason: '' })).result();
 
 const system = (tenant: TenantId) =>
   ({ tenant, scope: 'system', service: 'system', key: 'system_config' }) as const;
@@ -65,6 +76,12 @@ const VERBS: Record<
   readConfig: (tenant) => client.config.get(system(tenant)),
   deploySchemas: async (tenant) =>
     (await client.schemas.deploy({ tenants: [tenant], bases: null, maxFailures: 0, reason: '' })).result(),
+  backup: backUp,
+  restoreOver: async (tenant) => {
+    const from = await (backedUp ??= backup());
+    const how = { replace: true, preview: false, overrideQuarantine: false, reason: '' };
+    return (await client.backups.restore({ backup: from, into: tenant, ...how })).result();
+  },
 };
 
 /** Where the tenant is when the verb is done. */
@@ -100,7 +117,12 @@ async function realTenant(state: TenantState): Promise<TenantId> {
 const verbs = Object.keys(VERBS) as (keyof typeof VERBS)[];
 const allowed = (verb: TenantVerb, state: TenantState) =>
   (ALLOWED[verb] as readonly string[]).includes(state);
-const pairs = verbs.flatMap((verb) => TENANT_STATES.map((state) => ({ verb, state })));
+/** What is gone is not restored over but made anew. */
+const isMadeAnew = (verb: TenantVerb, state: TenantState) =>
+  verb === 'restoreOver' && allowed('create', state);
+const pairs = verbs.flatMap((verb) =>
+  TENANT_STATES.filter((state) => !isMadeAnew(verb, state)).map((state) => ({ verb, state })),
+);
 
 async function rowsOf(tenant: TenantId): Promise<unknown> {
   const { rows } = await pool.query(
