@@ -276,7 +276,7 @@ export interface BackupActivities {
       readonly passes: number;
       /** Whether the last pass found nothing different. */
       readonly settled: boolean;
-      /** Since when the fence stands; null: there is none. */
+      /** Since when the fence stands, ISO 8601; null: there is none. */
       readonly fencedFrom: string | null;
       readonly now: number;
     },
@@ -341,9 +341,12 @@ export interface RestoreActivities {
   }>;
   /** Reads all of the backup before anything is written. Fails `VerificationFailed`. */
   checkBeforeRestore(key: RestoreKey): Promise<{ parts: number; bytes: number }>;
-  /** Makes the tenant inactive and says that a restore has begun on it. */
-  closeForRestore(key: RestoreKey): Promise<void>;
-  /** Base schemas that the tenant has. */
+  /**
+   * Makes the tenant inactive and says that a restore has begun on it. Fails `WrongState` when something else of it runs,
+   * or when it was open at the start and has been deactivated since.
+   */
+  closeForRestore(key: RestoreKey & { readonly wasOpen: boolean }): Promise<void>;
+  /** Base schemas that the tenant has in Vespa. */
   schemasThere(key: RestoreKey): Promise<BaseSchema[]>;
   restoreRegistry(
     key: RestoreKey & { readonly fresh: boolean },

@@ -48,7 +48,8 @@ export async function backupTenant(input: BackupTenantInput): Promise<BackupTena
     const result = await steps.step('manifest', () =>
       titled(backupData.finishBackup, 'sign, write, read back', ending),
     );
-    if (fencedFrom !== null) await fence.lower();
+    // It is complete, whoever cancels now.
+    if (fencedFrom !== null) await CancellationScope.nonCancellable(() => fence.lower());
     upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: 'completed' }]);
     return result;
   } catch (error) {

@@ -35,7 +35,10 @@ export async function restoreTenant(input: RestoreTenantInput): Promise<RestoreT
   });
   const { plan, incarnation, create, bases, opens } = decided;
   const result = { ...plan, incarnation, operation };
-  if (input.preview) return { ...result, state: 'previewed' };
+  if (input.preview) {
+    upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: 'completed' }]);
+    return { ...result, state: 'previewed' };
+  }
 
   const key = { tenant, incarnation, operation, backup };
   const fence = new Fence(key);
@@ -48,7 +51,8 @@ export async function restoreTenant(input: RestoreTenantInput): Promise<RestoreT
     if (create) await steps.step('a new life', () => makeTenant(create, operation));
     await steps.step('fence', async () => {
       await fence.raise();
-      await titled(restores.closeForRestore, 'inactive until all is there', key);
+      const closing = { ...key, wasOpen: opens && create === null };
+      await titled(restores.closeForRestore, 'inactive until all is there', closing);
     });
     if (!create) await addSchemas(key, bases, schemas, steps);
     if (plan.how === 'replace') await empty(key, bases, steps);
@@ -67,7 +71,8 @@ export async function restoreTenant(input: RestoreTenantInput): Promise<RestoreT
     const { state } = await titled(restores.finishRestore, opens ? 'open' : 'stays closed', {
       ...{ ...key, opens, documents, spans },
     });
-    await fence.lower();
+    // The registry says that it is done, whoever cancels now.
+    await CancellationScope.nonCancellable(() => fence.lower());
     upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: 'completed' }]);
     return { ...result, state };
   } catch (error) {
