@@ -281,9 +281,12 @@ export interface BackupActivities {
       readonly now: number;
     },
   ): Promise<BackupTenantResult>;
-  /** Takes away what was stored and ends the operation. */
+  /** Takes away what was stored and ends the operation; one that never was registered is fine. */
   failBackup(
-    input: BackupKey & { readonly state: 'failed' | 'cancelled'; readonly failure: Failure },
+    input: Omit<BackupKey, 'incarnation'> & {
+      readonly state: 'failed' | 'cancelled';
+      readonly failure: Failure;
+    },
   ): Promise<void>;
   /** Registers the operation. */
   beginVerify(input: VerifyBackupInput): Promise<{ tenant: TenantId }>;

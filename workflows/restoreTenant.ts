@@ -31,7 +31,10 @@ export async function restoreTenant(input: RestoreTenantInput): Promise<RestoreT
   const { tenant, operation, backup } = input;
   const steps = new Progress(`Restore backup \`${backup}\` into tenant \`${tenant}\``);
   const decided = await titled(restoreData.beginRestore, backup, input).catch((error: unknown) => {
-    throw isCancellation(error) ? error : operationFailure(failureRecord(error));
+    if (input.preview) throw isCancellation(error) ? error : operationFailure(failureRecord(error));
+    // Refused here, nothing was done as a rule; but an attempt whose answer was lost may have registered it.
+    const asked = { tenant, incarnation: input.incarnation, operation, backup };
+    return CancellationScope.nonCancellable(() => giveUp(asked, null, error));
   });
   const { plan, incarnation, create, bases, opens } = decided;
   const result = { ...plan, incarnation, operation };
@@ -137,13 +140,13 @@ async function restoreSchema(key: RestoreKey, base: BaseSchema, steps: Progress)
   );
 }
 
-async function giveUp(key: RestoreKey, fence: Fence, error: unknown): Promise<never> {
+async function giveUp(key: RestoreKey, fence: Fence | null, error: unknown): Promise<never> {
   const cancelled = isCancellation(error);
   const failure: Failure = cancelled
     ? { code: 'Conflict', message: 'the restore was cancelled' }
     : failureRecord(error);
   const state = cancelled ? 'cancelled' : 'failed';
-  await fence.lower();
+  await fence?.lower();
   await titled(restores.failRestore, failure.message.slice(0, 150), { ...key, state, failure });
   upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: state }]);
   throw cancelled ? error : operationFailure(failure);

@@ -209,11 +209,14 @@ describe.concurrent('backupTenant', () => {
     expect(await operationState(handle)).toBe('completed');
   });
 
-  test('a backup that may not begin: nothing else is done', async ({ expect }) => {
-    const { play, ended } = await begin('fenced', {}, () => {
-      throw forGood('not in this state');
+  test('a backup that may not begin: nothing is done but ending what a lost attempt may have registered', async ({
+    expect,
+  }) => {
+    const { play, handle, ended } = await begin('fenced', {}, (call) => {
+      if (call === 'beginBackup') throw forGood('not in this state');
     });
     expect(await ended()).toMatchObject({ type: 'Rejected', message: 'not in this state' });
-    expect(play.calls).toEqual(['beginBackup']);
+    expect(play.calls).toEqual(['beginBackup', 'failBackup failed Rejected: not in this state']);
+    expect(await operationState(handle)).toBe('failed');
   });
 });
