@@ -1,5 +1,6 @@
 import { ApplicationFailure } from '@temporalio/common';
 import type { Client, WorkflowHandle } from '@temporalio/client';
+import { vi } from 'vitest';
 import type { SchemaChangeOutcome, SchemaChangeRequest } from '../../src/contracts/tenants.js';
 import { SEARCH_ATTRIBUTES } from '../../src/domain/searchAttributes.js';
 import { schemasChanged } from '../../workflows/messages.js';
@@ -102,8 +103,17 @@ export function gate() {
   return { reached, open, pass: () => (arrive(), opened) };
 }
 
-/** Cancels a run while it is in a step, and lets the step end once the run has heard of it. */
-export async function cancelIn(handle: WorkflowHandle, play: Play, step: string): Promise<void> {
+/**
+ * Cancels a run while it is in a step, and lets the step end once that has arrived.
+ *
+ * @param whose step it is, when it is a child's
+ */
+export async function cancelIn(
+  handle: WorkflowHandle,
+  play: Play,
+  step: string,
+  whose: WorkflowHandle = handle,
+): Promise<void> {
   const inStep = gate();
   const before = play.before;
   play.before = async (call) => {
@@ -112,6 +122,14 @@ export async function cancelIn(handle: WorkflowHandle, play: Play, step: string)
   };
   await inStep.reached;
   await handle.cancel();
+  await vi.waitFor(
+    async () => {
+      const { events } = await whose.fetchHistory();
+      if (!events?.some((event) => event.workflowExecutionCancelRequestedEventAttributes))
+        throw new Error('it has not arrived');
+    },
+    { timeout: 30_000 },
+  );
   inStep.open();
 }
 
