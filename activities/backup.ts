@@ -16,10 +16,17 @@ import { removeBackup } from '../src/backup/removeBackup.js';
 import { writeConfigPart, writeSchemaParts, writeVideosPart } from '../src/backup/registryParts.js';
 import { writeTraceParts } from '../src/backup/traceParts.js';
 import { slicesFor } from '../src/backup/documents/slices.js';
+import { TRACE_KINDS } from '../src/backup/traces/lines.js';
 import { verifyBackup } from '../src/backup/verify.js';
 import { OpsError } from '../src/domain/errors.js';
 import { workflowIds } from '../src/domain/naming.js';
-import { notePart, partsOf, planSlices, restartSlices, slicesOf } from '../src/registry/backupProgress.js';
+import {
+  partsOf,
+  planSlices,
+  replaceParts,
+  restartSlices,
+  slicesOf,
+} from '../src/registry/backupProgress.js';
 import {
   completeBackup,
   findBackup,
@@ -93,13 +100,11 @@ export function createBackupLedgerActivities(resources: BackupResources): Backup
     async failBackup({ backup, operation, state, failure }) {
       const row = await findBackup(pool, backup);
       // Refused before it was registered, or complete after all: nothing is to be taken away.
-      if (row?.operation === operation && row.state !== 'complete') {
+      if (row?.operation === operation && (await noteBackupFailed(pool, backup))) {
+        // Failed first: from then on no other attempt can complete it, nor begin a part.
         const place = await shelf.placeOf(row);
         await heartbeating((signal) => removeBackup(place, signal));
-        await transaction(pool, async (tx) => {
-          await noteBackupFailed(tx, backup);
-          await forgetProgress(tx, backup);
-        });
+        await transaction(pool, (tx) => forgetProgress(tx, backup));
       }
       await closeOperation(pool, operation, 'backup', { state, error: failure }, { ...failure });
     },
@@ -145,7 +150,7 @@ export function createBackupDataActivities(resources: BackupResources): BackupDa
         const config = await writeConfigPart(pool, place, row.incarnation, options);
         const videos = await writeVideosPart(pool, place, row.incarnation, options);
         const texts = await writeSchemaParts(configServer, place, schemas, options);
-        for (const part of [config, videos, ...texts]) await notePart(pool, row.backup, part);
+        await replaceParts(pool, row.backup, ['config', 'videos', 'schema'], [config, videos, ...texts]);
         return { versions: config.count, videos: videos.count };
       });
     },
@@ -154,16 +159,12 @@ export function createBackupDataActivities(resources: BackupResources): BackupDa
       const { phoenixProject } = await getLife(pool, key);
       return heartbeating(async (signal) => {
         const { row, place, options } = await writerOf(resources, key, signal);
-        return writeTraceParts(
-          {
-            phoenix,
-            project: phoenixProject,
-            place,
-            options,
-            call: { signal, heartbeat: () => heartbeat() },
-          },
-          (part) => notePart(pool, row.backup, part),
-        );
+        const { parts, counts } = await writeTraceParts({
+          ...{ phoenix, project: phoenixProject, place, options },
+          call: { signal, heartbeat: () => heartbeat() },
+        });
+        await replaceParts(pool, row.backup, TRACE_KINDS, parts);
+        return counts;
       });
     },
 
@@ -177,7 +178,8 @@ export function createBackupDataActivities(resources: BackupResources): BackupDa
       await requireSameSchemas(resources, key, slices);
       // The fence counts only if it stood all the time.
       const fenced = fencedFrom !== null && (await renewFence(pool, key));
-      const endedAt = new Date(Math.max(now, Date.parse(row.startedAt)));
+      // Of two clocks: the registry's, and Temporal's.
+      const endedAt = new Date(Math.max(now, Date.parse(fencedFrom ?? row.startedAt)));
       const fence = fenced ? { from: utc(fencedFrom), until: endedAt.toISOString() } : null;
       const manifest = manifestOf(row, slices, parts, toolVersion, {
         template: life.template,
@@ -192,7 +194,10 @@ export function createBackupDataActivities(resources: BackupResources): BackupDa
       const totals = totalsOf(manifest);
       await transaction(pool, async (tx) => {
         const consistency = manifest.consistency.achieved;
-        if (!(await completeBackup(tx, row.backup, { ...totals, consistency, endedAt }))) return;
+        if (!(await completeBackup(tx, row.backup, { ...totals, consistency, endedAt }))) {
+          await writerOf(resources, key);
+          return;
+        }
         await forgetProgress(tx, row.backup);
         await endOperation(tx, row.operation, 'backup', { state: 'completed', counts: { ...totals } });
       });
@@ -213,7 +218,8 @@ export function createBackupDataActivities(resources: BackupResources): BackupDa
         }),
       );
       const { ok, errors, parts, documents, bytes } = verdict;
-      await noteVerified(pool, backup, ok);
+      // A sample that is good says nothing of the rest.
+      if (!ok || sample === undefined) await noteVerified(pool, backup, ok);
       await closeOperation(
         pool,
         operation,

@@ -4,7 +4,7 @@ import { restoreTenantInput } from '../src/contracts/backupOperations.js';
 import { requireOwnTenant } from '../src/backup/ownership.js';
 import { compareDocuments, restoreDocuments, schemaOf } from '../src/backup/restore/documents.js';
 import { emptySchema } from '../src/backup/restore/emptySchema.js';
-import { planRestore } from '../src/backup/restore/plan.js';
+import { planRestore, requireQuiet } from '../src/backup/restore/plan.js';
 import { restoreRegistry } from '../src/backup/restore/registry.js';
 import { openSource } from '../src/backup/restore/source.js';
 import { restoreTraces } from '../src/backup/restore/traces.js';
@@ -34,15 +34,18 @@ export function createRestoreLedgerActivities({
   pool,
 }: Pick<BackupResources, 'pool'>): RestoreLedgerActivities {
   return {
-    async closeForRestore(key) {
+    async closeForRestore({ wasOpen, ...key }) {
       await transaction(pool, async (tx) => {
         await attachOperation(tx, key.operation, key);
-        await closeForRestore(tx, key);
+        await closeForRestore(tx, key, wasOpen);
+        // What began while the backup was verified. From here on nothing begins: the tenant is closed.
+        await requireQuiet(tx, key, key.operation);
       });
     },
 
     async schemasThere({ incarnation }) {
-      return (await schemasOf(pool, incarnation)).map(({ baseSchema }) => baseSchema);
+      const owned = await schemasOf(pool, incarnation);
+      return owned.filter(({ state }) => state === 'deployed').map(({ baseSchema }) => baseSchema);
     },
 
     async finishRestore({ opens, documents, spans, ...key }) {

@@ -276,14 +276,17 @@ export interface BackupActivities {
       readonly passes: number;
       /** Whether the last pass found nothing different. */
       readonly settled: boolean;
-      /** Since when the fence stands; null: there is none. */
+      /** Since when the fence stands, ISO 8601; null: there is none. */
       readonly fencedFrom: string | null;
       readonly now: number;
     },
   ): Promise<BackupTenantResult>;
-  /** Takes away what was stored and ends the operation. */
+  /** Takes away what was stored and ends the operation; one that never was registered is fine. */
   failBackup(
-    input: BackupKey & { readonly state: 'failed' | 'cancelled'; readonly failure: Failure },
+    input: Omit<BackupKey, 'incarnation'> & {
+      readonly state: 'failed' | 'cancelled';
+      readonly failure: Failure;
+    },
   ): Promise<void>;
   /** Registers the operation. */
   beginVerify(input: VerifyBackupInput): Promise<{ tenant: TenantId }>;
@@ -341,9 +344,12 @@ export interface RestoreActivities {
   }>;
   /** Reads all of the backup before anything is written. Fails `VerificationFailed`. */
   checkBeforeRestore(key: RestoreKey): Promise<{ parts: number; bytes: number }>;
-  /** Makes the tenant inactive and says that a restore has begun on it. */
-  closeForRestore(key: RestoreKey): Promise<void>;
-  /** Base schemas that the tenant has. */
+  /**
+   * Makes the tenant inactive and says that a restore has begun on it. Fails `WrongState` when something else of it runs,
+   * or when it was open at the start and has been deactivated since.
+   */
+  closeForRestore(key: RestoreKey & { readonly wasOpen: boolean }): Promise<void>;
+  /** Base schemas that the tenant has in Vespa. */
   schemasThere(key: RestoreKey): Promise<BaseSchema[]>;
   restoreRegistry(
     key: RestoreKey & { readonly fresh: boolean },

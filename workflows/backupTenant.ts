@@ -21,10 +21,10 @@ const MAX_PASSES = 6;
 export async function backupTenant(input: BackupTenantInput): Promise<BackupTenantResult> {
   const { tenant, operation, backup, consistency } = input;
   const steps = new Progress(`Back up tenant \`${tenant}\` as \`${backup}\``);
-  // Refused here, nothing was done and nothing is to be taken away.
-  const plan = await titled(backups.beginBackup, backup, input).catch((error: unknown) => {
-    throw isCancellation(error) ? error : operationFailure(failureRecord(error));
-  });
+  // Refused here, nothing was done as a rule; but an attempt whose answer was lost may have registered it.
+  const plan = await titled(backups.beginBackup, backup, input).catch((error: unknown) =>
+    CancellationScope.nonCancellable(() => giveUp({ tenant, operation, backup }, null, error)),
+  );
   const key = { tenant, incarnation: plan.incarnation, operation, backup };
   const slices = plan.slices.map((slice) => ({ ...slice, backup }));
   const fence = new Fence(key);
@@ -48,7 +48,8 @@ export async function backupTenant(input: BackupTenantInput): Promise<BackupTena
     const result = await steps.step('manifest', () =>
       titled(backupData.finishBackup, 'sign, write, read back', ending),
     );
-    if (fencedFrom !== null) await fence.lower();
+    // It is complete, whoever cancels now.
+    if (fencedFrom !== null) await CancellationScope.nonCancellable(() => fence.lower());
     upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: 'completed' }]);
     return result;
   } catch (error) {
@@ -99,14 +100,19 @@ async function settle(
   }
 }
 
-async function giveUp(key: BackupKey, fence: Fence, error: unknown): Promise<never> {
+async function giveUp(
+  { tenant, operation, backup }: Omit<BackupKey, 'incarnation'>,
+  fence: Fence | null,
+  error: unknown,
+): Promise<never> {
   const cancelled = isCancellation(error);
   const failure: Failure = cancelled
     ? { code: 'Conflict', message: 'the backup was cancelled' }
     : failureRecord(error);
   const state = cancelled ? 'cancelled' : 'failed';
-  await fence.lower();
-  await titled(backupCleanup.failBackup, failure.message.slice(0, 150), { ...key, state, failure });
+  await fence?.lower();
+  const end = { tenant, operation, backup, state, failure } as const;
+  await titled(backupCleanup.failBackup, failure.message.slice(0, 150), end);
   upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: state }]);
   throw cancelled ? error : operationFailure(failure);
 }

@@ -1,5 +1,6 @@
 import {
   CancellationScope,
+  ParentClosePolicy,
   executeChild,
   isCancellation,
   upsertSearchAttributes,
@@ -109,6 +110,8 @@ async function drop(
         summary: `delete ${into} for good`,
         priority: 4,
       }),
+      // A purge of the original ends what takes too long, and the copy must not stay.
+      parentClosePolicy: ParentClosePolicy.ABANDON,
       args: [
         {
           ...{ tenant: into, incarnation, operation, cluster, principal, reason },

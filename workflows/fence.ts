@@ -1,4 +1,4 @@
-import { CancellationScope, isCancellation, sleep } from '@temporalio/workflow';
+import { CancellationScope, isCancellation, log, sleep } from '@temporalio/workflow';
 import type { TenantKey } from '../activities/types.js';
 import { fence, fenceWait, titled } from './options.js';
 
@@ -12,14 +12,19 @@ export class Fence {
 
   constructor(private readonly key: TenantKey) {}
 
-  /** @returns since when nothing is changed any more, ISO 8601 */
+  /**
+   * Closes the tenant and waits for the changes under way: when this resolves there are none.
+   *
+   * @returns since when it is closed, ISO 8601
+   */
   async raise(): Promise<string> {
     const { from } = await titled(fence.raiseFence, 'close to changes', this.key);
     this.renewing = new CancellationScope();
     this.done = this.renewing
       .run(() => this.renew())
       .catch((error: unknown) => {
-        if (!isCancellation(error)) throw error;
+        // It falls, and who needs it finds it fallen: nobody's clean-up is to stop at this.
+        if (!isCancellation(error)) log.error('fence no longer renewed', { error: String(error) });
       });
     await titled(fenceWait.awaitWriters, 'wait for changes under way', this.key);
     return from;

@@ -31,11 +31,17 @@ export async function restoreTenant(input: RestoreTenantInput): Promise<RestoreT
   const { tenant, operation, backup } = input;
   const steps = new Progress(`Restore backup \`${backup}\` into tenant \`${tenant}\``);
   const decided = await titled(restoreData.beginRestore, backup, input).catch((error: unknown) => {
-    throw isCancellation(error) ? error : operationFailure(failureRecord(error));
+    if (input.preview) throw isCancellation(error) ? error : operationFailure(failureRecord(error));
+    // Refused here, nothing was done as a rule; but an attempt whose answer was lost may have registered it.
+    const asked = { tenant, incarnation: input.incarnation, operation, backup };
+    return CancellationScope.nonCancellable(() => giveUp(asked, null, error));
   });
   const { plan, incarnation, create, bases, opens } = decided;
   const result = { ...plan, incarnation, operation };
-  if (input.preview) return { ...result, state: 'previewed' };
+  if (input.preview) {
+    upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: 'completed' }]);
+    return { ...result, state: 'previewed' };
+  }
 
   const key = { tenant, incarnation, operation, backup };
   const fence = new Fence(key);
@@ -48,7 +54,8 @@ export async function restoreTenant(input: RestoreTenantInput): Promise<RestoreT
     if (create) await steps.step('a new life', () => makeTenant(create, operation));
     await steps.step('fence', async () => {
       await fence.raise();
-      await titled(restores.closeForRestore, 'inactive until all is there', key);
+      const closing = { ...key, wasOpen: opens && create === null };
+      await titled(restores.closeForRestore, 'inactive until all is there', closing);
     });
     if (!create) await addSchemas(key, bases, schemas, steps);
     if (plan.how === 'replace') await empty(key, bases, steps);
@@ -67,7 +74,8 @@ export async function restoreTenant(input: RestoreTenantInput): Promise<RestoreT
     const { state } = await titled(restores.finishRestore, opens ? 'open' : 'stays closed', {
       ...{ ...key, opens, documents, spans },
     });
-    await fence.lower();
+    // The registry says that it is done, whoever cancels now.
+    await CancellationScope.nonCancellable(() => fence.lower());
     upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: 'completed' }]);
     return { ...result, state };
   } catch (error) {
@@ -132,13 +140,13 @@ async function restoreSchema(key: RestoreKey, base: BaseSchema, steps: Progress)
   );
 }
 
-async function giveUp(key: RestoreKey, fence: Fence, error: unknown): Promise<never> {
+async function giveUp(key: RestoreKey, fence: Fence | null, error: unknown): Promise<never> {
   const cancelled = isCancellation(error);
   const failure: Failure = cancelled
     ? { code: 'Conflict', message: 'the restore was cancelled' }
     : failureRecord(error);
   const state = cancelled ? 'cancelled' : 'failed';
-  await fence.lower();
+  await fence?.lower();
   await titled(restores.failRestore, failure.message.slice(0, 150), { ...key, state, failure });
   upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: state }]);
   throw cancelled ? error : operationFailure(failure);

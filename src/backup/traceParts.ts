@@ -19,30 +19,34 @@ export interface TraceSource {
 
 /**
  * Writes a project's spans, annotations and notes in parts: at least one of each kind, so that a project without any can
- * be told from none.
+ * be told from none. They are those of one export: begun again, it may be cut otherwise.
  *
- * @param onPart hears of each when it is stored
+ * @returns all of them, and how many lines there are of each kind
  */
-export async function writeTraceParts(
-  { phoenix, project, place, options, call }: TraceSource,
-  onPart: (part: ManifestPart) => Promise<void>,
-): Promise<Record<TraceKind, number>> {
+export async function writeTraceParts({
+  phoenix,
+  project,
+  place,
+  options,
+  call,
+}: TraceSource): Promise<{ parts: ManifestPart[]; counts: Record<TraceKind, number> }> {
+  const parts: ManifestPart[] = [];
   const counts = { spans: 0, annotations: 0, notes: 0 };
   const traces = await exportTraces(phoenix, project, call);
-  if (traces === null) return counts;
+  if (traces === null) return { parts, counts };
   for (const kind of TRACE_KINDS) {
     const lines = new Cut(traces.lines(kind));
     try {
       for (let index = 0; index === 0 || !(await lines.isOver()); index++) {
         const part = await writePart(place, { kind, index }, lines.next(), options);
         counts[kind] += part.count;
-        await onPart(part);
+        parts.push(part);
       }
     } finally {
       await lines.close();
     }
   }
-  return counts;
+  return { parts, counts };
 }
 
 /** Cuts one stream of lines into streams of bounded length. */

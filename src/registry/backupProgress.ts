@@ -1,7 +1,7 @@
 import type { SlicePosition } from '../backup/documents/backUpSlice.js';
 import type { CountedDigest } from '../backup/digest.js';
 import type { ManifestPart } from '../contracts/backup.js';
-import type { BackupId } from '../domain/backups.js';
+import type { BackupId, PartKind } from '../domain/backups.js';
 import type { OperationId } from '../domain/ids.js';
 import type { BaseSchema } from '../domain/profiles.js';
 import { type Pool, type Queryable, transaction } from './database.js';
@@ -115,8 +115,17 @@ export async function restartSlices(
   });
 }
 
-export async function notePart(db: Queryable, backup: BackupId, part: ManifestPart): Promise<void> {
-  await putPart(db, backup, part);
+/** These are all parts of those kinds: what a former attempt had more of is void. Not for parts of slices. */
+export async function replaceParts(
+  pool: Pool,
+  backup: BackupId,
+  kinds: readonly PartKind[],
+  parts: readonly ManifestPart[],
+): Promise<void> {
+  await transaction(pool, async (tx) => {
+    await tx.query(`delete from backup_parts where backup = $1 and part->>'kind' = any($2)`, [backup, kinds]);
+    for (const part of parts) await putPart(tx, backup, part);
+  });
 }
 
 export async function partsOfSlice(

@@ -137,12 +137,14 @@ export async function completeBackup(
   return rowCount === 1;
 }
 
-/** `running → failed`. */
-export async function noteBackupFailed(tx: Queryable, backup: BackupId): Promise<void> {
-  await tx.query(
-    `update backups set state = 'failed', ended_at = now() where backup = $1 and state = 'running'`,
+/** `running → failed`; again is fine. @returns false when it was completed, or removed */
+export async function noteBackupFailed(db: Queryable, backup: BackupId): Promise<boolean> {
+  const { rowCount } = await db.query(
+    `update backups set state = 'failed', ended_at = coalesce(ended_at, now())
+     where backup = $1 and state in ('running', 'failed')`,
     [backup],
   );
+  return rowCount === 1;
 }
 
 /** What a backup's run needed to go on after a kill: gone once it has ended. */

@@ -8,12 +8,24 @@ import { setTenantState } from './tenants.js';
  * A life that a restore is about to write to: it is `inactive`, and stays so until {@link openRestored}. Its retention
  * begins now when it was active.
  *
- * @throws OpsError `WrongState` when it is neither active nor inactive any more
+ * @param wasOpen how the restore found it: one that was deactivated since then is not to be opened by it
+ * @throws OpsError `WrongState` when it is neither active nor inactive any more, or was deactivated meanwhile
  */
 export async function closeForRestore(
   tx: Queryable,
   { tenant, incarnation, operation }: FenceKey,
+  wasOpen: boolean,
 ): Promise<void> {
+  const { rows } = await tx.query<{ deactivated: boolean }>(
+    `select state = 'inactive' and unfinished_restore is null as deactivated from tenants where incarnation = $1 for update`,
+    [incarnation],
+  );
+  if (wasOpen && rows[0]?.deactivated)
+    throw new OpsError(
+      'WrongState',
+      `tenant ${tenant} was deactivated after this restore began`,
+      'restore again: it stays inactive then',
+    );
   const purgeAt = new Date(Date.now() + DEFAULT_RETENTION_DAYS * DAY_MS);
   if (!(await setTenantState(tx, incarnation, ['active'], 'inactive', purgeAt)))
     throw new OpsError('WrongState', `tenant ${tenant} is no longer there to be restored into`);

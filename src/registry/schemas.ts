@@ -72,7 +72,7 @@ export async function registeredNames(db: Queryable, names: readonly string[]): 
  * Claims the physical names of one life's schemas, all or none; again is fine.
  *
  * @throws OpsError `Conflict` naming what collides, by text or by Java `hashCode`; `NotFound` when the life is not of
- *   this tenant; `WrongState` when it is neither being created nor active
+ *   this tenant; `WrongState` when it is neither being created, nor restored into, nor active
  */
 export async function reserveSchemas(
   pool: Pool,
@@ -82,13 +82,15 @@ export async function reserveSchemas(
 ): Promise<void> {
   await transaction(pool, async (tx) => {
     // Held until the claim is in: a purge that lists the names after it began must find this one.
-    const { rows: lives } = await tx.query<{ state: TenantState }>(
-      'select state from tenants where incarnation = $1 and tenant = $2 for share',
+    const { rows: lives } = await tx.query<{ state: TenantState; restoring: boolean }>(
+      `select state, unfinished_restore is not null as restoring from tenants where incarnation = $1 and tenant = $2 for share`,
       [incarnation, tenant],
     );
     if (lives[0] === undefined)
       throw new OpsError('NotFound', `no such life of tenant ${tenant}: ${incarnation}`);
-    if (lives[0].state !== 'creating') requireState('deploySchemas', tenant, lives[0].state);
+    const { state, restoring } = lives[0];
+    if (state !== 'creating' && !(state === 'inactive' && restoring))
+      requireState('deploySchemas', tenant, state);
     // In one order over all tenants, so that two that collide wait for each other instead of deadlocking.
     const wanted = bases
       .map((base): Wanted => ({ base, name: tenantSchemaName(base, tenant), tenant, incarnation }))

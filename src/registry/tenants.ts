@@ -62,15 +62,18 @@ export async function requireTenant(db: Queryable, tenant: TenantId, verb: Tenan
   return row;
 }
 
-/** @throws OpsError `WrongState` for a life that a restore has begun on and not ended, which is not to be opened */
+/** Verbs that take a life for whole: half of one is neither opened nor kept as a backup. */
+const WHOLE: readonly TenantVerb[] = ['reactivate', 'backup'];
+
+/** @throws OpsError `WrongState` for a life that a restore has begun on and not ended */
 export function requireWhole(
   verb: TenantVerb,
   { tenant, unfinishedRestore }: Pick<TenantRow, 'tenant' | 'unfinishedRestore'>,
 ): void {
-  if (verb !== 'reactivate' || unfinishedRestore === null) return;
+  if (!WHOLE.includes(verb) || unfinishedRestore === null) return;
   throw new OpsError(
     'WrongState',
-    `a restore into tenant ${tenant} did not end well (operation ${unfinishedRestore}): it may hold half of a backup`,
+    `a restore into tenant ${tenant} has not ended well (operation ${unfinishedRestore}): it may hold half of a backup`,
     `restore again: cvops backup restore BACKUP --into ${tenant}, or delete it: cvops tenant delete ${tenant} --hard`,
   );
 }

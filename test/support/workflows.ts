@@ -3,9 +3,13 @@ import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { Worker } from '@temporalio/worker';
 import type {
   ApplicationActivities,
+  BackupActivities,
+  DrillActivities,
+  FenceActivities,
   IngestActivities,
   PurgeActivities,
   ReconcileActivities,
+  RestoreActivities,
   RetentionActivities,
   RolloutActivities,
   TenantActivities,
@@ -22,7 +26,11 @@ export type FakeActivities = Partial<
     RetentionActivities &
     PurgeActivities &
     ReconcileActivities &
-    RolloutActivities
+    RolloutActivities &
+    BackupActivities &
+    RestoreActivities &
+    FenceActivities &
+    DrillActivities
 >;
 
 const bundle = bundleOf('../../workflows/index.ts');

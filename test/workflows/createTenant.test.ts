@@ -43,7 +43,10 @@ function world(broken?: Step) {
     deletePhoenixProject: () => did('deletePhoenixProject', undefined),
     proveMemory: () => did('proveMemory', undefined),
     verifyTenant: () => did('verifyTenant', undefined),
-    activate: (key) => did('activate', { ...key, state: 'active', schemas: ['s'], phoenixProject: 'p' }),
+    activate: ({ closed, ...key }) => {
+      const state = closed ? 'inactive' : 'active';
+      return did('activate', { ...key, state, schemas: ['s'], phoenixProject: 'p' });
+    },
     failCreate: ({ failure, state }) =>
       did('failCreate', undefined, `failCreate ${state} ${failure.code}: ${failure.message}`),
     requestSchemaChange: async ({ request }) => {
@@ -59,7 +62,7 @@ function world(broken?: Step) {
   return { calls, activities };
 }
 
-const input = (): CreateTenantInput => ({
+const input = (more: Partial<CreateTenantInput>): CreateTenantInput => ({
   tenant: parseTenantId('acme_corp'),
   incarnation: parseIncarnation(randomUUID()),
   operation: parseOperationId(randomUUID()),
@@ -69,15 +72,16 @@ const input = (): CreateTenantInput => ({
   cluster: 'test',
   principal: 'tester',
   reason: '',
+  ...more,
 });
 
-const run = (activities: ReturnType<typeof world>['activities']) =>
+const run = (activities: ReturnType<typeof world>['activities'], more: Partial<CreateTenantInput> = {}) =>
   bench.withWorkers(activities, (client) =>
     client.workflow
       .execute(createTenant, {
         workflowId: `test/${randomUUID()}`,
         taskQueue: TASK_QUEUES.control,
-        args: [input()],
+        args: [input(more)],
         workflowExecutionTimeout: '60s',
       })
       .catch((e: unknown) => toOpsError(e)),
@@ -97,6 +101,12 @@ const FORWARD = [
 test('does every step in order and ends active', async () => {
   const { calls, activities } = world();
   expect(await run(activities)).toMatchObject({ state: 'active', schemas: ['s'] });
+  expect(calls).toEqual(FORWARD);
+});
+
+test('closed, for a restore: the same steps, and it ends inactive', async () => {
+  const { calls, activities } = world();
+  expect(await run(activities, { closed: true })).toMatchObject({ state: 'inactive' });
   expect(calls).toEqual(FORWARD);
 });
 
@@ -138,7 +148,7 @@ test('a cancelled creation is undone and the tenant is left creation_failed', as
     const handle = await client.workflow.start(createTenant, {
       workflowId: `test/${randomUUID()}`,
       taskQueue: TASK_QUEUES.control,
-      args: [input()],
+      args: [input({})],
     });
     await expect.poll(() => release).toBeDefined();
     await handle.cancel();

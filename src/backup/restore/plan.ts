@@ -5,12 +5,13 @@ import { SYSTEM_CONFIG } from '../../domain/config/keys.js';
 import { OpsError } from '../../domain/errors.js';
 import type { Incarnation, OperationId } from '../../domain/ids.js';
 import { MEMORY_SCHEMA, type BaseSchema } from '../../domain/profiles.js';
-import { requireState } from '../../domain/states.js';
+import { type OperationKind, requireState } from '../../domain/states.js';
 import { TEMPLATE_FIELDS } from '../../domain/templates.js';
 import { RETENTION_KINDS } from '../../operations/stop.js';
+import type { Queryable } from '../../registry/database.js';
 import { findOperation, runningOperations } from '../../registry/operations.js';
 import { schemasOf } from '../../registry/schemas.js';
-import { type TenantRow, findTenant, requireTenant } from '../../registry/tenants.js';
+import { type TenantLife, type TenantRow, findTenant, requireTenant } from '../../registry/tenants.js';
 import { readPackage } from '../../vespa/activePackage.js';
 import { countAllSpans } from '../traces/export.js';
 import type { TracesCall } from '../traces/retrying.js';
@@ -66,7 +67,7 @@ export async function planRestore(
     };
   }
   await requireTenant(pool, tenant, 'restoreOver');
-  await requireQuiet(resources, there, input.operation);
+  await requireQuiet(pool, there, input.operation);
   const unfinished = there.unfinishedRestore;
   const holds = loses.documents > 0 || loses.spans > 0;
   if (holds && !input.replace && !input.preview && unfinished === null)
@@ -96,13 +97,17 @@ async function lossesOf(
   return { documents: count, spans: (await countAllSpans(phoenix, phoenixProject, call)) ?? 0 };
 }
 
-async function requireQuiet(
-  { pool }: BackupResources,
-  { tenant, incarnation }: TenantRow,
+/** Operations that neither read nor change what a tenant holds. */
+const BESIDE: readonly OperationKind[] = [...RETENTION_KINDS, 'verifyBackup', 'drillRestore', 'pruneBackups'];
+
+/** @throws OpsError `WrongState` while another operation works on the life */
+export async function requireQuiet(
+  db: Queryable,
+  { tenant, incarnation }: TenantLife,
   own: OperationId,
 ): Promise<void> {
-  const [other] = (await runningOperations(pool, incarnation)).filter(
-    ({ operation, kind }) => operation !== own && !RETENTION_KINDS.includes(kind),
+  const [other] = (await runningOperations(db, incarnation)).filter(
+    ({ operation, kind }) => operation !== own && !BESIDE.includes(kind),
   );
   if (other)
     throw new OpsError(
