@@ -8,6 +8,7 @@ import {
   createLedgerActivities,
   createVideoActivities,
 } from '../activities/ingest.js';
+import { createPruneActivities, createRemovalActivities } from '../activities/prune.js';
 import { createPurgeActivities } from '../activities/purge.js';
 import { createReconcileActivities } from '../activities/reconcile.js';
 import { createRetentionActivities } from '../activities/retention.js';
@@ -91,6 +92,7 @@ export function controlActivities(resources: Resources) {
     ...typedFailures({ ...createRetentionActivities({ pool, client, webhook: resources.webhook }) }),
     ...typedFailures({ ...createRolloutActivities({ pool, client, configServer }) }),
     ...typedFailures({ ...createReconcileActivities({ pool, client }) }),
+    ...typedFailures({ ...createPruneActivities({ pool }) }),
     ...typedFailures({
       ...createPurgeActivities({
         pool,
@@ -120,9 +122,10 @@ async function openWebhook({
 }
 
 export function dataActivities(resources: Resources) {
-  const { pool, documents, sources } = resources;
+  const { pool, documents, sources, settings } = resources;
   const rates = new TenantRates(pool);
   return typedFailures({
     ...createVideoActivities({ pool, documents, sources, encoder: resources.encoder(), rates }),
+    ...createRemovalActivities({ pool, settings }),
   });
 }

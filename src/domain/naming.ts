@@ -1,3 +1,5 @@
+import type { BackupId } from './backups.js';
+import type { Scheduled } from './backupSchedules.js';
 import { OpsError } from './errors.js';
 import type { TenantId } from './ids.js';
 import type { BaseSchema } from './profiles.js';
@@ -47,6 +49,12 @@ export const workflowIds = {
   ingest: (tenant: TenantId, run: string) => `tenant/${tenant}/ingest/${run}`,
   /** Of one round; the server adds its time. */
   watch: (tenant: TenantId, name: WatchName) => `tenant/${tenant}/watch/${name}`,
+  backup: (tenant: TenantId, backup: BackupId) => `tenant/${tenant}/backup/${backup}`,
+  verify: (tenant: TenantId, run: string) => `tenant/${tenant}/verify/${run}`,
+  drill: (tenant: TenantId, run: string) => `tenant/${tenant}/drill/${run}`,
+  prune: (tenant: TenantId) => `tenant/${tenant}/prune`,
+  /** Of one run; the server adds its time. */
+  scheduled: (tenant: TenantId, what: Scheduled) => `tenant/${tenant}/scheduled/${what}`,
   deploySchemas: (run: string) => `schemas/${run}`,
   vespaApplication: (cluster: string) => `vespa/${cluster}/application`,
 } as const;
@@ -54,6 +62,7 @@ export const workflowIds = {
 /** Ids of Temporal Schedules. Whose one is, is a row of `tenant_schedules`. */
 export const scheduleIds = {
   watch: (tenant: TenantId, name: WatchName) => `tenant/${tenant}/watch/${name}`,
+  scheduled: (tenant: TenantId, what: Scheduled) => `tenant/${tenant}/scheduled/${what}`,
 } as const;
 
 /** Task queues: `control` runs short activities and all workflows, `data` runs ffmpeg, encoding, feeding, backup. */
