@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { projectRoot } from '../projectRoot.js';
+import { addBackupCommands } from './backup.js';
 import { addCertificateCommands } from './certificate.js';
 import { addConfigCommands } from './config.js';
 import { addIngestCommand } from './ingest.js';
@@ -37,6 +38,7 @@ export function buildProgram(): Command {
   addIngestCommand(program);
   addWatchCommands(program);
   addSearchCommand(program);
+  addBackupCommands(program);
   addOperationCommands(program);
   addCertificateCommands(program);
   addDemoCommand(program);

@@ -4,6 +4,7 @@ import type { Incarnation, OperationId, TenantId } from '../domain/ids.js';
 import type { KeepCandidate } from '../domain/keepPolicy.js';
 import { type BackupRow, forgetProgress, getBackup } from './backups.js';
 import type { Queryable } from './database.js';
+import { storableText } from './storable.js';
 
 /** Operations that read a backup: their row names it in its input. */
 const READERS = ['restoreTenant', 'verifyBackup', 'drillRestore'] as const;
@@ -124,7 +125,7 @@ export async function newestComplete(
 export async function holdBackup(tx: Queryable, backup: BackupId, reason: string): Promise<BackupRow> {
   const { rowCount } = await tx.query(
     `update backups set hold = $2 where backup = $1 and state in ('running', 'complete')`,
-    [backup, reason],
+    [backup, storableText(reason)],
   );
   const row = await getBackup(tx, backup);
   if (rowCount === 1) return row;
@@ -135,16 +136,17 @@ export async function holdBackup(tx: Queryable, backup: BackupId, reason: string
   );
 }
 
-/** @returns the row, with the reason it was held for. @throws OpsError `NotFound`; `WrongState` when it is not held */
-export async function releaseBackup(tx: Queryable, backup: BackupId): Promise<BackupRow & { hold: string }> {
-  await tx.query('select 1 from backups where backup = $1 for update', [backup]);
+/** @throws OpsError `NotFound`; `WrongState` when it is not held */
+export async function releaseBackup(tx: Queryable, backup: BackupId): Promise<BackupRow> {
+  const { rowCount } = await tx.query(
+    'update backups set hold = null where backup = $1 and hold is not null',
+    [backup],
+  );
   const row = await getBackup(tx, backup);
-  if (row.hold === null)
-    throw new OpsError(
-      'WrongState',
-      `backup ${backup} is not held`,
-      `see which are: cvops backup list ${row.tenant}`,
-    );
-  await tx.query('update backups set hold = null where backup = $1', [backup]);
-  return { ...row, hold: row.hold };
+  if (rowCount === 1) return row;
+  throw new OpsError(
+    'WrongState',
+    `backup ${backup} is not held`,
+    `see which are: cvops backup list ${row.tenant}`,
+  );
 }
