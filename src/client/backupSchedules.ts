@@ -62,14 +62,13 @@ export class BackupScheduleClient {
     const client = await this.connections.temporal();
     const done: BackupScheduled[] = [];
     for (const input of wanted) {
-      const { tenant, version: _, incarnation: __, ...detail } = input;
       const did = await ensureTenantSchedule(
         this.connections.pool,
         client,
         life,
         SCHEDULED_BACKUP,
         backupSchedule(input, parseTimes(input.every)),
-        this.audited('backup-schedule', tenant, request.reason, detail),
+        this.audited('backup-schedule', input.tenant, request.reason, input),
       );
       done.push({ ...input, did });
     }
