@@ -20,7 +20,8 @@ import { failureRecord, operationFailure } from './failures.js';
 import { pruneRemoval, pruning, titled } from './options.js';
 import { versioned } from './versioning.js';
 
-const MAX_HISTORY = 2_500;
+/** A page of removals is some 600 events. */
+const MAX_HISTORY = 1_000;
 const MAX_UNREMOVED = 20;
 const MAX_REASON = 400;
 

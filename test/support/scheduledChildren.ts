@@ -1,13 +1,19 @@
+/** Workflow code for tests of backup schedules: the real run of one, and operations that only say what they were given. */
 import { proxyActivities } from '@temporalio/workflow';
+import { failureRecord, operationFailure } from '../../workflows/failures.js';
 
 export { scheduledBackup } from '../../workflows/scheduledBackup.js';
 
-/** The real schedule's workflow, with operations that only say what they were given. */
 const { child } = proxyActivities<{
   child(kind: string, input: unknown): Promise<unknown>;
 }>({ startToCloseTimeout: '1m', taskQueue: 'control' });
 
-export const backupTenant = (input: unknown) => child('backupTenant', input);
-export const verifyBackup = (input: unknown) => child('verifyBackup', input);
-export const pruneBackups = (input: unknown) => child('pruneBackups', input);
-export const drillRestore = (input: unknown) => child('drillRestore', input);
+const standIn = (kind: string) => (input: unknown) =>
+  child(kind, input).catch((error: unknown) => {
+    throw operationFailure(failureRecord(error));
+  });
+
+export const backupTenant = standIn('backupTenant');
+export const verifyBackup = standIn('verifyBackup');
+export const pruneBackups = standIn('pruneBackups');
+export const drillRestore = standIn('drillRestore');

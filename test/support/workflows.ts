@@ -4,10 +4,12 @@ import { Worker } from '@temporalio/worker';
 import type {
   ApplicationActivities,
   IngestActivities,
+  PruneActivities,
   PurgeActivities,
   ReconcileActivities,
   RetentionActivities,
   RolloutActivities,
+  ScheduledBackupActivities,
   TenantActivities,
 } from '../../activities/types.js';
 import { TASK_QUEUES } from '../../src/domain/naming.js';
@@ -22,7 +24,9 @@ export type FakeActivities = Partial<
     RetentionActivities &
     PurgeActivities &
     ReconcileActivities &
-    RolloutActivities
+    RolloutActivities &
+    PruneActivities &
+    ScheduledBackupActivities
 >;
 
 const bundle = bundleOf('../../workflows/index.ts');
@@ -44,9 +48,17 @@ export class WorkflowBench {
     return new WorkflowBench(env, env.client);
   }
 
-  /** Runs `work` while workers for both queues run. A plain error in workflow code fails the run instead of hanging it. */
-  async withWorkers<T>(activities: FakeActivities, work: (client: Client) => Promise<T>): Promise<T> {
-    const { code } = await bundle;
+  /**
+   * Runs `work` while workers for both queues run. A plain error in workflow code fails the run instead of hanging it.
+   *
+   * @param of other workflow code than the product's
+   */
+  async withWorkers<T>(
+    activities: FakeActivities,
+    work: (client: Client) => Promise<T>,
+    of: ReturnType<typeof bundleOf> = bundle,
+  ): Promise<T> {
+    const { code } = await of;
     const common = {
       connection: this.env.nativeConnection,
       activities: activities as unknown as Record<string, () => Promise<unknown>>,
