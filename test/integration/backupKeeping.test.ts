@@ -2,7 +2,7 @@ import { Client, Connection } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CvopsClient } from '../../src/client/index.js';
 import type { BackupSummary } from '../../src/client/backupKeeping.js';
-import { type BackupId, backupFolder } from '../../src/domain/backups.js';
+import type { BackupId } from '../../src/domain/backups.js';
 import { parseTenantId } from '../../src/domain/ids.js';
 import type { KeepVerdict } from '../../src/domain/keepPolicy.js';
 import { scheduleIds } from '../../src/domain/naming.js';
@@ -13,7 +13,7 @@ import { finishOperation, startOperation } from '../../src/registry/operations.j
 import { getTenant } from '../../src/registry/tenants.js';
 import { folderWorld } from '../support/backupStores.js';
 import { cvops, cvopsJson, errorOf, freshTenant, stackSettings } from '../support/cvops.js';
-import { madeBackup } from '../support/madeBackups.js';
+import { countObjects, madeBackup } from '../support/madeBackups.js';
 import { newOperation } from '../support/registry.js';
 
 const tenant = parseTenantId(freshTenant('kept'));
@@ -53,9 +53,8 @@ const listed = async (...args: string[]) =>
 const namesOf = (backups: readonly { readonly backup: BackupId }[]) => backups.map(({ backup }) => backup);
 const verdicts = ({ backups }: Pruned) => backups.toReversed().map(({ verdict }) => verdict);
 async function objects(): Promise<number> {
-  let count = 0;
-  for (const backup of made) for await (const _ of world.store.list(backupFolder(tenant, backup))) count++;
-  return count;
+  const counts = await Promise.all(made.map((backup) => countObjects(world.store, tenant, backup)));
+  return counts.reduce((sum, count) => sum + count, 0);
 }
 
 describe('the command backup', () => {

@@ -13,7 +13,7 @@ import { type Pool, transaction } from '../../src/registry/database.js';
 import { finishOperation, getOperation, startOperation } from '../../src/registry/operations.js';
 import { beginPurging, endLives } from '../../src/registry/retention.js';
 import { folderWorld } from '../support/backupStores.js';
-import { OBJECTS, madeBackup } from '../support/madeBackups.js';
+import { OBJECTS, countObjects, madeBackup } from '../support/madeBackups.js';
 import {
   type Life,
   type TestRegistry,
@@ -62,11 +62,8 @@ const removal = (operation: OperationId, backup: BackupId) =>
 const planned = async ({ tenant }: Life, policy: KeepPolicy = { last: 1 }, after: BackupId | null = null) =>
   call((all) => all.planPrune({ tenant, policy, now: day(28), after }));
 
-async function objectsOf(life: Life, backup: BackupId, store = world.store): Promise<number> {
-  let count = 0;
-  for await (const _ of store.list(backupFolder(life.tenant, backup))) count++;
-  return count;
-}
+const objectsOf = (life: Life, backup: BackupId, store = world.store) =>
+  countObjects(store, life.tenant, backup);
 const stateOf = async (backup: BackupId) => (await getBackup(pool, backup)).state;
 
 /** Somebody begins to read a backup, as every operation that does so begins. */

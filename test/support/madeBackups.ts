@@ -49,3 +49,9 @@ export async function madeBackup(
   );
   return backup;
 }
+
+export async function countObjects(store: BackupStore, tenant: TenantId, backup: BackupId): Promise<number> {
+  const paths: string[] = [];
+  for await (const { path } of store.list(backupFolder(tenant, backup))) paths.push(path);
+  return paths.length;
+}
