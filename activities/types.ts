@@ -23,7 +23,9 @@ import type {
   Running,
 } from '../src/contracts/life.js';
 import type { DeploySchemasInput, DeploySchemasResult } from '../src/contracts/rollout.js';
+import type { PruneBackupsInput, PruneBackupsResult, Unremoved } from '../src/contracts/backupKeeping.js';
 import type { BackupId } from '../src/domain/backups.js';
+import type { KeepPolicy } from '../src/domain/keepPolicy.js';
 import type { StoreCount } from '../src/domain/purge.js';
 import type { TenantState } from '../src/domain/states.js';
 import type { FailureType } from '../src/domain/errors.js';
@@ -371,4 +373,47 @@ export interface RestoreActivities {
   failRestore(
     key: RestoreKey & { readonly state: 'failed' | 'cancelled'; readonly failure: Failure },
   ): Promise<void>;
+}
+
+/** Removes the backups that a policy does not keep. */
+export interface PruneActivities {
+  /** Registers the operation. Fails `InvalidInput` for an empty policy, `NotFound`, `PermissionDenied`. */
+  beginPrune(input: PruneBackupsInput): Promise<void>;
+  /** What is to go, oldest first, at most 100 after `after`, and how many stay. */
+  planPrune(input: {
+    readonly tenant: TenantId;
+    readonly policy: KeepPolicy;
+    /** ISO 8601. */
+    readonly now: string;
+    readonly after: BackupId | null;
+  }): Promise<{ remove: { backup: BackupId; why: string }[]; more: boolean }>;
+  /**
+   * Removes one backup until nothing of it is listed. Fails `WrongState` when it is not to go now: held, in use, the
+   * newest; or when its store may be another one.
+   */
+  removeBackup(input: {
+    readonly operation: OperationId;
+    readonly backup: BackupId;
+    readonly why: string;
+  }): Promise<{ objects: number; bytes: number }>;
+  /** Counts what is kept and ends the operation. */
+  finishPrune(input: {
+    readonly tenant: TenantId;
+    readonly operation: OperationId;
+    readonly removed: number;
+    readonly objects: number;
+    readonly bytes: number;
+    readonly failed: number;
+    readonly unremoved: readonly Unremoved[];
+  }): Promise<PruneBackupsResult>;
+  failPrune(input: {
+    readonly operation: OperationId;
+    readonly state: 'failed' | 'cancelled';
+    readonly failure: Failure;
+  }): Promise<void>;
+}
+
+export interface ScheduledBackupActivities {
+  /** The newest complete backup of a life, and how many verifications of its backups were begun. */
+  newestBackup(life: TenantLife): Promise<{ backup: BackupId | null; verifications: number }>;
 }

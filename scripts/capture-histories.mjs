@@ -14,10 +14,9 @@ for (const pair of wanted) {
   // Timestamps of a plain JSON.stringify would not load back.
   const history = historyToJSON(await handle.fetchHistory());
   // Who ran it, and on which machine, is nobody's business here; a replay does not read it.
-  const anonymous = (typeof history === 'string' ? history : JSON.stringify(history, null, 1)).replace(
-    /("identity": *)"[^"]*"/g,
-    '$1"worker"',
-  );
+  const anonymous = (typeof history === 'string' ? history : JSON.stringify(history, null, 1))
+    .replace(/("identity": *)"[^"]*"/g, '$1"worker"')
+    .replace(/("stackTrace": *)"(?:[^"\\]|\\.)*"/g, '$1""');
   writeFileSync(`${folder}/${pair.slice(0, at)}.json`, `${anonymous}\n`);
 }
 await connection.close();

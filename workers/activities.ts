@@ -11,6 +11,7 @@ import {
   createLedgerActivities,
   createVideoActivities,
 } from '../activities/ingest.js';
+import { createPruneActivities, createRemovalActivities } from '../activities/prune.js';
 import { createPurgeActivities } from '../activities/purge.js';
 import { createReconcileActivities } from '../activities/reconcile.js';
 import { createRestoreDataActivities, createRestoreLedgerActivities } from '../activities/restore.js';
@@ -106,6 +107,7 @@ export function controlActivities(resources: Resources) {
     ...typedFailures({ ...createRestoreLedgerActivities({ pool }) }),
     ...typedFailures({ ...createDrillActivities({ pool }) }),
     ...typedFailures({ ...createFenceActivities({ pool }) }),
+    ...typedFailures({ ...createPruneActivities({ pool }) }),
     ...typedFailures({
       ...createPurgeActivities({
         pool,
@@ -135,13 +137,14 @@ async function openWebhook({
 }
 
 export function dataActivities(resources: Resources) {
-  const { pool, documents, sources } = resources;
+  const { pool, documents, sources, settings } = resources;
   const rates = new TenantRates(pool);
   const backup = backupResources(resources);
   return typedFailures({
     ...createBackupDataActivities(backup),
     ...createRestoreDataActivities(backup),
     ...createVideoActivities({ pool, documents, sources, encoder: resources.encoder(), rates }),
+    ...createRemovalActivities({ pool, settings }),
   });
 }
 

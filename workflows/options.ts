@@ -5,11 +5,13 @@ import type {
   DrillActivities,
   FenceActivities,
   IngestActivities,
+  PruneActivities,
   PurgeActivities,
   ReconcileActivities,
   RestoreActivities,
   RetentionActivities,
   RolloutActivities,
+  ScheduledBackupActivities,
   TenantActivities,
 } from '../activities/types.js';
 import { TASK_QUEUES } from '../src/domain/naming.js';
@@ -107,6 +109,16 @@ const backup: ActivityOptions = {
   retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '1m' },
 };
 
+/** Emptying one backup's folder in its store, which the data workers reach; heartbeats. What outlasts an hour is for the next prune. */
+const backupRemoval: ActivityOptions = {
+  cancellationType,
+  taskQueue: TASK_QUEUES.data,
+  startToCloseTimeout: '1h',
+  heartbeatTimeout: '20s',
+  scheduleToCloseTimeout: '1h',
+  retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '1m' },
+};
+
 export const tenants = proxyActivities<TenantActivities>(registry);
 export const tenantResources = proxyActivities<TenantActivities>(outside);
 export const tenantCompensations = proxyActivities<TenantActivities>(compensation);
@@ -119,6 +131,9 @@ export const purgeStores = proxyActivities<PurgeActivities>(purge);
 export const reconciling = proxyActivities<ReconcileActivities>(purge);
 export const rollout = proxyActivities<RolloutActivities>(registry);
 export const rolloutWave = proxyActivities<RolloutActivities>(purge);
+export const pruning = proxyActivities<PruneActivities>(registry);
+export const pruneRemoval = proxyActivities<PruneActivities>(backupRemoval);
+export const scheduledBackups = proxyActivities<ScheduledBackupActivities>(registry);
 export const ingestListing = proxyActivities<IngestActivities>(listing);
 /** Counts by visiting a whole schema, however many documents it holds. */
 export const ingestCount = proxyActivities<IngestActivities>(purge);

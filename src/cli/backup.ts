@@ -5,6 +5,7 @@ import { CONSISTENCIES, type Consistency, parseBackupId } from '../domain/backup
 import { OpsError } from '../domain/errors.js';
 import { parseTenantId, quoteForMessage } from '../domain/ids.js';
 import { verified, verifyFolder } from './backupFolder.js';
+import { addBackupKeepingCommands } from './backupKeeping.js';
 import { confirm } from './confirm.js';
 import { type WaitOptions, follow, withClient, withWait } from './context.js';
 import { EXIT, ExitWith, answer } from './output.js';
@@ -36,6 +37,7 @@ export function addBackupCommands(program: Command): void {
   addVerify(backup);
   addRestore(backup);
   addDrill(backup);
+  addBackupKeepingCommands(backup);
 }
 
 function addCreate(backup: Command): void {

@@ -11,12 +11,16 @@ export interface CommonOptions {
   readonly output: Format;
 }
 
-export interface WaitOptions extends CommonOptions {
+/** Of a change that is done at once, without a workflow. */
+export interface ChangeOptions extends CommonOptions {
+  readonly reason: string;
+  readonly dryRun: boolean;
+}
+
+export interface WaitOptions extends ChangeOptions {
   readonly wait: boolean;
   /** Seconds; 0 waits for ever. */
   readonly timeout: number;
-  readonly reason: string;
-  readonly dryRun: boolean;
 }
 
 export function withOutput(command: Command): Command {
@@ -25,14 +29,19 @@ export function withOutput(command: Command): Command {
   );
 }
 
-/** The options every command has that starts an operation. */
-export function withWait(command: Command): Command {
+/** The options every command has that changes something. */
+export function withChange(command: Command): Command {
   return withOutput(command)
-    .option('--wait', 'wait for the end (default)', true)
-    .option('--no-wait', 'return as soon as it is started')
-    .option('--timeout <seconds>', 'stop waiting after this long and exit 9; 0: never', wholeNumber, 0)
     .option('--reason <text>', 'why, for the audit log', '')
     .option('--dry-run', 'print what would be done, do nothing', false);
+}
+
+/** The options every command has that starts an operation. */
+export function withWait(command: Command): Command {
+  return withChange(command)
+    .option('--wait', 'wait for the end (default)', true)
+    .option('--no-wait', 'return as soon as it is started')
+    .option('--timeout <seconds>', 'stop waiting after this long and exit 9; 0: never', wholeNumber, 0);
 }
 
 export function wholeNumber(text: string): number {

@@ -2,12 +2,12 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { projectRoot } from '../projectRoot.js';
+import { addBackupCommands } from './backup.js';
 import { addCertificateCommands } from './certificate.js';
 import { addConfigCommands } from './config.js';
 import { addIngestCommand } from './ingest.js';
 import { addOperationCommands } from './operations.js';
 import { EXIT, type Format, reportError } from './output.js';
-import { addBackupCommands } from './backup.js';
 import { addDemoCommand } from './demo.js';
 import { addSchemaCommands } from './schemas.js';
 import { addSearchCommand } from './search.js';
@@ -34,8 +34,8 @@ export function buildProgram(): Command {
   addIngestCommand(program);
   addWatchCommands(program);
   addSearchCommand(program);
-  addOperationCommands(program);
   addBackupCommands(program);
+  addOperationCommands(program);
   addCertificateCommands(program);
   addDemoCommand(program);
   program.addHelpText(

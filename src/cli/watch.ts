@@ -13,9 +13,11 @@ import {
   parseWatchName,
 } from '../domain/watches.js';
 import {
+  type ChangeOptions,
   type CommonOptions,
   type WaitOptions,
   wholeNumber,
+  withChange,
   withClient,
   withOutput,
   withWait,
@@ -23,10 +25,6 @@ import {
 import { EXIT, ExitWith, answer, note, table } from './output.js';
 import { typedSource } from './source.js';
 
-interface ChangeOptions extends CommonOptions {
-  readonly reason: string;
-  readonly dryRun: boolean;
-}
 interface AddOptions extends ChangeOptions {
   readonly profile: string;
   readonly list: boolean;
@@ -35,12 +33,6 @@ interface AddOptions extends ChangeOptions {
   readonly name?: string;
   readonly concurrency: number;
   readonly settle: number;
-}
-
-function withChange(command: Command): Command {
-  return withOutput(command)
-    .option('--reason <text>', 'why, for the audit log', '')
-    .option('--dry-run', 'print what would be done, do nothing', false);
 }
 
 export function addWatchCommands(program: Command): void {

@@ -23,6 +23,9 @@ import { type SearchResources, searchTenant } from '../search/searchTenant.js';
 import { requireFreeName } from '../tenants/quarantine.js';
 import type { Settings } from '../settings.js';
 import { BackupClient } from './backups.js';
+import { lastProven } from '../registry/backups.js';
+import { BackupKeepingClient } from './backupKeeping.js';
+import { BackupScheduleClient } from './backupSchedules.js';
 import { ConfigClient, TemplateClient } from './config.js';
 import { Connections } from './connections.js';
 import { IngestClient } from './ingest.js';
@@ -71,6 +74,8 @@ export class CvopsClient {
   readonly ingest: IngestClient;
   readonly watches: WatchClient;
   readonly backups: BackupClient;
+  readonly backupKeeping: BackupKeepingClient;
+  readonly backupSchedules: BackupScheduleClient;
   private readonly settings: Settings;
   private readonly pool: Pool;
   private searching: Promise<SearchResources> | undefined;
@@ -86,6 +91,8 @@ export class CvopsClient {
     this.ingest = new IngestClient(connections);
     this.watches = new WatchClient(connections);
     this.backups = new BackupClient(connections);
+    this.backupKeeping = new BackupKeepingClient(connections);
+    this.backupSchedules = new BackupScheduleClient(connections);
   }
 
   /** @throws OpsError `Unavailable` when the registry does not answer */
@@ -169,16 +176,22 @@ export class CvopsClient {
   }
 
   /** @throws OpsError `NotFound` */
-  async showTenant(
-    tenant: TenantId,
-  ): Promise<TenantSummary & { config: ConfigVersion[]; operations: OperationRow[] }> {
+  async showTenant(tenant: TenantId): Promise<
+    TenantSummary & {
+      config: ConfigVersion[];
+      operations: OperationRow[];
+      /** When a backup of it was last restored into a throw-away tenant and found equal, ISO 8601; null: never. */
+      lastProvenRestore: string | null;
+    }
+  > {
     const row = await getTenant(this.pool, tenant);
-    const [schemas, config, operations] = await Promise.all([
+    const [schemas, config, operations, lastProvenRestore] = await Promise.all([
       schemasOf(this.pool, row.incarnation),
       currentConfig(this.pool, row.incarnation),
       listOperations(this.pool, { tenant, limit: 10 }),
+      lastProven(this.pool, tenant),
     ]);
-    return { ...summary(row, schemas), config, operations };
+    return { ...summary(row, schemas), lastProvenRestore, config, operations };
   }
 
   /** Newest first. */

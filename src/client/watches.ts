@@ -11,7 +11,7 @@ import { type WatchName, type WatchTimes, defaultWatchName, formatTimes } from '
 import { type AuditEntry, appendAudit } from '../registry/audit.js';
 import { type Queryable, transaction } from '../registry/database.js';
 import { schemasOf } from '../registry/schemas.js';
-import { schedulesOf, schedulesOfKind, setPausedForRetention } from '../registry/tenantSchedules.js';
+import { schedulesOf, setPausedForRetention } from '../registry/tenantSchedules.js';
 import { type TenantRow, getTenant, requireTenant } from '../registry/tenants.js';
 import {
   deleteTenantSchedule,
@@ -23,6 +23,7 @@ import { WATCH_KIND, watchOf, watchSchedule } from '../schedules/watchSchedules.
 import { type WatchStatus, watchStatus } from '../schedules/watchStatus.js';
 import type { Connections } from './connections.js';
 import { toOpsError } from './failures.js';
+import { statusesOf } from './scheduleStatuses.js';
 
 export type { WatchStatus } from '../schedules/watchStatus.js';
 
@@ -54,8 +55,6 @@ export interface WatchRound {
   result(): Promise<WatchVideosResult>;
 }
 
-/** Schedules described at once. */
-const AT_ONCE = 10;
 /** Watches: sources whose new and changed videos are ingested on a schedule. */
 export class WatchClient {
   constructor(private readonly connections: Connections) {}
@@ -87,16 +86,7 @@ export class WatchClient {
 
   /** Of one tenant, or of all. @throws OpsError `NotFound` */
   async list(tenant?: TenantId): Promise<WatchStatus[]> {
-    const { pool } = this.connections;
-    if (tenant !== undefined) await getTenant(pool, tenant);
-    const rows = await schedulesOfKind(pool, WATCH_KIND, tenant);
-    const client = await this.connections.temporal();
-    const all: WatchStatus[] = [];
-    for (let from = 0; from < rows.length; from += AT_ONCE)
-      all.push(
-        ...(await Promise.all(rows.slice(from, from + AT_ONCE).map((row) => watchStatus(client, row)))),
-      );
-    return all;
+    return statusesOf(this.connections, WATCH_KIND, tenant, watchStatus);
   }
 
   /** What was ingested stays. @throws OpsError `NotFound` */

@@ -1,5 +1,6 @@
-import { OpsError } from './errors.js';
 import type { BackupId } from './backups.js';
+import type { Scheduled } from './backupSchedules.js';
+import { OpsError } from './errors.js';
 import type { TenantId } from './ids.js';
 import type { BaseSchema } from './profiles.js';
 import type { WatchName } from './watches.js';
@@ -53,6 +54,9 @@ export const workflowIds = {
   /** One at a time into a tenant. */
   restore: (tenant: TenantId) => `tenant/${tenant}/restore`,
   drill: (tenant: TenantId, run: string) => `tenant/${tenant}/drill/${run}`,
+  prune: (tenant: TenantId) => `tenant/${tenant}/prune`,
+  /** Of one run; the server adds its time. */
+  scheduled: (tenant: TenantId, what: Scheduled) => `tenant/${tenant}/scheduled/${what}`,
   deploySchemas: (run: string) => `schemas/${run}`,
   vespaApplication: (cluster: string) => `vespa/${cluster}/application`,
 } as const;
@@ -60,6 +64,7 @@ export const workflowIds = {
 /** Ids of Temporal Schedules. Whose one is, is a row of `tenant_schedules`. */
 export const scheduleIds = {
   watch: (tenant: TenantId, name: WatchName) => `tenant/${tenant}/watch/${name}`,
+  scheduled: (tenant: TenantId, what: Scheduled) => `tenant/${tenant}/scheduled/${what}`,
 } as const;
 
 /** Task queues: `control` runs short activities and all workflows, `data` runs ffmpeg, encoding, feeding, backup. */

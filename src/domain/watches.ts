@@ -95,3 +95,8 @@ export function jitterSeconds(times: WatchTimes): number {
 export function formatTimes(times: WatchTimes): string {
   return 'cron' in times ? times.cron : formatEvery(times.everySeconds);
 }
+
+/** What {@link formatTimes} wrote. @throws OpsError `InvalidInput` */
+export function parseTimes(text: string): WatchTimes {
+  return text.includes(' ') ? { cron: parseCron(text) } : { everySeconds: parseEvery(text) };
+}

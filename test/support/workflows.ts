@@ -7,11 +7,13 @@ import type {
   DrillActivities,
   FenceActivities,
   IngestActivities,
+  PruneActivities,
   PurgeActivities,
   ReconcileActivities,
   RestoreActivities,
   RetentionActivities,
   RolloutActivities,
+  ScheduledBackupActivities,
   TenantActivities,
 } from '../../activities/types.js';
 import { TASK_QUEUES } from '../../src/domain/naming.js';
@@ -30,7 +32,9 @@ export type FakeActivities = Partial<
     BackupActivities &
     RestoreActivities &
     FenceActivities &
-    DrillActivities
+    DrillActivities &
+    PruneActivities &
+    ScheduledBackupActivities
 >;
 
 const bundle = bundleOf('../../workflows/index.ts');
@@ -52,9 +56,17 @@ export class WorkflowBench {
     return new WorkflowBench(env, env.client);
   }
 
-  /** Runs `work` while workers for both queues run. A plain error in workflow code fails the run instead of hanging it. */
-  async withWorkers<T>(activities: FakeActivities, work: (client: Client) => Promise<T>): Promise<T> {
-    const { code } = await bundle;
+  /**
+   * Runs `work` while workers for both queues run. A plain error in workflow code fails the run instead of hanging it.
+   *
+   * @param of other workflow code than the product's
+   */
+  async withWorkers<T>(
+    activities: FakeActivities,
+    work: (client: Client) => Promise<T>,
+    of: ReturnType<typeof bundleOf> = bundle,
+  ): Promise<T> {
+    const { code } = await of;
     const common = {
       connection: this.env.nativeConnection,
       activities: activities as unknown as Record<string, () => Promise<unknown>>,

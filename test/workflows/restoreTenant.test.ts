@@ -84,7 +84,7 @@ const defaults = {
   failCreate: () => undefined,
 } satisfies Answers;
 
-const stage = new Stage(Object.keys(defaults));
+const stage: Stage = new Stage(Object.keys(defaults));
 beforeAll(() => stage.start());
 afterAll(() => stage.stop());
 

@@ -8,9 +8,11 @@ import { type VideoSource, parseSource } from '../../../src/domain/sources.js';
 import {
   defaultWatchName,
   formatEvery,
+  formatTimes,
   jitterSeconds,
   parseCron,
   parseEvery,
+  parseTimes,
   parseWatchName,
 } from '../../../src/domain/watches.js';
 
@@ -47,6 +49,7 @@ describe('an interval', () => {
     fc.assert(
       fc.property(fc.integer({ min: 10, max: 30 * DAY }), (everySeconds) => {
         expect(parseEvery(formatEvery(everySeconds))).toBe(everySeconds);
+        expect(parseTimes(formatTimes({ everySeconds }))).toEqual({ everySeconds });
         const jitter = jitterSeconds({ everySeconds });
         expect(jitter).toBeLessThanOrEqual(Math.min(300, everySeconds / 10));
         expect(jitter).toBeGreaterThanOrEqual(1);
@@ -60,7 +63,10 @@ describe('an interval', () => {
 describe('a cron expression', () => {
   it.each(['* * * * *', '*/15 * * * *', '0 3 * * 1-5', '5,35 0-6/2 1 JAN-mar sun', '0 0 31 12 7'])(
     '%s is taken',
-    (text) => expect(parseCron(text)).toBe(text),
+    (text) => {
+      expect(parseCron(text)).toBe(text);
+      expect(parseTimes(formatTimes({ cron: text }))).toEqual({ cron: text });
+    },
   );
 
   it.each([

@@ -1,0 +1,79 @@
+import {
+  type ScheduleDescription,
+  type ScheduleOptions,
+  ScheduleOverlapPolicy,
+  type ScheduleSpec,
+} from '@temporalio/client';
+import type { ScheduledBackupInput } from '../contracts/backupKeeping.js';
+import { scheduleOffset } from '../domain/backupSchedules.js';
+import { OpsError } from '../domain/errors.js';
+import { TASK_QUEUES, scheduleIds, workflowIds } from '../domain/naming.js';
+import { workflowMarks } from '../domain/operationMarks.js';
+import { type WatchTimes, jitterSeconds } from '../domain/watches.js';
+
+/** `kind` of the registry's row, and the workflow type. */
+export const SCHEDULED_BACKUP = 'scheduledBackup';
+
+/** A Temporal Schedule that backs up, verifies, prunes or drills. What it is lies in its action's argument, as a watch's. */
+export function backupSchedule(input: ScheduledBackupInput, times: WatchTimes): ScheduleOptions {
+  const { tenant, what } = input;
+  return {
+    scheduleId: scheduleIds.scheduled(tenant, what),
+    spec: { ...whenOf(input, times), jitter: jitterSeconds(times) * 1000 },
+    // One that still runs is not joined by another. A night's backup that an outage swallowed is worth making up for,
+    // once: of those that were missed the first runs and the others find it running.
+    policies: { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: '1 day', pauseOnFailure: false },
+    action: {
+      type: 'startWorkflow',
+      workflowType: SCHEDULED_BACKUP,
+      taskQueue: TASK_QUEUES.control,
+      args: [input],
+      memo: { principal: `schedule:${what}`, reason: `scheduled ${what}, ${input.every}` },
+      ...workflowMarks({
+        kind: SCHEDULED_BACKUP,
+        workflowId: workflowIds.scheduled(tenant, what),
+        tenant,
+        summary: `scheduled ${what} of ${tenant}`,
+        priority: 3,
+      }),
+    },
+    memo: { tenant, what },
+    state: { note: noteOf(input) },
+  };
+}
+
+function whenOf({ tenant, what }: ScheduledBackupInput, times: WatchTimes): ScheduleSpec {
+  if ('cron' in times) return { cronExpressions: [times.cron] };
+  const { everySeconds } = times;
+  const offset = scheduleOffset(tenant, what, everySeconds) * 1000;
+  return { intervals: [{ every: everySeconds * 1000, offset }] };
+}
+
+function noteOf(input: ScheduledBackupInput): string {
+  const { tenant } = input;
+  switch (input.what) {
+    case 'backup':
+      return `backs up ${tenant}, ${input.consistency}`;
+    case 'verify':
+      return `verifies the newest backup of ${tenant}${input.samples === 1 ? '' : `, a ${input.samples}th of it in turns`}`;
+    case 'prune':
+      return `prunes the backups of ${tenant}: ${JSON.stringify(input.policy)}`;
+    case 'drill':
+      return `restores the newest backup of ${tenant} into a throw-away tenant`;
+  }
+}
+
+/**
+ * What {@link backupSchedule} put into a schedule.
+ *
+ * @throws OpsError `WrongState` when it is none of ours, or of a version that is not known here
+ */
+export function scheduledBackupOf({ scheduleId, action }: ScheduleDescription): ScheduledBackupInput {
+  const input = action.args?.[0] as ScheduledBackupInput | undefined;
+  if (action.workflowType === SCHEDULED_BACKUP && input?.version === 1) return input;
+  throw new OpsError(
+    'WrongState',
+    `schedule ${scheduleId} is no backup schedule of this version`,
+    'remove it, or use the version that made it',
+  );
+}
