@@ -25,5 +25,5 @@ export function policyOf(options: KeepOptions): KeepPolicy | undefined {
     const count = options[`keep${rule[0]!.toUpperCase()}${rule.slice(1)}` as keyof KeepOptions];
     return count === undefined ? [] : [[rule, count] as const];
   });
-  return given.length === 0 ? undefined : (Object.fromEntries(given));
+  return given.length === 0 ? undefined : Object.fromEntries(given);
 }
