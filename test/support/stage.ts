@@ -72,7 +72,10 @@ export class Stage {
   }
 
   /** Answers a request for schemas as `vespaApplication` does. */
-  async schemasChange(request: SchemaChangeRequest, outcome: Partial<SchemaChangeOutcome> = {}) {
+  async schemasChange(
+    request: SchemaChangeRequest,
+    outcome: Partial<SchemaChangeOutcome> = {},
+  ): Promise<void> {
     const answer = { id: request.id, ok: true, generation: 1, ...outcome };
     await this.client.workflow.getHandle(request.replyTo!).signal(schemasChanged, answer);
   }

@@ -59,7 +59,8 @@ const defaults = {
   closeForRestore: () => undefined,
   schemasThere: () => BASES,
   reserveSchemas: () => undefined,
-  requestSchemaChange: ({ request }: { request: SchemaChangeRequest }) => stage.schemasChange(request),
+  requestSchemaChange: ({ request }: { request: SchemaChangeRequest }): Promise<void> =>
+    stage.schemasChange(request),
   emptySchema: () => ({ removed: 3 }),
   clearTraces: () => undefined,
   restoreRegistry: () => ({ versions: 2, videos: 3 }),
@@ -84,7 +85,7 @@ const defaults = {
   failCreate: () => undefined,
 } satisfies Answers;
 
-const stage = new Stage(Object.keys(defaults));
+const stage: Stage = new Stage(Object.keys(defaults));
 beforeAll(() => stage.start());
 afterAll(() => stage.stop());
 
