@@ -62,7 +62,7 @@ export class Stage {
     const activities = Object.fromEntries(
       this.names.map((name) => [name, (input: Asked) => this.playOf(input).act(name, input)]),
     );
-    this.workers = this.bench.withWorkers(activities as FakeActivities, () => stopped);
+    this.workers = this.bench.withWorkers(activities, () => stopped);
   }
 
   async stop(): Promise<void> {
