@@ -4,7 +4,7 @@ import { vi } from 'vitest';
 import type { SchemaChangeOutcome, SchemaChangeRequest } from '../../src/contracts/tenants.js';
 import { SEARCH_ATTRIBUTES } from '../../src/domain/searchAttributes.js';
 import { schemasChanged } from '../../workflows/messages.js';
-import { type FakeActivities, WorkflowBench } from './workflows.js';
+import { WorkflowBench } from './workflows.js';
 
 /** What activities are asked with: whose play it is can be told by one of these. */
 interface Asked {
