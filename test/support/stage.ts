@@ -4,7 +4,7 @@ import { vi } from 'vitest';
 import type { SchemaChangeOutcome, SchemaChangeRequest } from '../../src/contracts/tenants.js';
 import { SEARCH_ATTRIBUTES } from '../../src/domain/searchAttributes.js';
 import { schemasChanged } from '../../workflows/messages.js';
-import { type FakeActivities, WorkflowBench } from './workflows.js';
+import { WorkflowBench } from './workflows.js';
 
 /** What activities are asked with: whose play it is can be told by one of these. */
 interface Asked {
@@ -62,7 +62,7 @@ export class Stage {
     const activities = Object.fromEntries(
       this.names.map((name) => [name, (input: Asked) => this.playOf(input).act(name, input)]),
     );
-    this.workers = this.bench.withWorkers(activities as FakeActivities, () => stopped);
+    this.workers = this.bench.withWorkers(activities, () => stopped);
   }
 
   async stop(): Promise<void> {
@@ -72,7 +72,10 @@ export class Stage {
   }
 
   /** Answers a request for schemas as `vespaApplication` does. */
-  async schemasChange(request: SchemaChangeRequest, outcome: Partial<SchemaChangeOutcome> = {}) {
+  async schemasChange(
+    request: SchemaChangeRequest,
+    outcome: Partial<SchemaChangeOutcome> = {},
+  ): Promise<void> {
     const answer = { id: request.id, ok: true, generation: 1, ...outcome };
     await this.client.workflow.getHandle(request.replyTo!).signal(schemasChanged, answer);
   }

@@ -59,7 +59,8 @@ const defaults = {
   closeForRestore: () => undefined,
   schemasThere: () => BASES,
   reserveSchemas: () => undefined,
-  requestSchemaChange: ({ request }: { request: SchemaChangeRequest }) => stage.schemasChange(request),
+  requestSchemaChange: ({ request }: { request: SchemaChangeRequest }): Promise<void> =>
+    stage.schemasChange(request),
   emptySchema: () => ({ removed: 3 }),
   clearTraces: () => undefined,
   restoreRegistry: () => ({ versions: 2, videos: 3 }),
