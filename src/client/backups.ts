@@ -123,9 +123,11 @@ export class BackupClient {
     );
   }
 
-  /** Whose backup it is. @throws OpsError `NotFound` */
+  /** Whose backup it is. @throws OpsError `NotFound`, `PermissionDenied` */
   async tenantOf(backup: BackupId): Promise<TenantId> {
-    return (await getBackup(this.connections.pool, backup)).tenant;
+    const { tenant } = await getBackup(this.connections.pool, backup);
+    requireOwnTenant(this.asked().principalTenant, tenant);
+    return tenant;
   }
 
   /** @throws OpsError `NotFound`, `PermissionDenied` */

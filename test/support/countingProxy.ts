@@ -6,6 +6,8 @@ import { buffer } from 'node:stream/consumers';
 /** One document/v1 request, before the server has it or after it has answered (and the asker does not know yet). */
 export interface Passing {
   readonly method: string;
+  /** With its query. */
+  readonly path: string;
   readonly when: 'before' | 'after';
 }
 
@@ -13,7 +15,8 @@ export interface Passing {
 export class CountingProxy {
   /** By document id; counted when the server has answered 200. */
   readonly puts = new Map<string, number>();
-  onRequest: (passing: Passing) => void = () => undefined;
+  /** The request goes on when it has ended. */
+  onRequest: (passing: Passing) => void | Promise<void> = () => undefined;
   /** What it answers itself, as JSON with this status, instead of asking the server. */
   refuse: (method: string) => { readonly status: number; readonly message: string } | undefined = () =>
     undefined;
@@ -35,9 +38,9 @@ export class CountingProxy {
 
   private async pass(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
     try {
-      const method = request.method ?? 'GET';
+      const { method = 'GET', url: path = '/' } = request;
       const body = await buffer(request);
-      this.onRequest({ method, when: 'before' });
+      await this.onRequest({ method, path, when: 'before' });
       const refusal = this.refuse(method);
       if (refusal) {
         response
@@ -45,16 +48,16 @@ export class CountingProxy {
           .end(JSON.stringify(refusal));
         return;
       }
-      const onward = http.request(new URL(request.url ?? '/', this.target), {
+      const onward = http.request(new URL(path, this.target), {
         method,
         agent: this.agent,
         headers: { ...request.headers, host: new URL(this.target).host, 'content-length': body.length },
       });
       const [answer] = (await once(onward.end(body), 'response')) as [http.IncomingMessage];
       const answered = await buffer(answer);
-      const id = decodeURIComponent(/\/docid\/([^?]*)/.exec(request.url ?? '')?.[1] ?? '');
+      const id = decodeURIComponent(/\/docid\/([^?]*)/.exec(path)?.[1] ?? '');
       if (method === 'POST' && answer.statusCode === 200) this.puts.set(id, (this.puts.get(id) ?? 0) + 1);
-      this.onRequest({ method, when: 'after' });
+      await this.onRequest({ method, path, when: 'after' });
       response.writeHead(answer.statusCode ?? 502, answer.headers).end(answered);
     } catch {
       // The asker was killed while it sent.

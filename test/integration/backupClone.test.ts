@@ -1,0 +1,181 @@
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type {
+  BackupTenantResult,
+  DrillRestoreResult,
+  RestoreTenantResult,
+} from '../../src/contracts/backupOperations.js';
+import { parseBackupId } from '../../src/domain/backups.js';
+import { getBackup, lastProven } from '../../src/registry/backups.js';
+import { BackupWorld, type Everything, FRAMES, PROFILES, backUp } from '../support/backups.js';
+import { NO_LIMIT, cvopsJson, cvopsWith, errorOf, freshTenant } from '../support/cvops.js';
+import { idOf } from '../support/traces.js';
+import { makeVideo, temporaryFolder } from '../support/videos.js';
+
+const [id, clone, canary] = [freshTenant('origin'), freshTenant('clone'), freshTenant('canary')];
+let world: BackupWorld;
+let clips: string;
+let backup: BackupTenantResult;
+let [origin, bystander]: [Everything?, Everything?] = [];
+
+const ingest = (tenant: string) =>
+  cvopsJson<{ videos: object }>(['ingest', tenant, clips, '--profile', FRAMES]);
+
+beforeAll(async () => {
+  world = new BackupWorld();
+  clips = await temporaryFolder();
+  await makeVideo(path.join(clips, 'meadow.mp4'), { seconds: 3, colours: ['green'] });
+  await Promise.all(
+    [id, canary].map((tenant) => cvopsJson(['tenant', 'create', tenant, ...PROFILES, ...NO_LIMIT])),
+  );
+  await ingest(id);
+  for (const tenant of [id, canary]) await world.fillOddly(tenant, { traces: 8 });
+  await cvopsJson(['config', 'set', id, '--set', 'cache_ttl=61']);
+  [origin, bystander] = [await world.everythingOf(id), await world.everythingOf(canary)];
+  backup = await backUp(id);
+});
+afterAll(() => world?.close());
+
+/** The documents of one life as they are in another. */
+async function renamed(documents: Everything['documents'], from: string, to: string) {
+  const before = (
+    await world.pool.query<{ incarnation: string }>(
+      'select incarnation from tenants where tenant = $1 order by created_at limit 1',
+      [from],
+    )
+  ).rows[0]!.incarnation;
+  const { incarnation } = await world.tenant(to);
+  expect(incarnation).not.toBe(before);
+  return Object.fromEntries(
+    Object.entries(documents).map(([base, lines]) => [
+      base,
+      lines
+        .map((line) =>
+          line
+            .replace(`_${from}::`, `_${to}::`)
+            // A text that holds such words has its quotes escaped.
+            .replace(`"tenant_id":"${from}"`, `"tenant_id":"${to}"`)
+            .replace(`"incarnation":"${before}"`, `"incarnation":"${incarnation}"`),
+        )
+        .toSorted(),
+    ]),
+  );
+}
+
+describe('a restore into another tenant', () => {
+  let restored: RestoreTenantResult;
+  beforeAll(async () => {
+    restored = await cvopsJson<RestoreTenantResult>([
+      ...['backup', 'restore', backup.backup, '--into', clone],
+    ]);
+  });
+
+  test('makes it with the same documents, configuration and videos, under its own name', async () => {
+    expect(restored).toMatchObject({
+      tenant: clone,
+      from: id,
+      how: 'create',
+      renames: true,
+      state: 'active',
+    });
+    const made = await world.everythingOf(clone);
+    expect(made.documents).toEqual(await renamed(origin!.documents, id, clone));
+    expect(made.videos).toEqual(origin!.videos);
+    expect(JSON.stringify(made.config)).toBe(
+      JSON.stringify(origin!.config).replaceAll(`"${id}_project"`, `"${clone}_project"`),
+    );
+    expect((await ingest(clone)).videos).toEqual({ stored: 0, unchanged: 1, failed: 0 });
+  });
+
+  test('gives its traces ids, sessions and names of their own', async () => {
+    const { traces } = await world.everythingOf(clone);
+    for (const kind of ['spans', 'annotations', 'notes'] as const)
+      expect(traces![kind].length).toBe(origin!.traces![kind].length);
+    const text = Object.values(traces!).flat().join('\n');
+    for (let at = 0; at < 8; at++) expect(text).not.toContain(idOf('trace', `${id}/${at}`));
+    expect(text).not.toContain(`"${id}:`);
+    expect(text).not.toContain((await world.tenant(id)).incarnation);
+    expect(text).toContain(`"${clone}:`);
+  });
+
+  test('leaves the original and everybody else as they were', async () => {
+    expect(await world.everythingOf(id)).toEqual(origin);
+    expect(await world.everythingOf(canary)).toEqual(bystander);
+  });
+});
+
+test('a tenant that was deleted for good comes back, is found again, and ingests nothing twice', async () => {
+  await cvopsJson(['tenant', 'delete', id, '--hard', '--confirm', id, '--second-look', '1']);
+  const [gone, copy] = [await world.tenant(id), await world.everythingOf(clone)];
+  expect(gone.state).toBe('purged');
+  const restored = await cvopsJson<RestoreTenantResult>(['backup', 'restore', backup.backup]);
+  expect(restored).toMatchObject({ tenant: id, how: 'create', state: 'active', spans: 32 });
+  expect(restored.incarnation).not.toBe(gone.incarnation);
+  const back = await world.everythingOf(id);
+  expect(back.documents).toEqual(await renamed(origin!.documents, id, id));
+  expect([back.config, back.videos]).toEqual([origin!.config, origin!.videos]);
+  expect(back.traces).toEqual(origin!.traces);
+  const { hits } = await cvopsJson<{ hits: { tenant: string; video: string }[] }>([
+    ...['search', id, 'meadow', '--profile', FRAMES, '--ranking', 'bm25_only', '--top-k', '1'],
+  ]);
+  expect(hits).toEqual([expect.objectContaining({ tenant: id, video: 'meadow' })]);
+  expect((await ingest(id)).videos).toEqual({ stored: 0, unchanged: 1, failed: 0 });
+  expect(await world.everythingOf(clone)).toEqual(copy);
+  expect(await world.everythingOf(canary)).toEqual(bystander);
+});
+
+test('a drill proves a backup by a tenant that is gone afterwards', async () => {
+  const before = await world.everythingOf(id);
+  expect(await lastProven(world.pool, (await world.tenant(id)).tenant)).toBeNull();
+  const drill = await cvopsJson<DrillRestoreResult>(['backup', 'drill', id]);
+  expect(drill).toMatchObject({
+    backup: backup.backup,
+    documents: backup.documents + backup.memories,
+    spans: 32,
+  });
+  expect(await world.tenant(drill.into)).toMatchObject({ state: 'purged' });
+  const { rows } = await world.pool.query(
+    'select 1 from tenant_schemas s join tenants t using (incarnation) where t.tenant = $1',
+    [drill.into],
+  );
+  expect(rows).toEqual([]);
+  expect(await lastProven(world.pool, (await world.tenant(id)).tenant)).toEqual(expect.any(String));
+  expect(await world.everythingOf(id)).toEqual(before);
+});
+
+describe('a principal of another tenant', () => {
+  test.each([
+    ['create', () => [id]],
+    ['verify', () => [backup.backup]],
+    ['restore', () => [backup.backup]],
+    ['restore', () => [backup.backup, '--preview']],
+    ['restore', () => [backup.backup, '--replace']],
+    ['restore', () => [backup.backup, '--replace', '--confirm', id]],
+    ['restore', () => [backup.backup, '--into', canary]],
+    ['drill', () => [id]],
+  ])('is denied to %s, and nothing has changed', async (verb, args) => {
+    const operations = async () => (await world.pool.query('select operation from operations')).rowCount;
+    const before = await operations();
+    const env = { CVOPS_PRINCIPAL_TENANT: canary };
+    const result = await cvopsWith(env, 'backup', verb, ...args(), '-o', 'json');
+    expect([result.code, errorOf(result).code]).toEqual([4, 'PermissionDenied']);
+    expect(result.stderr).not.toContain(id);
+    expect(await operations()).toBe(before);
+  });
+
+  test('may do all of it with its own', async () => {
+    const env = { CVOPS_PRINCIPAL_TENANT: canary };
+    const own = await cvopsJson<BackupTenantResult>(
+      ['backup', 'create', canary, '--consistency', 'fuzzy'],
+      0,
+      env,
+    );
+    expect(await cvopsJson(['backup', 'verify', own.backup], 0, env)).toMatchObject({ ok: true });
+    const row = await getBackup(world.pool, parseBackupId(own.backup));
+    expect(row).toMatchObject({ tenant: canary, memories: 12, consistency: 'fuzzy', sound: true });
+    const elsewhere = await cvopsWith(env, 'backup', 'restore', own.backup, '--into', clone);
+    expect(elsewhere.code).toBe(4);
+    const within = await cvopsWith(env, 'backup', 'restore', own.backup, '--preview');
+    expect(within.code).toBe(0);
+  });
+});
