@@ -51,6 +51,7 @@ export async function storeSlice(
         await restartSlices(pool, backup, base, slice);
         at = undefined;
       },
+      limits: resources.partLimits,
       signal,
     });
     await noteSliceDone(pool, backup, row);
