@@ -1,8 +1,4 @@
-import { readFile } from 'node:fs/promises';
-import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { BackupManifest } from '../../src/contracts/backup.js';
 import { exportTraces } from '../../src/backup/traces/export.js';
 import { TRACE_KINDS } from '../../src/backup/traces/lines.js';
 import { phoenixProjectName } from '../../src/domain/naming.js';
@@ -16,14 +12,15 @@ import { type KillEvent, type KillPoint, Killer } from '../support/killer.js';
 import { OwnWorkers } from '../support/ownWorkers.js';
 import { type FilledTenant, fillDocuments, filledTenant, sortedLines } from '../support/tenantData.js';
 import { fillTraces, restorable } from '../support/traces.js';
+import { writtenManifest } from '../support/writtenManifest.js';
 
 const PROFILE = 'video_colpali_smol500_mv_frame';
-const [SEGMENTS, MEMORIES, TRACES] = [6_000, 150, 15];
+const [SEGMENTS, MEMORIES, TRACES] = [4_000, 150, 8];
 const KILLS = Number(process.env['KILLS'] ?? 6);
 const SEED = Number(process.env['KILL_SEED'] ?? Date.now() % 1_000_000);
 const WORKERS = 3;
 /** Bytes a second: a slice takes some seconds. */
-const VISIT_RATE = 200_000;
+const VISIT_RATE = 300_000;
 /** Slices in work at a time, of one backup (workflows/backupTenant.ts). */
 const LANES = 4;
 const PART_LINES = 200;
@@ -70,9 +67,7 @@ const backUp = (tenant: string, env?: Record<string, string>) =>
 
 /** What of a manifest is the same for every backup of the same data. */
 async function contentOf({ path: folder }: BackedUp) {
-  const text = await readFile(path.join(fileURLToPath(folder), 'manifest.json'), 'utf8');
-  const { schemas, videos, config, traces, parts } = (JSON.parse(text) as { manifest: BackupManifest })
-    .manifest;
+  const { schemas, videos, config, traces, parts } = await writtenManifest(folder);
   const texts = parts
     .filter(({ kind }) => kind === 'schema' || kind === 'config')
     .map(({ sha256 }) => sha256);
@@ -113,8 +108,8 @@ function renamed(lines: readonly Buffer[], from: FilledTenant, to: FilledTenant)
 
 /** Early enough for each to be reached: what two backups and two restores do at least. */
 const LEAST: Readonly<Record<KillEvent, number>> = {
-  visit: (2 * SEGMENTS) / 20,
-  feed: 5 * SEGMENTS,
+  visit: 2 * SEGMENTS,
+  feed: 2 * SEGMENTS,
   store: (2 * SEGMENTS) / PART_LINES,
 };
 

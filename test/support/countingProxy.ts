@@ -11,6 +11,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 export interface Passing {
   readonly method: string;
   readonly when: 'before' | 'during' | 'after';
+  /** That this piece of a visit's answer brings. */
+  readonly documents?: number;
 }
 
 /** Of a visit's answer, passed on at a time. */
@@ -21,7 +23,7 @@ const DOCUMENT = Buffer.from('{"put":"');
 export class CountingProxy {
   /** By document id; counted when the server has answered 200. */
   readonly puts = new Map<string, number>();
-  /** Whole documents that streamed visits have brought, by schema. */
+  /** Documents that streamed visits have brought, by schema. */
   readonly visited = new Map<string, number>();
   /** Bytes a second of each visit. Slower than the asker reads, next to nothing is underway when it is killed. */
   visitRate = Infinity;
@@ -92,9 +94,10 @@ export class CountingProxy {
         const piece = chunk.subarray(at, at + PIECE_BYTES);
         if (!response.write(piece)) await once(response, 'drain', { signal: gone.signal });
         const text = Buffer.concat([before, piece]);
-        this.visited.set(schema, (this.visited.get(schema) ?? 0) + beginnings(text));
+        const documents = beginnings(text);
+        this.visited.set(schema, (this.visited.get(schema) ?? 0) + documents);
         before = text.subarray(Math.max(0, text.length - DOCUMENT.length + 1));
-        this.onRequest({ method: 'GET', when: 'during' });
+        this.onRequest({ method: 'GET', when: 'during', documents });
         if (this.visitRate !== Infinity)
           await delay((1000 * piece.length) / this.visitRate, undefined, { signal: gone.signal });
       }

@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { type FSWatcher, watch } from 'node:fs';
 import { CountingProxy } from './countingProxy.js';
 
-/** Events that all workers' work is made of: pieces of visits' answers, halves of feed requests, files of the store. */
+/** What all workers' work is made of: documents that visits bring, halves of feed requests, files made in the store. */
 export type KillEvent = 'visit' | 'feed' | 'store';
 
 export interface KillPoint {
@@ -49,9 +49,9 @@ export class Killer {
     const proxy = new CountingProxy(vespaUrl);
     proxy.visitRate = visitRate;
     const slot: Slot = { proxy, env: { VESPA_URL: await proxy.listen() }, worker: undefined };
-    proxy.onRequest = ({ method, when }) => {
+    proxy.onRequest = ({ method, when, documents }) => {
       this.lastAtWork = slot;
-      if (when === 'during') this.happened('visit', slot);
+      if (when === 'during') this.happened('visit', slot, documents);
       else if (method !== 'GET') this.happened('feed', slot);
     };
     this.slots.push(slot);
@@ -87,8 +87,8 @@ export class Killer {
     if (this.over) worker.kill('SIGKILL');
   }
 
-  private happened(event: KillEvent, slot: Slot | undefined): void {
-    const count = ++this.seen[event];
+  private happened(event: KillEvent, slot: Slot | undefined, times = 1): void {
+    const count = (this.seen[event] += times);
     // Requests of a worker that was just killed still come in: the point is then the next one's.
     if (slot?.worker === undefined || slot.worker.killed) return;
     const index = this.due.findIndex((point) => point.at === event && point.count <= count);
