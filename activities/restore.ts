@@ -15,7 +15,7 @@ import { OpsError } from '../src/domain/errors.js';
 import { workflowIds } from '../src/domain/naming.js';
 import { getBackup, lockCompleteBackup, noteVerified } from '../src/registry/backups.js';
 import { transaction } from '../src/registry/database.js';
-import { lowerFence } from '../src/registry/fence.js';
+import { lowerFence, renewFence } from '../src/registry/fence.js';
 import { beginOperation, closeOperation, endOperation } from '../src/registry/operationLog.js';
 import { attachOperation, getOperation } from '../src/registry/operations.js';
 import { closeForRestore, openRestored } from '../src/registry/restores.js';
@@ -54,6 +54,12 @@ export function createRestoreLedgerActivities({
         // This very step, run before.
         if (state === 'completed')
           return { state: (await getLife(tx, key)).state === 'active' ? 'active' : 'inactive' };
+        if (!(await renewFence(tx, key)))
+          throw new OpsError(
+            'Conflict',
+            `tenant ${key.tenant} was not closed to changes all the time it was restored into`,
+            'restore again',
+          );
         const end = await openRestored(tx, key, opens);
         await lowerFence(tx, key);
         const counts = { documents, spans };

@@ -1,14 +1,18 @@
 import { backup } from './backup.js';
+import { backupKills } from './backupKills.js';
 import { feed } from './feed.js';
 import { ingest } from './ingest/main.js';
 import { restore } from './restore.js';
+import { roundTrip } from './roundTrip.js';
 import { schemas } from './schemas.js';
 
 const BENCHES: Readonly<Record<string, (args: readonly string[]) => Promise<void>>> = {
   backup,
+  'backup-kills': backupKills,
   feed,
   ingest,
   restore,
+  'round-trip': roundTrip,
   schemas,
 };
 

@@ -44,6 +44,8 @@ create table backup_slices (
   slices integer not null check (slices > slice),
   schema_name text not null,
   namespace text not null,
+  -- Numbers given to parts, none twice: an attempt that is thought dead never overwrites what another one has noted.
+  parts_begun integer not null default 0,
   position jsonb,
   done boolean not null default false,
   primary key (backup, base_schema, slice)

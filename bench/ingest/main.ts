@@ -1,11 +1,8 @@
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
-import os from 'node:os';
-import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { fairness } from './fairness.js';
 import { manyVideos } from './manyVideos.js';
 import { realVideos } from './realVideos.js';
-import { World } from './world.js';
+import { inWorld } from './world.js';
 
 const ROWS = ['real', 'many', 'fairness'] as const;
 
@@ -30,19 +27,11 @@ export async function ingest(args: readonly string[]): Promise<void> {
   const sizes = (values.sizes ?? (quick ? '100,1000' : '100,1000,10000')).split(',').map(Number);
   const concurrency = values.concurrency.split(',').map(Number);
   const wanted = new Set(values.only.split(','));
-  const note = (line: string) => process.stderr.write(`${line}\n`);
-  const folder = await mkdtemp(path.join(os.tmpdir(), 'cvops-bench-ingest-'));
-  // The user that PostgreSQL runs as must be able to enter it.
-  await chmod(folder, 0o755);
-  const world = await World.start(path.join(folder, 'home'), Number(values['port-offset']), note);
-  try {
+  await inWorld('ingest', Number(values['port-offset']), async (world, folder, note) => {
     if (wanted.has('real'))
       for (const each of concurrency) await realVideos(world, quick ? 40 : 200, each, rounds, note);
     if (wanted.has('many')) await manyVideos(world, folder, sizes, note);
     if (wanted.has('fairness'))
       for (const each of concurrency) await fairness(world, folder, 5000, each, rounds, note);
-  } finally {
-    await world.stop();
-    await rm(folder, { recursive: true, force: true });
-  }
+  });
 }

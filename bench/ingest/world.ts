@@ -1,6 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, readFileSync } from 'node:fs';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
@@ -16,7 +18,7 @@ import { READY_LINE } from '../../src/embedded/services/worker.js';
 import { type Stack, startStack } from '../../src/embedded/stack.js';
 import { type Pool, openPool } from '../../src/registry/database.js';
 import { schemasOf } from '../../src/registry/schemas.js';
-import { loadSettings } from '../../src/settings.js';
+import { type Settings, loadSettings } from '../../src/settings.js';
 import { DocumentClient } from '../../src/vespa/documents.js';
 import { CONTENT_CLUSTER } from '../../src/vespa/package/services.js';
 import { type BenchTenant, PROFILE } from './shared.js';
@@ -31,6 +33,25 @@ export interface OwnProcess {
   stop(): Promise<void>;
 }
 
+/** Runs something in a world of its own, with a folder for its files; afterwards both are gone. */
+export async function inWorld(
+  name: string,
+  portOffset: number,
+  run: (world: World, folder: string, note: (line: string) => void) => Promise<void>,
+): Promise<void> {
+  const note = (line: string) => void process.stderr.write(`${line}\n`);
+  const folder = await mkdtemp(path.join(os.tmpdir(), `cvops-bench-${name}-`));
+  // The user that PostgreSQL runs as must be able to enter it.
+  await chmod(folder, 0o755);
+  const world = await World.start(path.join(folder, 'home'), portOffset, note);
+  try {
+    await run(world, folder, note);
+  } finally {
+    await world.stop();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
 /** An embedded stack in a home of its own; the data worker is what each row starts. */
 export class World {
   private constructor(
@@ -39,6 +60,7 @@ export class World {
     readonly temporal: Client,
     readonly pool: Pool,
     readonly documents: DocumentClient,
+    readonly settings: Settings,
   ) {}
 
   static async start(home: string, portOffset: number, log: (line: string) => void): Promise<World> {
@@ -53,6 +75,7 @@ export class World {
         new Client({ connection }),
         openPool(settings.databaseUrl, { name: 'cvops-bench', max: 2 }),
         new DocumentClient(settings.vespaUrl, { connections: 4 }),
+        settings,
       );
     } catch (error) {
       await stack.stop();

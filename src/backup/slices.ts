@@ -3,6 +3,7 @@ import { type BaseSchema, MEMORY_SCHEMA } from '../domain/profiles.js';
 import {
   type SliceRow,
   getSlice,
+  nextPart,
   noteSliceDone,
   noteSlicePart,
   partsOfSlice,
@@ -41,8 +42,10 @@ export async function storeSlice(
     let at = row.position ?? undefined;
     await backUpSlice(documents, await sliceOf(resources, row), {
       resume: at,
-      writePart: (index, lines) =>
-        writePart(place, { ...kindOf(base), index: index * row.slices + slice }, lines, options),
+      writePart: async (_, lines) => {
+        const index = (await nextPart(pool, backup, row)) * row.slices + slice;
+        return writePart(place, { ...kindOf(base), index }, lines, options);
+      },
       onPart: async (_, part, position) => {
         await noteSlicePart(pool, backup, row, part, at, position);
         at = position;
@@ -51,9 +54,10 @@ export async function storeSlice(
         await restartSlices(pool, backup, base, slice);
         at = undefined;
       },
+      limits: resources.partLimits,
       signal,
     });
-    await noteSliceDone(pool, backup, row);
+    await noteSliceDone(pool, backup, row, at);
   }
   return { documents: sumOf(await partsOfSlice(pool, backup, row)).count };
 }

@@ -5,6 +5,7 @@ import type { BackupId } from '../domain/backups.js';
 import { OpsError } from '../domain/errors.js';
 import { type BackupRow, getBackup } from '../registry/backups.js';
 import type { Pool } from '../registry/database.js';
+import type { PartLimits } from './documents/backUpSlice.js';
 import type { BackupPlace } from './format/place.js';
 import type { WriteOptions } from './format/writePart.js';
 import type { Shelf } from './shelf.js';
@@ -15,6 +16,8 @@ export interface BackupResources {
   readonly configServer: ConfigServer;
   readonly phoenix: PhoenixClient;
   readonly shelf: Shelf;
+  /** Of documents; those of `backUpSlice` by default. */
+  readonly partLimits?: PartLimits;
 }
 
 /** Where and how the parts of a running backup are written. @throws OpsError `WrongState` when it has ended */

@@ -1,7 +1,4 @@
-import { readFileSync } from 'node:fs';
-import path from 'node:path';
 import { Command, CommanderError } from 'commander';
-import { projectRoot } from '../projectRoot.js';
 import { addBackupCommands } from './backup.js';
 import { addCertificateCommands } from './certificate.js';
 import { addConfigCommands } from './config.js';

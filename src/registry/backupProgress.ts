@@ -83,15 +83,39 @@ export async function noteSlicePart(
   });
 }
 
+/**
+ * The visit ended without another document.
+ *
+ * @param at where it was
+ * @throws Error when the slice is elsewhere by now
+ */
 export async function noteSliceDone(
   db: Queryable,
   backup: BackupId,
   { base, slice }: Pick<SliceRow, 'base' | 'slice'>,
+  at?: SlicePosition,
 ): Promise<void> {
-  await db.query(
-    'update backup_slices set position = null, done = true where backup = $1 and base_schema = $2 and slice = $3',
+  const { rowCount } = await db.query(
+    `update backup_slices set position = null, done = true
+     where backup = $1 and base_schema = $2 and slice = $3 and (done or position is not distinct from $4::jsonb)`,
+    [backup, base, slice, at === undefined ? null : JSON.stringify(at)],
+  );
+  if (rowCount !== 1) throw new Error(`another attempt at slice ${slice} of ${base} is under way`);
+}
+
+/** The number within its slice of a part that is about to be written. */
+export async function nextPart(
+  db: Queryable,
+  backup: BackupId,
+  { base, slice }: Pick<SliceRow, 'base' | 'slice'>,
+): Promise<number> {
+  const { rows } = await db.query<{ number: number }>(
+    `update backup_slices set parts_begun = parts_begun + 1
+     where backup = $1 and base_schema = $2 and slice = $3 returning parts_begun - 1 as number`,
     [backup, base, slice],
   );
+  if (rows[0]) return rows[0].number;
+  throw new Error(`backup ${backup} has no slice ${slice} of ${base}`);
 }
 
 /** All parts of a slice, or of every slice of a schema, are void: it begins anew. */

@@ -9,6 +9,7 @@ import { DocumentClient } from '../../src/vespa/documents.js';
 import { CONTENT_CLUSTER } from '../../src/vespa/package/services.js';
 import { CountingProxy } from '../support/countingProxy.js';
 import { NO_LIMIT, cvopsJson, freshTenant, stackSettings } from '../support/cvops.js';
+import { dice } from '../support/dice.js';
 import { OwnWorkers } from '../support/ownWorkers.js';
 import { makeVideo, temporaryFolder, toolsBelow } from '../support/videos.js';
 
@@ -63,16 +64,6 @@ async function contentOf(tenant: string): Promise<Map<string, unknown>> {
   }
   expect(await documents.count(`${PROFILE}_${tenant}`, CONTENT_CLUSTER)).toBe(content.size);
   return content;
-}
-
-/** Numbers from 0 to 1, the same for the same seed (mulberry32). */
-function dice(seed: number): () => number {
-  return () => {
-    seed = (seed + 0x6d2b79f5) | 0;
-    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 /** Kills the data workers, one after the other, each at a point of its own, until `kills` are used up. */

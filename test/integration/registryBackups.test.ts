@@ -267,8 +267,8 @@ describe('a life that is restored into', () => {
     const { pool } = registry;
     const life = await makeTenant(pool);
     const first = { ...life, operation: await operationOf(life, 'restoreTenant') };
-    await closeForRestore(pool, first);
-    await closeForRestore(pool, first);
+    await closeForRestore(pool, first, true);
+    await closeForRestore(pool, first, true);
     const closed = await getTenant(pool, life.tenant);
     expect(closed).toMatchObject({ state: 'inactive', unfinishedRestore: first.operation });
     expect(Date.parse(closed.purgeAt!)).toBeGreaterThan(Date.now());
@@ -276,7 +276,7 @@ describe('a life that is restored into', () => {
       await expect(requireTenant(pool, life.tenant, verb)).rejects.toMatchObject({ type: 'WrongState' });
 
     const second = { ...life, operation: await operationOf(life, 'restoreTenant') };
-    await closeForRestore(pool, second);
+    await closeForRestore(pool, second, true);
     await expect(openRestored(pool, first, true)).rejects.toMatchObject({ type: 'WrongState' });
     expect((await getTenant(pool, life.tenant)).state).toBe('inactive');
     expect(await openRestored(pool, second, true)).toBe('active');
@@ -292,7 +292,7 @@ describe('a life that is restored into', () => {
     await setTenantState(pool, life.incarnation, ['active'], 'inactive', purgeAt);
     const before = await getTenant(pool, life.tenant);
     const key = { ...life, operation: await operationOf(life, 'restoreTenant') };
-    await closeForRestore(pool, key);
+    await closeForRestore(pool, key, false);
     expect(await openRestored(pool, key, false)).toBe('inactive');
     expect(await getTenant(pool, life.tenant)).toEqual(before);
     await requireTenant(pool, life.tenant, 'reactivate');
@@ -302,10 +302,10 @@ describe('a life that is restored into', () => {
     const { pool } = registry;
     const life = await makeTenant(pool);
     const key = { ...life, operation: await operationOf(life, 'restoreTenant') };
-    await closeForRestore(pool, key);
+    await closeForRestore(pool, key, true);
     await setTenantState(pool, life.incarnation, ['inactive'], 'purging');
     await expect(openRestored(pool, key, true)).rejects.toMatchObject({ type: 'WrongState' });
-    await expect(closeForRestore(pool, key)).rejects.toMatchObject({ type: 'WrongState' });
+    await expect(closeForRestore(pool, key, true)).rejects.toMatchObject({ type: 'WrongState' });
     expect((await getTenant(pool, life.tenant)).state).toBe('purging');
   });
 });

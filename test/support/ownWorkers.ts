@@ -47,10 +47,18 @@ export class OwnWorkers {
     return { TEMPORAL_NAMESPACE: this.namespace };
   }
 
-  /** A worker that polls. */
-  async start(role: 'control' | 'data', env: Readonly<Record<string, string>> = {}): Promise<ChildProcess> {
+  /**
+   * A worker that polls.
+   *
+   * @param program below `dist/`
+   */
+  async start(
+    role: 'control' | 'data',
+    env: Readonly<Record<string, string>> = {},
+    program = 'workers/main.js',
+  ): Promise<ChildProcess> {
     const { home, addresses } = inject('stack');
-    const child = spawn(process.execPath, [path.join(projectRoot, 'dist', 'workers', 'main.js'), role], {
+    const child = spawn(process.execPath, [path.join(projectRoot, 'dist', program), role], {
       env: {
         PATH: process.env['PATH'],
         ...addressVariables(addresses),

@@ -4,8 +4,11 @@ import { afterString } from '../format/jsonBytes.js';
 import type { Slice } from './slices.js';
 
 /** A part ends at the first checkpoint past either, so that a kill repeats no more than that and one bucket. */
-const PART_BYTES = 8 << 20;
-const PART_LINES = 5_000;
+export interface PartLimits {
+  readonly bytes: number;
+  readonly lines: number;
+}
+export const PART_LIMITS: PartLimits = { bytes: 8 << 20, lines: 5_000 };
 /** Where the id begins in a line, as visits write them. */
 const ID_AT = '{"put":"'.length;
 /** Times that a slice is begun before the server is held to lose documents for good. */
@@ -35,6 +38,8 @@ export interface SliceOptions<Stored> {
   readonly onPart: (index: number, part: Stored, position: SlicePosition | undefined) => Promise<void>;
   /** The server lost documents on the way: all parts of the slice are void, and it begins anew with part 0. */
   readonly onRestart: () => Promise<void>;
+  /** {@link PART_LIMITS} by default. */
+  readonly limits?: PartLimits | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Called with each batch of lines. */
   readonly heartbeat?: () => void;
@@ -91,11 +96,12 @@ class SliceRun<Stored> {
   ) {
     this.index = resume?.nextPart ?? 0;
     this.idsBefore = new Set(resume === undefined ? [] : [resume.lastId]);
+    const { bytes, lines } = options.limits ?? PART_LIMITS;
     this.events = visit(source, {
       ...slice,
       continuation: resume?.token,
-      checkpointBytes: PART_BYTES,
-      checkpointDocuments: PART_LINES,
+      checkpointBytes: bytes,
+      checkpointDocuments: lines,
       signal: options.signal,
     });
   }
