@@ -5,10 +5,15 @@ import type {
   DrillRestoreResult,
   RestoreTenantResult,
 } from '../../src/contracts/backupOperations.js';
+import { Connections } from '../../src/client/connections.js';
+import { CvopsClient } from '../../src/client/index.js';
 import { parseBackupId } from '../../src/domain/backups.js';
+import { parseTenantId } from '../../src/domain/ids.js';
+import { workflowIds } from '../../src/domain/naming.js';
 import { getBackup, lastProven } from '../../src/registry/backups.js';
 import { BackupWorld, type Everything, FRAMES, PROFILES, backUp } from '../support/backups.js';
-import { NO_LIMIT, cvopsJson, cvopsWith, errorOf, freshTenant } from '../support/cvops.js';
+import { NO_LIMIT, cvopsJson, cvopsWith, errorOf, freshTenant, stackSettings } from '../support/cvops.js';
+import { newIncarnation, newOperation } from '../support/registry.js';
 import { idOf } from '../support/traces.js';
 import { makeVideo, temporaryFolder } from '../support/videos.js';
 
@@ -130,7 +135,7 @@ test('a drill proves a backup by a tenant that is gone afterwards', async () => 
   const drill = await cvopsJson<DrillRestoreResult>(['backup', 'drill', id]);
   expect(drill).toMatchObject({
     backup: backup.backup,
-    documents: backup.documents + backup.memories,
+    documents: backup.documents,
     spans: 32,
   });
   expect(await world.tenant(drill.into)).toMatchObject({ state: 'purged' });
@@ -144,27 +149,55 @@ test('a drill proves a backup by a tenant that is gone afterwards', async () => 
 });
 
 describe('a principal of another tenant', () => {
-  test.each([
-    ['create', () => [id]],
-    ['verify', () => [backup.backup]],
-    ['restore', () => [backup.backup]],
-    ['restore', () => [backup.backup, '--preview']],
-    ['restore', () => [backup.backup, '--replace']],
-    ['restore', () => [backup.backup, '--replace', '--confirm', id]],
-    ['restore', () => [backup.backup, '--into', canary]],
-    ['drill', () => [id]],
-  ])('is denied to %s, and nothing has changed', async (verb, args) => {
-    const operations = async () => (await world.pool.query('select operation from operations')).rowCount;
+  const env = { CVOPS_PRINCIPAL_TENANT: canary };
+  const operations = async () => (await world.pool.query('select operation from operations')).rowCount;
+
+  test('is denied every operation on it, and nothing is begun', async () => {
+    const stranger = await CvopsClient.connect({ ...stackSettings(), principalTenant: canary });
     const before = await operations();
-    const env = { CVOPS_PRINCIPAL_TENANT: canary };
-    const result = await cvopsWith(env, 'backup', verb, ...args(), '-o', 'json');
+    const [tenant, own, of] = [parseTenantId(id), parseTenantId(canary), parseBackupId(backup.backup)];
+    const how = { replace: true, preview: false, overrideQuarantine: false, reason: '' };
+    const asked: Readonly<Record<string, Promise<unknown>>> = {
+      create: stranger.backups.create({ tenant, consistency: 'fuzzy', reason: '' }),
+      verify: stranger.backups.verify({ backup: of, reason: '' }),
+      restore: stranger.backups.restore({ backup: of, ...how }),
+      preview: stranger.backups.restore({ backup: of, ...how, preview: true }),
+      'restore into its own': stranger.backups.restore({ backup: of, into: own, ...how }),
+      drill: stranger.backups.drill({ tenant, reason: '' }),
+      'whose it is': stranger.backups.tenantOf(of),
+    };
+    for (const [verb, refused] of Object.entries(asked))
+      await expect(refused, verb).rejects.toMatchObject({ type: 'PermissionDenied', exitCode: 4 });
+    await stranger.close();
+    const result = await cvopsWith(env, 'backup', 'restore', backup.backup, '--replace', '-o', 'json');
     expect([result.code, errorOf(result).code]).toEqual([4, 'PermissionDenied']);
     expect(result.stderr).not.toContain(id);
     expect(await operations()).toBe(before);
   });
 
-  test('may do all of it with its own', async () => {
-    const env = { CVOPS_PRINCIPAL_TENANT: canary };
+  test('is denied it by the workers too, whatever its client let pass', async () => {
+    const before = await world.everythingOf(canary);
+    const client = await Connections.open(stackSettings());
+    const operation = newOperation();
+    const input = {
+      ...{ tenant: canary, operation, incarnation: newIncarnation(), backup: backup.backup },
+      ...{ replace: true, preview: false, cluster: client.settings.vespaCluster },
+      ...{ principal: 'tests', principalTenant: canary, reason: '' },
+    };
+    const handle = await client.start(
+      {
+        kind: 'restoreTenant',
+        workflowId: workflowIds.restore(parseTenantId(canary)),
+        ...{ tenant: parseTenantId(canary), operation, reason: '', summary: 'of a stranger', priority: 3 },
+      },
+      input,
+    );
+    await expect(handle.result()).rejects.toMatchObject({ type: 'PermissionDenied' });
+    await client.close();
+    expect(await world.everythingOf(canary)).toEqual(before);
+  });
+
+  test('may do all of it with its own, and put none of it into another', async () => {
     const own = await cvopsJson<BackupTenantResult>(
       ['backup', 'create', canary, '--consistency', 'fuzzy'],
       0,
@@ -173,9 +206,7 @@ describe('a principal of another tenant', () => {
     expect(await cvopsJson(['backup', 'verify', own.backup], 0, env)).toMatchObject({ ok: true });
     const row = await getBackup(world.pool, parseBackupId(own.backup));
     expect(row).toMatchObject({ tenant: canary, memories: 12, consistency: 'fuzzy', sound: true });
-    const elsewhere = await cvopsWith(env, 'backup', 'restore', own.backup, '--into', clone);
-    expect(elsewhere.code).toBe(4);
-    const within = await cvopsWith(env, 'backup', 'restore', own.backup, '--preview');
-    expect(within.code).toBe(0);
+    expect((await cvopsWith(env, 'backup', 'restore', own.backup, '--into', clone)).code).toBe(4);
+    expect((await cvopsWith(env, 'backup', 'restore', own.backup, '--preview')).code).toBe(0);
   });
 });

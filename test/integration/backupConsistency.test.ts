@@ -42,7 +42,7 @@ const exitOf = async (...args: string[]) => {
 function beforeVisits(act: (visit: number) => Promise<unknown>): void {
   let visits = 0;
   proxy.onRequest = async ({ method, path: asked, when }) => {
-    if (when === 'before' && method === 'GET' && asked.startsWith('/document/v1/?')) await act(++visits);
+    if (when === 'before' && method === 'GET' && asked.includes('/docid/?')) await act(++visits);
   };
 }
 
@@ -93,7 +93,7 @@ test('a fenced backup while an ingest runs is one moment’s state; nothing chan
     await held.promise;
   });
   const backingUp = backUp(id, 'fenced');
-  await visited.promise;
+  await Promise.race([visited.promise, backingUp]);
   const atTheFence = await world.everythingOf(id);
   try {
     expect(await exitOf('config', 'set', id, '--set', 'max_qps=2')).toEqual([6, 'WrongState']);

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { SlicePosition } from '../../src/backup/documents/backUpSlice.js';
 import type { ManifestPart } from '../../src/contracts/backup.js';
@@ -130,7 +130,9 @@ describe('a fence', () => {
     const [life, neighbour] = [await makeTenant(pool), await makeTenant(pool)];
     for (const of of [life, neighbour]) {
       const operation = await makeIngest(pool, of);
-      expect(await takeSlot(pool, { incarnation: of.incarnation, operation, item: 1 }, 'worker')).toBe(true);
+      expect(await takeSlot(pool, { incarnation: of.incarnation, operation, item: 1 }, randomUUID())).toBe(
+        true,
+      );
     }
     expect(await writersOf(pool, life.incarnation)).toBe(1);
     // As a killed worker leaves it.

@@ -88,8 +88,9 @@ export class BackupWorld {
   /** Puts documents past every operation. @param documents `fields` as JSON text, by id */
   async feed(id: string, base: BaseSchema, documents: Readonly<Record<string, string>>): Promise<void> {
     const of = await this.schemaOf(id, base);
-    for (const [document, fields] of Object.entries(documents))
-      await this.documents.put({ ...of, id: document }, Buffer.from(`{"fields":${fields}}`));
+    const put = ([document, fields]: [string, string]) =>
+      this.documents.put({ ...of, id: document }, Buffer.from(`{"fields":${fields}}`));
+    await Promise.all(Object.entries(documents).map(put));
   }
 
   async remove(id: string, base: BaseSchema, document: string): Promise<void> {
