@@ -103,7 +103,7 @@ function renamed(lines: readonly Buffer[], from: FilledTenant, to: FilledTenant)
         .replace(`"incarnation":"${from.row.incarnation}"`, `"incarnation":"${to.row.incarnation}"`),
     )
     .map((line) => Buffer.from(line))
-    .toSorted(Buffer.compare);
+    .toSorted((a, b) => a.compare(b));
 }
 
 /** Early enough for each to be reached: what two backups and two restores do at least. */

@@ -25,11 +25,41 @@ export class Mortal {
   }
 
   pool(pool: Pool): Pool {
-    const query = (...args: Parameters<Pool['query']>) => this.step(() => pool.query(...args));
-    return new Proxy(pool, {
-      get: (target, key) => (key === 'query' ? query : Reflect.get(target, key)) as unknown,
-    });
+    return this.object(pool, 'query');
   }
+
+  /** The same with each query of a transaction a step; what a dead process has begun is rolled back. */
+  poolWithTransactions(pool: Pool): Pool {
+    const connect = async () => {
+      const client = await pool.connect();
+      const query = (...args: Parameters<typeof client.query>) =>
+        args[0] === ROLLBACK ? client.query(...args) : this.step(() => client.query(...args));
+      return replaced(client, { query });
+    };
+    return replaced(this.pool(pool), { connect });
+  }
+
+  /** Each call of these methods is a step. */
+  object<T extends object>(target: T, ...methods: readonly (keyof T & string)[]): T {
+    const steps = methods.map((name) => {
+      const method = target[name] as (...args: unknown[]) => unknown;
+      return [name, (...args: unknown[]) => this.step(() => method.apply(target, args))];
+    });
+    return replaced(target, Object.fromEntries(steps) as object);
+  }
+}
+
+const ROLLBACK = 'rollback' as Parameters<Pool['query']>[0];
+
+/** An object with other methods of these names; the rest is its own. */
+function replaced<T extends object>(target: T, methods: object): T {
+  return new Proxy(target, {
+    get: (_, key) => {
+      if (Object.hasOwn(methods, key)) return Reflect.get(methods, key) as unknown;
+      const value = Reflect.get(target, key) as unknown;
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+    },
+  });
 }
 
 /** The documents of one schema in memory, and how often each was put. */

@@ -29,7 +29,7 @@ export class Killer {
   private readonly watched: FSWatcher;
   private lastAtWork: Slot | undefined;
   private over = false;
-  private failure: unknown;
+  private failure: Error | undefined;
 
   /**
    * @param store folder of the backup store, which must be there
@@ -82,7 +82,7 @@ export class Killer {
     slot.worker = worker;
     worker.once('close', () => {
       slot.worker = undefined;
-      if (!this.over) this.begin(slot).catch((error: unknown) => (this.failure = error));
+      if (!this.over) this.begin(slot).catch((error: Error) => (this.failure = error));
     });
     if (this.over) worker.kill('SIGKILL');
   }

@@ -89,7 +89,7 @@ export async function sortedLines(documents: DocumentClient, schema: string): Pr
   for await (const event of visit(documents, { cluster: CONTENT_CLUSTER, schema }))
     if (event.kind === 'lines') lines.push(...event.lines.map((line) => Buffer.from(line)));
     else if (event.kind === 'rewind') throw new Error(`the visit was cut: ${event.reason}`);
-  return lines.toSorted(Buffer.compare);
+  return lines.toSorted((a, b) => a.compare(b));
 }
 
 /** Places at which two schemas differ, and what one has more than the other. */
