@@ -89,7 +89,10 @@ const BEGIN_RESTORE: readonly Step[] = [
         ...{ replace: true, preview: false },
       }),
   },
-  { name: 'closeForRestore', call: (activities, { key }) => activities.closeForRestore(key) },
+  {
+    name: 'closeForRestore',
+    call: (activities, { key }) => activities.closeForRestore({ ...key, wasOpen: true }),
+  },
   { name: 'emptySchema', call: (activities, { ofSchema }) => activities.emptySchema(ofSchema) },
 ];
 export const RESTORE: readonly Step[] = [
