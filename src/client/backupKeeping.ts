@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { requireOwnTenant } from '../backup/ownership.js';
 import { planPrune } from '../backup/prune.js';
 import { type PruneBackupsResult, pruneBackupsInput } from '../contracts/backupKeeping.js';
 import { checkInput, reason as reasonText } from '../contracts/common.js';
@@ -39,8 +40,12 @@ export class BackupKeepingClient {
 
   /** Of one tenant or of all, newest first. @throws OpsError `NotFound` */
   async list(tenant: TenantId | undefined, options: { readonly removed: boolean }): Promise<BackupSummary[]> {
-    const { pool } = this.connections;
-    if (tenant !== undefined) await getTenant(pool, tenant);
+    const { pool, principalTenant: own } = this.connections;
+    tenant ??= own;
+    if (tenant !== undefined) {
+      requireOwnTenant(own, tenant);
+      await getTenant(pool, tenant);
+    }
     const all: BackupSummary[] = [];
     let after: BackupId | undefined;
     do {
@@ -63,12 +68,14 @@ export class BackupKeepingClient {
 
   /** Whom a prune of all is for. */
   async tenants(): Promise<TenantId[]> {
-    return tenantsWithBackups(this.connections.pool);
+    const { pool, principalTenant: own } = this.connections;
+    return own === undefined ? tenantsWithBackups(pool) : [own];
   }
 
   /** What `prune` would do now, newest first. @throws OpsError `InvalidInput`, `NotFound` */
   async plan(tenant: TenantId, policy: KeepPolicy): Promise<KeepVerdict[]> {
-    const { pool } = this.connections;
+    const { pool, principalTenant: own } = this.connections;
+    requireOwnTenant(own, tenant);
     requireKeepPolicy(policy);
     await getTenant(pool, tenant);
     return planPrune(pool, tenant, policy, new Date());
@@ -80,12 +87,16 @@ export class BackupKeepingClient {
     policy: KeepPolicy,
     reason: string,
   ): Promise<OperationHandle<PruneBackupsResult>> {
-    const { pool, settings } = this.connections;
+    const { pool, settings, principalTenant } = this.connections;
     const operation = parseOperationId(randomUUID());
+    requireOwnTenant(principalTenant, tenant);
     requireKeepPolicy(policy);
     await getTenant(pool, tenant);
     const { principal } = settings;
-    const input = checkInput(pruneBackupsInput, { tenant, operation, policy, principal, reason });
+    const input = checkInput(pruneBackupsInput, {
+      ...{ tenant, operation, policy, principal, reason },
+      ...(principalTenant === undefined ? {} : { principalTenant }),
+    });
     return this.connections.start(
       {
         ...{ kind: 'pruneBackups', workflowId: workflowIds.prune(tenant), tenant, operation, reason },
@@ -110,6 +121,8 @@ export class BackupKeepingClient {
     let row: BackupRow | undefined;
     await transaction(this.connections.pool, async (tx) => {
       row = await move(tx, said);
+      // Undone with the transaction.
+      requireOwnTenant(this.connections.principalTenant, row.tenant);
       if (dryRun) throw undone;
       const { tenant, backup, hold } = row;
       const detail = { backup, hold };

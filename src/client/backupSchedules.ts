@@ -1,3 +1,4 @@
+import { requireOwnTenant } from '../backup/ownership.js';
 import { type ScheduledBackupInput, scheduledBackupInput } from '../contracts/backupKeeping.js';
 import { checkInput } from '../contracts/common.js';
 import type { Consistency } from '../domain/backups.js';
@@ -77,7 +78,9 @@ export class BackupScheduleClient {
 
   /** Of one tenant, or of all. @throws OpsError `NotFound` */
   async list(tenant?: TenantId): Promise<BackupScheduleStatus[]> {
-    return statusesOf(this.connections, SCHEDULED_BACKUP, tenant, backupScheduleStatus);
+    const own = this.connections.principalTenant;
+    if (tenant !== undefined) requireOwnTenant(own, tenant);
+    return statusesOf(this.connections, SCHEDULED_BACKUP, tenant ?? own, backupScheduleStatus);
   }
 
   /**
@@ -93,7 +96,8 @@ export class BackupScheduleClient {
     reason: string,
     dryRun = false,
   ): Promise<Scheduled[]> {
-    const { pool } = this.connections;
+    const { pool, principalTenant } = this.connections;
+    requireOwnTenant(principalTenant, tenant);
     const { incarnation } = await getTenant(pool, tenant);
     const rows = new Set((await schedulesOf(pool, [incarnation])).map(({ scheduleId }) => scheduleId));
     const there = SCHEDULED.filter((each) => rows.has(scheduleIds.scheduled(tenant, each)));
@@ -121,8 +125,9 @@ export class BackupScheduleClient {
     there: ReadonlyMap<Scheduled, ScheduledBackupInput>;
     life: TenantRow;
   }> {
-    const { pool, settings } = this.connections;
+    const { pool, settings, principalTenant } = this.connections;
     const { tenant, backup = {}, verify, prune, drill } = request;
+    requireOwnTenant(principalTenant, tenant);
     const life = await requireTenant(pool, tenant, 'schedule');
     const there = await this.inputsOf(life);
     const of = <W extends Scheduled>(what: W) =>

@@ -16,7 +16,7 @@ import {
 } from '../contracts/backupOperations.js';
 import { requireOwnTenant } from '../backup/ownership.js';
 import { type BackupId, type Consistency, backupId } from '../domain/backups.js';
-import { type TenantId, parseIncarnation, parseOperationId, parseTenantId } from '../domain/ids.js';
+import { type TenantId, parseIncarnation, parseOperationId } from '../domain/ids.js';
 import { workflowIds } from '../domain/naming.js';
 import { getBackup } from '../registry/backups.js';
 import { requireTenant } from '../registry/tenants.js';
@@ -152,11 +152,12 @@ export class BackupClient {
   }
 
   private asked() {
-    const { principal, principalTenant } = this.connections.settings;
+    const { settings, principalTenant } = this.connections;
+    const { principal } = settings;
     return {
       operation: parseOperationId(randomUUID()),
       principal,
-      ...(principalTenant === '' ? {} : { principalTenant: parseTenantId(principalTenant) }),
+      ...(principalTenant === undefined ? {} : { principalTenant }),
     };
   }
 }

@@ -1,5 +1,6 @@
 import { Client, Connection, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import { OpsError } from '../domain/errors.js';
+import { type TenantId, parseTenantId } from '../domain/ids.js';
 import { type OperationStart, operationOptions } from '../operations/start.js';
 import { type Pool, openPool } from '../registry/database.js';
 import type { Settings } from '../settings.js';
@@ -38,6 +39,12 @@ export class Connections {
   async close(): Promise<void> {
     for (const close of this.closers.reverse()) await close();
     await this.pool.end();
+  }
+
+  /** The one tenant that the principal has to do with; undefined: all. @throws OpsError `InvalidInput` for a bad setting */
+  get principalTenant(): TenantId | undefined {
+    const { principalTenant } = this.settings;
+    return principalTenant === '' ? undefined : parseTenantId(principalTenant);
   }
 
   onClose(close: () => Promise<void>): void {

@@ -12,7 +12,7 @@ import { type Pool, openPool } from '../../src/registry/database.js';
 import { finishOperation, startOperation } from '../../src/registry/operations.js';
 import { getTenant } from '../../src/registry/tenants.js';
 import { folderWorld } from '../support/backupStores.js';
-import { cvops, cvopsJson, errorOf, freshTenant, stackSettings } from '../support/cvops.js';
+import { cvops, cvopsJson, cvopsWith, errorOf, freshTenant, stackSettings } from '../support/cvops.js';
 import { countObjects, madeBackup } from '../support/madeBackups.js';
 import { newOperation } from '../support/registry.js';
 
@@ -56,6 +56,31 @@ async function objects(): Promise<number> {
   const counts = await Promise.all(made.map((backup) => countObjects(world.store, tenant, backup)));
   return counts.reduce((sum, count) => sum + count, 0);
 }
+
+describe('a principal of another tenant', () => {
+  test('sees none of this one’s backups, and holds, releases, prunes and schedules none', async () => {
+    const other = parseTenantId(freshTenant('other'));
+    const request = { tenant: other, template: 'trial', overrides: {}, reason: '' };
+    const handle = await client.createTenant({ ...request, profiles: ['video_colpali_smol500_mv_frame'] });
+    await handle.result();
+    const as = { CVOPS_PRINCIPAL_TENANT: other };
+    const before = await listed(tenant);
+    expect((await cvopsJson<{ backups: BackupSummary[] }>(['backup', 'list'], 0, as)).backups).toEqual([]);
+    for (const args of [
+      ['list', tenant],
+      ['hold', made[0]!, '--reason', 'mine'],
+      ['release', made[0]!, '--reason', 'mine'],
+      ['prune', tenant, '--keep-last', '1'],
+      ['prune', tenant, '--keep-last', '1', '--dry-run'],
+      ['schedule', tenant, '--every', '1d'],
+      ['schedule', tenant, '--list'],
+      ['schedule', tenant, '--remove'],
+    ])
+      expect((await cvopsWith(as, 'backup', ...args, '-o', 'json')).code, args.join(' ')).toBe(4);
+    expect(await listed(tenant)).toEqual(before);
+    expect(await objects()).toBeGreaterThan(0);
+  });
+});
 
 describe('the command backup', () => {
   test('lists newest first, with what is known of each', async () => {
