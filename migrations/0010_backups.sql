@@ -1,10 +1,10 @@
 -- While a fence stands, nothing of the tenant is changed by anybody but its holder. It falls by itself when it is not
 -- renewed, so that a lost operation closes nobody out for good.
-alter table tenants add column fence uuid references operations;
+alter table tenants add column fence uuid;
 alter table tenants add column fence_until timestamptz;
 alter table tenants add constraint tenants_fence check ((fence is null) = (fence_until is null));
 -- The restore that began on this life and has not ended well: it is not to be opened before another one has.
-alter table tenants add column unfinished_restore uuid references operations;
+alter table tenants add column unfinished_restore uuid;
 
 create table backups (
   backup text primary key check (backup ~ '^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}$'),

@@ -38,6 +38,7 @@ export interface Lane {
   close(): Promise<void>;
 }
 
+const BACKUP_TABLES = ['restored_parts', 'backup_parts', 'backup_slices', 'backups'];
 const RUNS_KEPT = 50;
 let lanes = 0;
 
@@ -45,7 +46,7 @@ export async function openLane(databaseUrl: string, mutant?: Mutant): Promise<La
   await migrate(databaseUrl);
   const pool = preparing(openPool(withoutSequentialScans(databaseUrl), { name: 'isolation', max: 2 }));
   // Nothing of it is to survive a crash; a child's table before its parent's, as foreign keys ask.
-  for (const table of ['erasure_certificates', 'rollout_items', 'audit_log', ...TABLES])
+  for (const table of [...BACKUP_TABLES, 'erasure_certificates', 'rollout_items', 'audit_log', ...TABLES])
     await pool.query(`alter table ${table} set unlogged`);
   const vespaUrl = `http://vespa${++lanes}.invalid`;
   const documents = new DocumentClient(vespaUrl);

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import {
   commandLine,
   endProcess,
@@ -56,7 +56,8 @@ describe('endProcess', () => {
     );
     await endProcess(identity, 'SIGTERM', 5000);
     expect(isRunning(identity)).toBe(false);
-    expect(text()).toContain('bye');
+    // What it wrote may reach us after its end does.
+    await vi.waitFor(() => expect(text()).toContain('bye'));
   });
 
   it('kills one that will not, and its children', async () => {
