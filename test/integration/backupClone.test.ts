@@ -157,17 +157,17 @@ describe('a principal of another tenant', () => {
     const before = await operations();
     const [tenant, own, of] = [parseTenantId(id), parseTenantId(canary), parseBackupId(backup.backup)];
     const how = { replace: true, preview: false, overrideQuarantine: false, reason: '' };
-    const asked: Readonly<Record<string, Promise<unknown>>> = {
-      create: stranger.backups.create({ tenant, consistency: 'fuzzy', reason: '' }),
-      verify: stranger.backups.verify({ backup: of, reason: '' }),
-      restore: stranger.backups.restore({ backup: of, ...how }),
-      preview: stranger.backups.restore({ backup: of, ...how, preview: true }),
-      'restore into its own': stranger.backups.restore({ backup: of, into: own, ...how }),
-      drill: stranger.backups.drill({ tenant, reason: '' }),
-      'whose it is': stranger.backups.tenantOf(of),
+    const asked: Readonly<Record<string, () => Promise<unknown>>> = {
+      create: () => stranger.backups.create({ tenant, consistency: 'fuzzy', reason: '' }),
+      verify: () => stranger.backups.verify({ backup: of, reason: '' }),
+      restore: () => stranger.backups.restore({ backup: of, ...how }),
+      preview: () => stranger.backups.restore({ backup: of, ...how, preview: true }),
+      'restore into its own': () => stranger.backups.restore({ backup: of, into: own, ...how }),
+      drill: () => stranger.backups.drill({ tenant, reason: '' }),
+      'whose it is': () => stranger.backups.tenantOf(of),
     };
     for (const [verb, refused] of Object.entries(asked))
-      await expect(refused, verb).rejects.toMatchObject({ type: 'PermissionDenied', exitCode: 4 });
+      await expect(refused(), verb).rejects.toMatchObject({ type: 'PermissionDenied', exitCode: 4 });
     await stranger.close();
     const result = await cvopsWith(env, 'backup', 'restore', backup.backup, '--replace', '-o', 'json');
     expect([result.code, errorOf(result).code]).toEqual([4, 'PermissionDenied']);
