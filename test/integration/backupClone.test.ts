@@ -50,7 +50,6 @@ async function renamed(documents: Everything['documents'], from: string, to: str
     )
   ).rows[0]!.incarnation;
   const { incarnation } = await world.tenant(to);
-  expect(incarnation).not.toBe(before);
   return Object.fromEntries(
     Object.entries(documents).map(([base, lines]) => [
       base,
@@ -109,43 +108,48 @@ describe('a restore into another tenant', () => {
   });
 });
 
-test('a tenant that was deleted for good comes back, is found again, and ingests nothing twice', async () => {
-  await cvopsJson(['tenant', 'delete', id, '--hard', '--confirm', id, '--second-look', '1']);
-  const [gone, copy] = [await world.tenant(id), await world.everythingOf(clone)];
-  expect(gone.state).toBe('purged');
-  const restored = await cvopsJson<RestoreTenantResult>(['backup', 'restore', backup.backup]);
-  expect(restored).toMatchObject({ tenant: id, how: 'create', state: 'active', spans: 32 });
-  expect(restored.incarnation).not.toBe(gone.incarnation);
-  const back = await world.everythingOf(id);
-  expect(back.documents).toEqual(await renamed(origin!.documents, id, id));
-  expect([back.config, back.videos]).toEqual([origin!.config, origin!.videos]);
-  expect(back.traces).toEqual(origin!.traces);
-  const { hits } = await cvopsJson<{ hits: { tenant: string; video: string }[] }>([
-    ...['search', id, 'meadow', '--profile', FRAMES, '--ranking', 'bm25_only', '--top-k', '1'],
-  ]);
-  expect(hits).toEqual([expect.objectContaining({ tenant: id, video: 'meadow' })]);
-  expect((await ingest(id)).videos).toEqual({ stored: 0, unchanged: 1, failed: 0 });
-  expect(await world.everythingOf(clone)).toEqual(copy);
-  expect(await world.everythingOf(canary)).toEqual(bystander);
+// Most of a deletion is waiting for what it has to see again later.
+describe.concurrent('with a deletion in it', () => {
+  test('a tenant that was deleted for good comes back, is found again, and ingests nothing twice', async ({
+    expect,
+  }) => {
+    const copy = await world.everythingOf(clone);
+    await cvopsJson(['tenant', 'delete', id, '--hard', '--confirm', id, '--second-look', '1']);
+    const gone = await world.tenant(id);
+    expect(gone.state).toBe('purged');
+    const restored = await cvopsJson<RestoreTenantResult>(['backup', 'restore', backup.backup]);
+    expect(restored).toMatchObject({ tenant: id, how: 'create', state: 'active', spans: 32 });
+    expect(restored.incarnation).not.toBe(gone.incarnation);
+    const back = await world.everythingOf(id);
+    expect(back.documents).toEqual(await renamed(origin!.documents, id, id));
+    expect([back.config, back.videos]).toEqual([origin!.config, origin!.videos]);
+    expect(back.traces).toEqual(origin!.traces);
+    const { hits } = await cvopsJson<{ hits: { tenant: string; video: string }[] }>([
+      ...['search', id, 'meadow', '--profile', FRAMES, '--ranking', 'bm25_only', '--top-k', '1'],
+    ]);
+    expect(hits).toEqual([expect.objectContaining({ tenant: id, video: 'meadow' })]);
+    expect((await ingest(id)).videos).toEqual({ stored: 0, unchanged: 1, failed: 0 });
+    expect(await world.everythingOf(clone)).toEqual(copy);
+  });
+
+  test('a drill proves a backup by a tenant that is gone afterwards', async ({ expect }) => {
+    const { tenant } = await world.tenant(canary);
+    const { backup: newest, documents } = await backUp(canary);
+    expect(await lastProven(world.pool, tenant)).toBeNull();
+    const drill = await cvopsJson<DrillRestoreResult>(['backup', 'drill', canary]);
+    expect(drill).toMatchObject({ backup: newest, documents, spans: 32 });
+    expect(await world.tenant(drill.into)).toMatchObject({ state: 'purged' });
+    const { rows } = await world.pool.query(
+      'select 1 from tenant_schemas s join tenants t using (incarnation) where t.tenant = $1',
+      [drill.into],
+    );
+    expect(rows).toEqual([]);
+    expect(await lastProven(world.pool, tenant)).toEqual(expect.any(String));
+  });
 });
 
-test('a drill proves a backup by a tenant that is gone afterwards', async () => {
-  const before = await world.everythingOf(id);
-  expect(await lastProven(world.pool, (await world.tenant(id)).tenant)).toBeNull();
-  const drill = await cvopsJson<DrillRestoreResult>(['backup', 'drill', id]);
-  expect(drill).toMatchObject({
-    backup: backup.backup,
-    documents: backup.documents,
-    spans: 32,
-  });
-  expect(await world.tenant(drill.into)).toMatchObject({ state: 'purged' });
-  const { rows } = await world.pool.query(
-    'select 1 from tenant_schemas s join tenants t using (incarnation) where t.tenant = $1',
-    [drill.into],
-  );
-  expect(rows).toEqual([]);
-  expect(await lastProven(world.pool, (await world.tenant(id)).tenant)).toEqual(expect.any(String));
-  expect(await world.everythingOf(id)).toEqual(before);
+test('what nobody asked for is as it was', async () => {
+  expect(await world.everythingOf(canary)).toEqual(bystander);
 });
 
 describe('a principal of another tenant', () => {
@@ -157,17 +161,17 @@ describe('a principal of another tenant', () => {
     const before = await operations();
     const [tenant, own, of] = [parseTenantId(id), parseTenantId(canary), parseBackupId(backup.backup)];
     const how = { replace: true, preview: false, overrideQuarantine: false, reason: '' };
-    const asked: Readonly<Record<string, Promise<unknown>>> = {
-      create: stranger.backups.create({ tenant, consistency: 'fuzzy', reason: '' }),
-      verify: stranger.backups.verify({ backup: of, reason: '' }),
-      restore: stranger.backups.restore({ backup: of, ...how }),
-      preview: stranger.backups.restore({ backup: of, ...how, preview: true }),
-      'restore into its own': stranger.backups.restore({ backup: of, into: own, ...how }),
-      drill: stranger.backups.drill({ tenant, reason: '' }),
-      'whose it is': stranger.backups.tenantOf(of),
+    const asked: Readonly<Record<string, () => Promise<unknown>>> = {
+      create: () => stranger.backups.create({ tenant, consistency: 'fuzzy', reason: '' }),
+      verify: () => stranger.backups.verify({ backup: of, reason: '' }),
+      restore: () => stranger.backups.restore({ backup: of, ...how }),
+      preview: () => stranger.backups.restore({ backup: of, ...how, preview: true }),
+      'restore into its own': () => stranger.backups.restore({ backup: of, into: own, ...how }),
+      drill: () => stranger.backups.drill({ tenant, reason: '' }),
+      'whose it is': () => stranger.backups.tenantOf(of),
     };
     for (const [verb, refused] of Object.entries(asked))
-      await expect(refused, verb).rejects.toMatchObject({ type: 'PermissionDenied', exitCode: 4 });
+      await expect(refused(), verb).rejects.toMatchObject({ type: 'PermissionDenied', exitCode: 4 });
     await stranger.close();
     const result = await cvopsWith(env, 'backup', 'restore', backup.backup, '--replace', '-o', 'json');
     expect([result.code, errorOf(result).code]).toEqual([4, 'PermissionDenied']);

@@ -9,7 +9,8 @@ import { cvopsJson, cvopsWith, errorOf, freshTenant, stackSettings } from '../su
 import { OwnWorkers } from '../support/ownWorkers.js';
 import { makeVideo, temporaryFolder } from '../support/videos.js';
 
-const MANY = 40;
+/** Videos of two documents, at one document a second. */
+const MANY = 16;
 let world: BackupWorld;
 let proxy: CountingProxy;
 let workers: OwnWorkers;
@@ -125,6 +126,41 @@ test('a fenced backup while an ingest runs is one moment’s state; nothing chan
     counts: { stored: MANY, failed: 0 },
   });
   expect(await world.tenant(id)).toMatchObject({ fence: null });
+});
+
+test('a restore that is given up in the middle leaves its tenant closed until another one has ended', async () => {
+  const id = freshTenant('halved');
+  await create(id);
+  await world.fillOddly(id, { traces: 1 });
+  const before = await world.everythingOf(id);
+  proxy.onRequest = () => undefined;
+  const { backup } = await backUp(id, 'fuzzy');
+  await world.feed(id, CHUNKS, { later: '{}' });
+
+  const visited = Promise.withResolvers<void>();
+  // The first visit of a restore is the one that empties; it never goes on.
+  beforeVisits(() => {
+    visited.resolve();
+    return new Promise(() => undefined);
+  });
+  const restore = ['backup', 'restore', backup, '--replace', '--confirm', id];
+  const { operation } = await cvopsJson<{ operation: string }>([...restore, '--no-wait'], 0, env);
+  await visited.promise;
+  const closed = { state: 'inactive', unfinishedRestore: operation };
+  expect(await world.tenant(id)).toMatchObject({ ...closed, fence: operation });
+  expect(await exitOf('search', id, 'x', '--profile', CHUNKS)).toEqual([6, 'WrongState']);
+  await cvopsJson(['op', 'cancel', operation], 0, env);
+  await expect.poll(async () => (await world.tenant(id)).fence).toBeNull();
+  await expect
+    .poll(async () => (await cvopsJson<{ state: string }>(['op', 'show', operation], 0, env)).state)
+    .toBe('cancelled');
+  proxy.onRequest = () => undefined;
+  expect(await world.tenant(id)).toMatchObject(closed);
+  expect(await exitOf('tenant', 'reactivate', id)).toEqual([6, 'WrongState']);
+
+  expect(await cvopsJson(restore, 0, env)).toMatchObject({ state: 'active' });
+  expect(await world.everythingOf(id)).toEqual(before);
+  expect(await world.tenant(id)).toMatchObject({ state: 'active', unfinishedRestore: null, fence: null });
 });
 
 describe('an encrypted backup', () => {

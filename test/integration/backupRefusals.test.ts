@@ -26,6 +26,8 @@ import { makeVideo, temporaryFolder } from '../support/videos.js';
 const id = freshTenant('refused');
 let world: BackupWorld;
 let client: CvopsClient;
+/** Videos of two documents, at one document a second. */
+const MANY = 16;
 const REPLACE = { replace: true, preview: false, overrideQuarantine: false, reason: '' };
 let backups: readonly [BackupTenantResult, BackupTenantResult];
 
@@ -49,12 +51,12 @@ test('a backup that is not there, and a tenant that is not: exit 5; what is no i
   const backup = parseBackupId('20200101T000000Z-00000000');
   const tenant = parseTenantId(freshTenant('nobody'));
   for (const refused of [
-    client.backups.verify({ backup, reason: '' }),
-    client.backups.restore({ backup, ...REPLACE }),
-    client.backups.create({ tenant, consistency: 'fuzzy', reason: '' }),
-    client.backups.drill({ tenant, reason: '' }).then((handle) => handle.result()),
+    () => client.backups.verify({ backup, reason: '' }),
+    () => client.backups.restore({ backup, ...REPLACE }),
+    () => client.backups.create({ tenant, consistency: 'fuzzy', reason: '' }),
+    () => client.backups.drill({ tenant, reason: '' }).then((handle) => handle.result()),
   ])
-    await expect(refused).rejects.toMatchObject({ type: 'NotFound', exitCode: 5 });
+    await expect(refused()).rejects.toMatchObject({ type: 'NotFound', exitCode: 5 });
   expect((await cvops('backup', 'restore', backup)).code).toBe(5);
   expect((await cvops('backup', 'restore', 'latest')).code).toBe(2);
   expect((await cvops('backup', 'verify', path.join(folderOf(backups[0]), 'documents'))).code).toBe(5);
@@ -63,7 +65,7 @@ test('a backup that is not there, and a tenant that is not: exit 5; what is no i
 test('a restore while an ingest runs: exit 6, naming it, and the ingest goes on', async () => {
   const clips = await temporaryFolder();
   const clip = await makeVideo(path.join(clips, 'v0.mp4'), { seconds: 2 });
-  for (let i = 1; i < 40; i++) await copyFile(clip, path.join(clips, `v${i}.mp4`));
+  for (let i = 1; i < MANY; i++) await copyFile(clip, path.join(clips, `v${i}.mp4`));
   const { operation } = await cvopsJson<{ operation: string }>([
     ...['ingest', id, clips, '--profile', FRAMES, '--no-wait'],
   ]);
@@ -80,7 +82,7 @@ test('a restore while an ingest runs: exit 6, naming it, and the ingest goes on'
   expect(await world.tenant(id)).toMatchObject(stillOpen);
   await cvopsJson(['op', 'resume', operation]);
   await cvopsJson(['config', 'set', id, '--set', 'max_qps=10000']);
-  expect(await cvopsJson(['op', 'watch', operation])).toMatchObject({ counts: { stored: 40, failed: 0 } });
+  expect(await cvopsJson(['op', 'watch', operation])).toMatchObject({ counts: { stored: MANY, failed: 0 } });
 });
 
 describe('a backup that is not what was written', () => {
