@@ -7,6 +7,9 @@ const expect = { poll: { timeout: 30_000 } };
 /** Concurrent tests of a file mostly wait, for servers and timers: all at once take as long as the longest. */
 const maxConcurrency = 30;
 
+/** A third of what needs a stack: with one of their own they run beside the others (scripts/test.mjs). */
+const BACKUPS = ['test/{integration,faults}/{backup,pruneKilled}*.test.ts'];
+
 export default defineConfig({
   test: {
     projects: [
@@ -50,6 +53,20 @@ export default defineConfig({
           maxConcurrency,
           globalSetup: ['test/support/globalStack.ts'],
           include: ['test/integration/**/*.test.ts', 'test/faults/**/*.test.ts', 'test/browser/**/*.test.ts'],
+          exclude: BACKUPS,
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+          fileParallelism: false,
+          sequence: { groupOrder: 3 },
+        },
+      },
+      {
+        test: {
+          name: 'backups',
+          expect,
+          maxConcurrency,
+          globalSetup: ['test/support/globalStack.ts'],
+          include: BACKUPS,
           testTimeout: 300_000,
           hookTimeout: 300_000,
           fileParallelism: false,

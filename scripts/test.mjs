@@ -1,4 +1,4 @@
-// `npm test`: every test, in two vitest runs side by side. Both wait more than they work, for servers, timers and
+// `npm test`: every test, in two lines of vitest runs side by side. Both wait more than they work, for servers, timers and
 // processes, and share nothing but the machine. `npm test -- ARGS` is one plain `vitest run ARGS`.
 // Each run leaves its report in .cvops/test-reports/, for .ci/run to count.
 import { spawn } from 'node:child_process';
@@ -9,10 +9,16 @@ const root = path.resolve(import.meta.dirname, '..');
 const vitest = path.join(root, 'node_modules', 'vitest', 'vitest.mjs');
 const reports = path.join(root, '.cvops', 'test-reports');
 
-/** `packages` judges what `integration` deployed. The stack's run is the longer one: it is shown as it goes. */
-const RUNS = [
-  { name: 'stack', projects: ['integration', 'packages'], live: true },
-  { name: 'alone', projects: ['unit', 'workflows', 'isolation'], live: false },
+/**
+ * Two lines side by side. `packages` judges what `integration` deployed; `backups` has a stack of its own, and begins when
+ * the other one's programs are installed. What runs from the start is shown as it goes.
+ */
+const LINES = [
+  [{ name: 'stack', projects: ['integration', 'packages'], live: true }],
+  [
+    { name: 'alone', projects: ['unit', 'workflows', 'isolation'], live: false },
+    { name: 'backups', projects: ['backups'], live: false },
+  ],
 ];
 
 const args = process.argv.slice(2);
@@ -21,24 +27,26 @@ if (args.length > 0) {
 } else {
   rmSync(reports, { recursive: true, force: true });
   mkdirSync(reports, { recursive: true });
-  const ends = RUNS.map(({ name, projects, live }) =>
-    run(
-      [
-        'run',
-        ...projects.map((project) => `--project=${project}`),
-        ...[
-          '--reporter=default',
-          '--reporter=json',
-          `--outputFile.json=${path.join(reports, `${name}.json`)}`,
-        ],
-      ],
-      live,
-    ),
+  await Promise.all(
+    LINES.map(async (line) => {
+      for (const each of line) {
+        const { code, output } = await runProjects(each);
+        process.stdout.write(output);
+        if (code !== 0) process.exitCode = 1;
+      }
+    }),
   );
-  for (const { code, output } of await Promise.all(ends)) {
-    process.stdout.write(output);
-    if (code !== 0) process.exitCode = 1;
-  }
+}
+
+function runProjects({ name, projects, live }) {
+  return run(
+    [
+      'run',
+      ...projects.map((project) => `--project=${project}`),
+      ...['--reporter=default', '--reporter=json', `--outputFile.json=${path.join(reports, `${name}.json`)}`],
+    ],
+    live,
+  );
 }
 
 /** @returns its exit code, and what it printed when that was not shown */

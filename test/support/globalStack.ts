@@ -16,13 +16,16 @@ declare module 'vitest' {
 }
 
 /**
- * One whole embedded stack for all integration tests of a run, as `cvops up` starts it, in a home of its own. It needs
+ * One whole embedded stack for all integration tests of a project, as `cvops up` starts it, in a home of its own. It needs
  * `dist/` (`npm test` builds it): the workers and the emulator run as the processes they are.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const home = path.join(projectRoot, '.cvops', 'test-home');
-  await rm(recordedPackages, { recursive: true, force: true });
-  process.env['CVOPS_RECORD_PACKAGES'] = recordedPackages;
+  const second = project.name === 'backups';
+  const home = path.join(projectRoot, '.cvops', second ? 'test-home-backups' : 'test-home');
+  if (!second) {
+    await rm(recordedPackages, { recursive: true, force: true });
+    process.env['CVOPS_RECORD_PACKAGES'] = recordedPackages;
+  }
   process.env['CVOPS_VENV'] ??= path.join(projectRoot, '.cvops', 'venv');
   const s3 = await startFauxqs({ port: 0, logger: false });
   const s3Variables = {
@@ -33,7 +36,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   Object.assign(process.env, s3Variables);
   const stack = await startStack({
     home,
-    portOffset: 13_000,
+    portOffset: second ? 23_000 : 13_000,
     log: (line) => process.stderr.write(`stack: ${line}\n`),
     env: {},
   });
