@@ -7,8 +7,8 @@ const expect = { poll: { timeout: 30_000 } };
 /** Concurrent tests of a file mostly wait, for servers and timers: all at once take as long as the longest. */
 const maxConcurrency = 30;
 
-/** A third of what needs a stack: with one of their own they run beside the others (scripts/test.mjs). */
-const BACKUPS = ['test/{integration,faults}/{backup,pruneKilled}*.test.ts'];
+/** With a stack of their own they run beside the others; so many that both lines of scripts/test.mjs take as long. */
+const BACKUPS = ['test/integration/backup{Traces,Clone,Keeping}.test.ts'];
 
 export default defineConfig({
   test: {
