@@ -15,7 +15,7 @@ import { OpsError } from '../src/domain/errors.js';
 import { workflowIds } from '../src/domain/naming.js';
 import { getBackup, lockCompleteBackup, noteVerified } from '../src/registry/backups.js';
 import { transaction } from '../src/registry/database.js';
-import { lowerFence, renewFence } from '../src/registry/fence.js';
+import { lowerFence, raiseFence, renewFence } from '../src/registry/fence.js';
 import { beginOperation, closeOperation, endOperation } from '../src/registry/operationLog.js';
 import { attachOperation, getOperation } from '../src/registry/operations.js';
 import { closeForRestore, openRestored } from '../src/registry/restores.js';
@@ -37,6 +37,8 @@ export function createRestoreLedgerActivities({
     async closeForRestore({ wasOpen, ...key }) {
       await transaction(pool, async (tx) => {
         await attachOperation(tx, key.operation, key);
+        // Its holder is whoever closes it: again by the same operation it is renewed.
+        await raiseFence(tx, key);
         await closeForRestore(tx, key, wasOpen);
         // What began while the backup was verified. From here on nothing begins: the tenant is closed.
         await requireQuiet(tx, key, key.operation);

@@ -10,7 +10,7 @@ import { type KeepPolicy, type KeepVerdict, requireKeepPolicy } from '../domain/
 import { workflowIds } from '../domain/naming.js';
 import { appendAudit } from '../registry/audit.js';
 import { holdBackup, releaseBackup, tenantsWithBackups } from '../registry/backupKeeping.js';
-import { type BackupRow, type BackupState, folderOf, listBackups } from '../registry/backups.js';
+import { type BackupRow, type BackupState, folderOf, getBackup, listBackups } from '../registry/backups.js';
 import { type Queryable, transaction } from '../registry/database.js';
 import { getTenant } from '../registry/tenants.js';
 import type { Connections } from './connections.js';
@@ -58,12 +58,12 @@ export class BackupKeepingClient {
 
   /** Keeps a backup whatever a policy says. @throws OpsError `InvalidInput` without a reason, `NotFound`, `WrongState` */
   async hold(backup: BackupId, reason: string, dryRun = false): Promise<BackupSummary> {
-    return this.change('hold-backup', reason, dryRun, (tx, said) => holdBackup(tx, backup, said));
+    return this.change('hold-backup', backup, reason, dryRun, (tx, said) => holdBackup(tx, backup, said));
   }
 
   /** @throws OpsError `InvalidInput` without a reason, `NotFound`, `WrongState` when it is not held */
   async release(backup: BackupId, reason: string, dryRun = false): Promise<BackupSummary> {
-    return this.change('release-backup', reason, dryRun, (tx) => releaseBackup(tx, backup));
+    return this.change('release-backup', backup, reason, dryRun, (tx) => releaseBackup(tx, backup));
   }
 
   /** Whom a prune of all is for. */
@@ -109,6 +109,7 @@ export class BackupKeepingClient {
   /** With its audit entry, or not at all. */
   private async change(
     verb: string,
+    backup: BackupId,
     reason: string,
     dryRun: boolean,
     move: (tx: Queryable, reason: string) => Promise<BackupRow>,
@@ -120,11 +121,10 @@ export class BackupKeepingClient {
     const undone = new Error('a dry run');
     let row: BackupRow | undefined;
     await transaction(this.connections.pool, async (tx) => {
+      requireOwnTenant(this.connections.principalTenant, (await getBackup(tx, backup)).tenant);
       row = await move(tx, said);
-      // Undone with the transaction.
-      requireOwnTenant(this.connections.principalTenant, row.tenant);
       if (dryRun) throw undone;
-      const { tenant, backup, hold } = row;
+      const { tenant, hold } = row;
       const detail = { backup, hold };
       await appendAudit(tx, { principal, verb, tenant, outcome: 'completed', reason: said, detail });
     }).catch((error: unknown) => {
