@@ -12,8 +12,8 @@ import { newDataKey } from '../src/backup/format/keys.js';
 import { readManifest, writeManifest } from '../src/backup/format/manifest.js';
 import { namespaceOf } from '../src/backup/namespaces.js';
 import { requireOwnTenant } from '../src/backup/ownership.js';
-import { removeBackup } from '../src/backup/removeBackup.js';
 import { writeConfigPart, writeSchemaParts, writeVideosPart } from '../src/backup/registryParts.js';
+import { emptyFolder } from '../src/backup/store/emptyFolder.js';
 import { writeTraceParts } from '../src/backup/traceParts.js';
 import { slicesFor } from '../src/backup/documents/slices.js';
 import { TRACE_KINDS } from '../src/backup/traces/lines.js';
@@ -102,8 +102,8 @@ export function createBackupLedgerActivities(resources: BackupResources): Backup
       // Refused before it was registered, or complete after all: nothing is to be taken away.
       if (row?.operation === operation && (await noteBackupFailed(pool, backup))) {
         // Failed first: from then on no other attempt can complete it, nor begin a part.
-        const place = await shelf.placeOf(row);
-        await heartbeating((signal) => removeBackup(place, signal));
+        const store = await shelf.store(row.store);
+        await heartbeating((signal) => emptyFolder(store, folderOf(row), signal));
         await transaction(pool, (tx) => forgetProgress(tx, backup));
       }
       await closeOperation(pool, operation, 'backup', { state, error: failure }, { ...failure });
@@ -210,8 +210,7 @@ export function createBackupDataActivities(resources: BackupResources): BackupDa
       const place = await shelf.placeOf(row);
       const verdict = await heartbeating(async (signal) =>
         verifyBackup(place, {
-          trustedKeys: await shelf.trustedKeys(),
-          key: row.encryption ? await shelf.keyEncryptionKey() : undefined,
+          ...(await shelf.verifyKeys(row)),
           sample,
           signal,
           onProgress: ({ parts, bytes }) => heartbeat({ parts, bytes }),

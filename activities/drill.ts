@@ -1,14 +1,13 @@
 import { requireOwnTenant } from '../src/backup/ownership.js';
 import { drillRestoreInput } from '../src/contracts/backupOperations.js';
 import { checkInput } from '../src/contracts/common.js';
-import { drillTenant } from '../src/domain/backups.js';
+import { drillTenant, parseBackupId } from '../src/domain/backups.js';
 import { OpsError } from '../src/domain/errors.js';
 import { workflowIds } from '../src/domain/naming.js';
 import { listBackups, lockCompleteBackup, noteProven } from '../src/registry/backups.js';
 import { type Pool, transaction } from '../src/registry/database.js';
 import { beginOperation, closeOperation, endOperation } from '../src/registry/operationLog.js';
 import { findOperation } from '../src/registry/operations.js';
-import { parseBackupId } from '../src/domain/backups.js';
 import type { DrillActivities } from './types.js';
 
 export function createDrillActivities({ pool }: { readonly pool: Pool }): DrillActivities {

@@ -114,8 +114,7 @@ export function createRestoreDataActivities(resources: BackupResources): Restore
       const { place, row } = await openSource(resources, backup);
       const { ok, errors, parts, bytes } = await heartbeating(async (signal) =>
         verifyBackup(place, {
-          trustedKeys: await shelf.trustedKeys(),
-          key: row.encryption ? await shelf.keyEncryptionKey() : undefined,
+          ...(await shelf.verifyKeys(row)),
           signal,
           onProgress: (done) => heartbeat(done),
         }),

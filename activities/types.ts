@@ -55,6 +55,13 @@ export interface Failure {
   readonly hint?: string;
 }
 
+/** How an operation that did not succeed ends. */
+export interface OperationEnd {
+  readonly operation: OperationId;
+  readonly state: 'failed' | 'cancelled';
+  readonly failure: Failure;
+}
+
 export interface TenantActivities {
   /** Registers tenant and operation. Fails `WrongState` when the tenant exists. */
   beginCreate(input: CreateTenantInput): Promise<{ bases: BaseSchema[]; memoryEnabled: boolean }>;
@@ -75,9 +82,7 @@ export interface TenantActivities {
   verifyTenant(key: TenantKey): Promise<void>;
   /** `creating → active`, or `inactive` when it is to stay closed. */
   activate(key: TenantKey & { readonly closed?: boolean }): Promise<CreateTenantResult>;
-  failCreate(
-    input: TenantKey & { readonly state: 'failed' | 'cancelled'; readonly failure: Failure },
-  ): Promise<void>;
+  failCreate(input: TenantKey & OperationEnd): Promise<void>;
 }
 
 export interface ApplicationActivities {
@@ -237,11 +242,7 @@ export interface RolloutActivities {
     readonly deployments: number;
     readonly why: string;
   }): Promise<DeploySchemasResult>;
-  failRollout(input: {
-    readonly operation: OperationId;
-    readonly state: 'failed' | 'cancelled';
-    readonly failure: Failure;
-  }): Promise<void>;
+  failRollout(input: OperationEnd): Promise<void>;
 }
 
 /** Names a slice of the documents of one schema. */
@@ -294,11 +295,7 @@ export interface BackupActivities {
   beginVerify(input: VerifyBackupInput): Promise<{ tenant: TenantId }>;
   /** Reads the backup, or a sample of it, and notes what came of it. */
   checkBackup(input: VerifyBackupInput): Promise<VerifyBackupResult>;
-  failVerify(input: {
-    readonly operation: OperationId;
-    readonly state: 'failed' | 'cancelled';
-    readonly failure: Failure;
-  }): Promise<void>;
+  failVerify(input: OperationEnd): Promise<void>;
 }
 
 /** Restores a backup into a throw-away tenant, to see that it can be done. */
@@ -312,11 +309,7 @@ export interface DrillActivities {
     readonly documents: number;
     readonly spans: number;
   }): Promise<void>;
-  failDrill(input: {
-    readonly operation: OperationId;
-    readonly state: 'failed' | 'cancelled';
-    readonly failure: Failure;
-  }): Promise<void>;
+  failDrill(input: OperationEnd): Promise<void>;
 }
 
 /** Closes a tenant to changes while it is copied. */
@@ -370,9 +363,7 @@ export interface RestoreActivities {
     key: RestoreKey & { readonly opens: boolean; readonly documents: number; readonly spans: number },
   ): Promise<{ state: 'active' | 'inactive' }>;
   /** Ends the operation; a tenant that was written to stays inactive. */
-  failRestore(
-    key: RestoreKey & { readonly state: 'failed' | 'cancelled'; readonly failure: Failure },
-  ): Promise<void>;
+  failRestore(key: RestoreKey & OperationEnd): Promise<void>;
 }
 
 /** Removes the backups that a policy does not keep. */
@@ -406,11 +397,7 @@ export interface PruneActivities {
     readonly failed: number;
     readonly unremoved: readonly Unremoved[];
   }): Promise<PruneBackupsResult>;
-  failPrune(input: {
-    readonly operation: OperationId;
-    readonly state: 'failed' | 'cancelled';
-    readonly failure: Failure;
-  }): Promise<void>;
+  failPrune(input: OperationEnd): Promise<void>;
 }
 
 export interface ScheduledBackupActivities {

@@ -1,8 +1,9 @@
 import { rm } from 'node:fs/promises';
+import { comparison } from './backup/comparison.js';
 import { Filled, type Job, jobsOf } from './backup/jobs.js';
 import { peerVisit } from './backup/peer.js';
 import type { WorkerSaid } from './backup/worker.js';
-import { median, print, round } from './row.js';
+import { print, round } from './row.js';
 
 const PEER = 'vespa visit > file (PyPI vespacli), defaults';
 
@@ -23,27 +24,10 @@ async function measure(job: Job): Promise<void> {
     await rm(store, { recursive: true });
     filled.note(`round ${turn + 1}: ours ${ours.at(-1)!.seconds} s, peer ${peer.at(-1)?.seconds} s`);
   }
-  const rate = (runs: readonly { seconds: number; documents: number }[]) =>
-    median(runs.map(({ seconds, documents }) => documents / seconds));
-  const lost = (runs: readonly { documents: number }[]) =>
-    runs.reduce((sum, { documents }) => sum + there.count - documents, 0);
   const last = ours.at(-1)!;
   print({
     bench: 'backup',
-    row: job.row,
-    unit: 'documents/s',
-    ours: round(rate(ours), 1),
-    ...(job.alone
-      ? {}
-      : {
-          peer: round(rate(peer), 1),
-          peerName: PEER,
-          ratio: round(rate(ours) / rate(peer)),
-          peerLost: lost(peer),
-        }),
-    lost: lost(ours),
-    digestDiffers: ours.filter(({ digest }) => digest !== there.digest).length,
-    rounds: job.rounds,
+    ...comparison(job, there, ours, peer, PEER),
     parts: last.parts,
     plainBytes: last.plainBytes,
     storedBytes: last.storedBytes,

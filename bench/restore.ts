@@ -1,13 +1,14 @@
+import { comparison } from './backup/comparison.js';
 import { Filled, type Job, jobsOf } from './backup/jobs.js';
 import { peerFeed, peerVisit } from './backup/peer.js';
 import type { WorkerSaid } from './backup/worker.js';
-import { median, print, round } from './row.js';
+import { print, round } from './row.js';
 
 const PEER = 'vespa feed (PyPI vespacli) of what vespa visit wrote, defaults';
 
 interface Run {
   readonly seconds: number;
-  readonly count: number;
+  readonly documents: number;
   readonly digest: string;
 }
 
@@ -28,7 +29,8 @@ async function measure(job: Job): Promise<void> {
   const run = async (feeder: () => Promise<number>): Promise<Run> => {
     await filled.server.empty(job.schema);
     const seconds = await feeder();
-    return { seconds, ...(await filled.totals()) };
+    const { count: documents, digest } = await filled.totals();
+    return { seconds, documents, digest };
   };
   const [ours, peer]: [Run[], Run[]] = [[], []];
   let said: WorkerSaid | undefined;
@@ -39,24 +41,9 @@ async function measure(job: Job): Promise<void> {
     ours.push(await run(async () => (said = await filled.ours('restore', store)).seconds));
     filled.note(`round ${turn + 1}: ours ${ours.at(-1)!.seconds} s, peer ${peer.at(-1)?.seconds} s`);
   }
-  const rate = (runs: readonly Run[]) => median(runs.map(({ seconds, count }) => count / seconds));
-  const lost = (runs: readonly Run[]) => runs.reduce((sum, { count }) => sum + before.count - count, 0);
   print({
     bench: 'restore',
-    row: job.row,
-    unit: 'documents/s',
-    ours: round(rate(ours), 1),
-    ...(job.alone
-      ? {}
-      : {
-          peer: round(rate(peer), 1),
-          peerName: PEER,
-          ratio: round(rate(ours) / rate(peer)),
-          peerLost: lost(peer),
-        }),
-    lost: lost(ours),
-    digestDiffers: ours.filter(({ digest }) => digest !== before.digest).length,
-    rounds: job.rounds,
+    ...comparison(job, before, ours, peer, PEER),
     parts: said?.parts,
     plainBytes: said?.plainBytes,
     workerCpuSeconds: said && round(said.cpuSeconds),

@@ -1,8 +1,8 @@
-import { CancellationScope, isCancellation, upsertSearchAttributes } from '@temporalio/workflow';
-import type { BackupKey, Failure, SliceKey } from '../activities/types.js';
+import { CancellationScope, upsertSearchAttributes } from '@temporalio/workflow';
+import type { BackupKey, SliceKey } from '../activities/types.js';
 import type { BackupTenantInput, BackupTenantResult } from '../src/contracts/backupOperations.js';
 import { SEARCH_ATTRIBUTES } from '../src/domain/searchAttributes.js';
-import { failureRecord, operationFailure } from './failures.js';
+import { endingOf } from './failures.js';
 import { Fence } from './fence.js';
 import { inLanes } from './inLanes.js';
 import { backupCleanup, backupData, backups, titled } from './options.js';
@@ -105,14 +105,10 @@ async function giveUp(
   fence: Fence | null,
   error: unknown,
 ): Promise<never> {
-  const cancelled = isCancellation(error);
-  const failure: Failure = cancelled
-    ? { code: 'Conflict', message: 'the backup was cancelled' }
-    : failureRecord(error);
-  const state = cancelled ? 'cancelled' : 'failed';
+  const { state, failure, thrown } = endingOf(error, 'the backup was cancelled');
   await fence?.lower();
   const end = { tenant, operation, backup, state, failure } as const;
   await titled(backupCleanup.failBackup, failure.message.slice(0, 150), end);
   upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: state }]);
-  throw cancelled ? error : operationFailure(failure);
+  throw thrown;
 }

@@ -1,9 +1,8 @@
-import { CancellationScope, isCancellation, log, upsertSearchAttributes } from '@temporalio/workflow';
-import type { Failure } from '../activities/types.js';
+import { CancellationScope, log, upsertSearchAttributes } from '@temporalio/workflow';
 import type { CreateTenantInput, CreateTenantResult } from '../src/contracts/tenants.js';
 import type { BaseSchema } from '../src/domain/profiles.js';
 import { SEARCH_ATTRIBUTES } from '../src/domain/searchAttributes.js';
-import { failureRecord, operationFailure } from './failures.js';
+import { endingOf, failureRecord, operationFailure } from './failures.js';
 import { tenantCompensations, tenantResources, tenants, titled } from './options.js';
 import { Progress } from './progress.js';
 import { SchemaChanges } from './schemaChanges.js';
@@ -77,10 +76,7 @@ export async function createTenant(input: CreateTenantInput): Promise<CreateTena
     upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: 'completed' }]);
     return result;
   } catch (error) {
-    const failure: Failure = isCancellation(error)
-      ? { code: 'Conflict', message: 'the creation was cancelled' }
-      : failureRecord(error);
-    const state = isCancellation(error) ? 'cancelled' : 'failed';
+    const { state, failure, thrown } = endingOf(error, 'the creation was cancelled');
     await CancellationScope.nonCancellable(async () => {
       for (const { what, run } of undo.reverse()) {
         steps.begin(`undo ${what}`);
@@ -92,8 +88,7 @@ export async function createTenant(input: CreateTenantInput): Promise<CreateTena
       await titled(tenants.failCreate, failure.message.slice(0, 150), { ...key, state, failure });
       upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: state }]);
     });
-    if (isCancellation(error)) throw error;
-    throw operationFailure(failure);
+    throw thrown;
   }
 }
 versioned('PINNED', createTenant);

@@ -4,17 +4,15 @@ import {
   allHandlersFinished,
   condition,
   continueAsNew,
-  isCancellation,
   setCurrentDetails,
   setHandler,
   upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { Failure } from '../activities/types.js';
 import type { DeploySchemasInput, DeploySchemasResult, RolloutState } from '../src/contracts/rollout.js';
 import type { SchemaChangeOutcome } from '../src/contracts/tenants.js';
 import { SEARCH_ATTRIBUTES } from '../src/domain/searchAttributes.js';
-import { failureRecord, operationFailure } from './failures.js';
+import { endingOf, thrownFor } from './failures.js';
 import { schemasChanged } from './messages.js';
 import { rollout, rolloutWave, titled } from './options.js';
 import { versioned } from './versioning.js';
@@ -51,7 +49,7 @@ export async function deploySchemas(start: DeploySchemasInput | RolloutState): P
     resumed?.waves ??
     (
       await titled(rollout.beginRollout, 'who is in it', input).catch((error: unknown) => {
-        throw isCancellation(error) ? error : operationFailure(failureRecord(error));
+        throw thrownFor(error);
       })
     ).waves;
   const describe = (doing: string): void =>
@@ -101,17 +99,12 @@ export async function deploySchemas(start: DeploySchemasInput | RolloutState): P
     return result;
   } catch (error) {
     if (error instanceof ContinueAsNew) throw error;
-    const cancelled = isCancellation(error);
-    const failure: Failure = cancelled
-      ? { code: 'Conflict', message: 'the rollout was cancelled; what was deployed stays' }
-      : failureRecord(error);
-    const state = cancelled ? 'cancelled' : 'failed';
+    const { state, failure, thrown } = endingOf(error, 'the rollout was cancelled; what was deployed stays');
     await CancellationScope.nonCancellable(async () => {
       await titled(rollout.failRollout, failure.message.slice(0, 150), { operation, state, failure });
       upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: state }]);
     });
-    if (cancelled) throw error;
-    throw operationFailure(failure);
+    throw thrown;
   }
 }
 versioned('PINNED', deploySchemas);

@@ -2,7 +2,6 @@ import {
   CancellationScope,
   ParentClosePolicy,
   executeChild,
-  isCancellation,
   upsertSearchAttributes,
   uuid4,
 } from '@temporalio/workflow';
@@ -16,7 +15,7 @@ import { type Incarnation, type TenantId, parseIncarnation, parseOperationId } f
 import { workflowIds } from '../src/domain/naming.js';
 import { operationMarks } from '../src/domain/operationMarks.js';
 import { SEARCH_ATTRIBUTES } from '../src/domain/searchAttributes.js';
-import { failureRecord, operationFailure } from './failures.js';
+import { endingOf, failureRecord, thrownFor } from './failures.js';
 import { hardDeleteTenant } from './hardDeleteTenant.js';
 import { drills, titled } from './options.js';
 import { Progress } from './progress.js';
@@ -33,7 +32,7 @@ const SECOND_LOOK_SECONDS = 5;
 export async function drillRestore(input: DrillRestoreInput): Promise<DrillRestoreResult> {
   const { tenant, operation } = input;
   const { backup, into } = await titled(drills.beginDrill, tenant, input).catch((error: unknown) => {
-    throw isCancellation(error) ? error : operationFailure(failureRecord(error));
+    throw thrownFor(error);
   });
   const steps = new Progress(`Restore drill of tenant \`${tenant}\`: backup \`${backup}\` into \`${into}\``);
   const incarnation = parseIncarnation(uuid4());
@@ -54,14 +53,10 @@ export async function drillRestore(input: DrillRestoreInput): Promise<DrillResto
     return { backup, tenant, into, documents, spans, operation };
   } catch (error) {
     return CancellationScope.nonCancellable(async () => {
-      const cancelled = isCancellation(error);
-      const failure = cancelled
-        ? ({ code: 'Conflict', message: 'the drill was cancelled' } as const)
-        : failureRecord(error);
-      const state = cancelled ? 'cancelled' : 'failed';
+      const { state, failure, thrown } = endingOf(error, 'the drill was cancelled');
       await titled(drills.failDrill, failure.message.slice(0, 150), { operation, state, failure });
       upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: state }]);
-      throw cancelled ? error : operationFailure(failure);
+      throw thrown;
     });
   }
 }

@@ -1,4 +1,10 @@
-import { ActivityFailure, ApplicationFailure, ChildWorkflowFailure, rootCause } from '@temporalio/workflow';
+import {
+  ActivityFailure,
+  ApplicationFailure,
+  ChildWorkflowFailure,
+  isCancellation,
+  rootCause,
+} from '@temporalio/workflow';
 import type { Failure } from '../activities/types.js';
 import { isFailureType } from '../src/domain/errors.js';
 
@@ -22,4 +28,20 @@ export function operationFailure(record: Failure): ApplicationFailure {
     category: 'BENIGN',
     details: [{ hint: record.hint }],
   });
+}
+
+/** What an operation's workflow throws for an error: a cancellation stays one. */
+export function thrownFor(error: unknown): unknown {
+  return isCancellation(error) ? error : operationFailure(failureRecord(error));
+}
+
+/** How an operation that threw is ended: what its row is to say, and what its workflow throws then. */
+export function endingOf(
+  error: unknown,
+  whenCancelled: string,
+): { readonly state: 'failed' | 'cancelled'; readonly failure: Failure; readonly thrown: unknown } {
+  const thrown = thrownFor(error);
+  if (isCancellation(error))
+    return { state: 'cancelled', failure: { code: 'Conflict', message: whenCancelled }, thrown };
+  return { state: 'failed', failure: failureRecord(error), thrown };
 }

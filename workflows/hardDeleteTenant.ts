@@ -1,9 +1,8 @@
-import { CancellationScope, isCancellation, log, sleep, upsertSearchAttributes } from '@temporalio/workflow';
-import type { Failure } from '../activities/types.js';
+import { CancellationScope, log, sleep, upsertSearchAttributes } from '@temporalio/workflow';
 import type { HardDeleteInput, HardDeleteResult } from '../src/contracts/life.js';
 import type { StoreCount } from '../src/domain/purge.js';
 import { SEARCH_ATTRIBUTES } from '../src/domain/searchAttributes.js';
-import { failureRecord, operationFailure } from './failures.js';
+import { endingOf, operationFailure, thrownFor } from './failures.js';
 import { purgeStores, purging, titled } from './options.js';
 import { Progress } from './progress.js';
 import { SchemaChanges } from './schemaChanges.js';
@@ -25,7 +24,7 @@ export async function hardDeleteTenant(input: HardDeleteInput): Promise<HardDele
 
   // Refused here, nothing was done and nothing is to be said of it.
   await begin(input, steps).catch((error: unknown) => {
-    throw isCancellation(error) ? error : operationFailure(failureRecord(error));
+    throw thrownFor(error);
   });
   const erase = {
     schemas: async (round: number): Promise<void> => {
@@ -115,18 +114,13 @@ export async function hardDeleteTenant(input: HardDeleteInput): Promise<HardDele
     upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: 'completed' }]);
     return result;
   } catch (error) {
-    const cancelled = isCancellation(error);
-    const failure: Failure = cancelled
-      ? { code: 'Conflict', message: 'cancelled; what is deleted is gone, and the tenant stays purging' }
-      : failureRecord(error);
+    const whenCancelled = 'cancelled; what is deleted is gone, and the tenant stays purging';
+    const { state, failure, thrown } = endingOf(error, whenCancelled);
     await CancellationScope.nonCancellable(async () => {
       await titled(purging.failPurge, failure.message.slice(0, 150), { ...key, failure });
-      upsertSearchAttributes([
-        { key: SEARCH_ATTRIBUTES.operationState, value: cancelled ? 'cancelled' : 'failed' },
-      ]);
+      upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: state }]);
     });
-    if (cancelled) throw error;
-    throw operationFailure(failure);
+    throw thrown;
   }
 }
 versioned('PINNED', hardDeleteTenant);

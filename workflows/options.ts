@@ -110,14 +110,7 @@ const backup: ActivityOptions = {
 };
 
 /** Emptying one backup's folder in its store, which the data workers reach; heartbeats. What outlasts an hour is for the next prune. */
-const backupRemoval: ActivityOptions = {
-  cancellationType,
-  taskQueue: TASK_QUEUES.data,
-  startToCloseTimeout: '1h',
-  heartbeatTimeout: '20s',
-  scheduleToCloseTimeout: '1h',
-  retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '1m' },
-};
+const backupRemoval: ActivityOptions = { ...backup, startToCloseTimeout: '1h', scheduleToCloseTimeout: '1h' };
 
 export const tenants = proxyActivities<TenantActivities>(registry);
 export const tenantResources = proxyActivities<TenantActivities>(outside);

@@ -7,7 +7,6 @@ import {
   upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { Failure } from '../activities/types.js';
 import type {
   PruneBackupsInput,
   PruneBackupsResult,
@@ -16,7 +15,7 @@ import type {
 } from '../src/contracts/backupKeeping.js';
 import type { BackupId } from '../src/domain/backups.js';
 import { SEARCH_ATTRIBUTES } from '../src/domain/searchAttributes.js';
-import { failureRecord, operationFailure } from './failures.js';
+import { endingOf, failureRecord } from './failures.js';
 import { pruneRemoval, pruning, titled } from './options.js';
 import { versioned } from './versioning.js';
 
@@ -84,17 +83,12 @@ export async function pruneBackups(start: PruneBackupsInput | PruneState): Promi
     return result;
   } catch (error) {
     if (error instanceof ContinueAsNew) throw error;
-    const cancelled = isCancellation(error);
-    const failure: Failure = cancelled
-      ? { code: 'Conflict', message: 'the prune was cancelled; what it removed is gone' }
-      : failureRecord(error);
-    const state = cancelled ? 'cancelled' : 'failed';
+    const { state, failure, thrown } = endingOf(error, 'the prune was cancelled; what it removed is gone');
     await CancellationScope.nonCancellable(async () => {
       await titled(pruning.failPrune, failure.message.slice(0, 150), { operation, state, failure });
       note(state);
     });
-    if (cancelled) throw error;
-    throw operationFailure(failure);
+    throw thrown;
   }
 }
 versioned('PINNED', pruneBackups);

@@ -1,11 +1,5 @@
-import {
-  CancellationScope,
-  executeChild,
-  isCancellation,
-  upsertSearchAttributes,
-  uuid4,
-} from '@temporalio/workflow';
-import type { Failure, RestoreKey } from '../activities/types.js';
+import { CancellationScope, executeChild, upsertSearchAttributes, uuid4 } from '@temporalio/workflow';
+import type { RestoreKey } from '../activities/types.js';
 import type { RestoreTenantInput, RestoreTenantResult } from '../src/contracts/backupOperations.js';
 import type { CreateTenantInput } from '../src/contracts/tenants.js';
 import { parseOperationId } from '../src/domain/ids.js';
@@ -14,7 +8,7 @@ import { operationMarks } from '../src/domain/operationMarks.js';
 import type { BaseSchema } from '../src/domain/profiles.js';
 import { SEARCH_ATTRIBUTES } from '../src/domain/searchAttributes.js';
 import { createTenant } from './createTenant.js';
-import { failureRecord, operationFailure } from './failures.js';
+import { endingOf, thrownFor } from './failures.js';
 import { Fence } from './fence.js';
 import { restoreData, restores, tenants, titled } from './options.js';
 import { Progress } from './progress.js';
@@ -31,7 +25,7 @@ export async function restoreTenant(input: RestoreTenantInput): Promise<RestoreT
   const { tenant, operation, backup } = input;
   const steps = new Progress(`Restore backup \`${backup}\` into tenant \`${tenant}\``);
   const decided = await titled(restoreData.beginRestore, backup, input).catch((error: unknown) => {
-    if (input.preview) throw isCancellation(error) ? error : operationFailure(failureRecord(error));
+    if (input.preview) throw thrownFor(error);
     // Refused here, nothing was done as a rule; but an attempt whose answer was lost may have registered it.
     const asked = { tenant, incarnation: input.incarnation, operation, backup };
     return CancellationScope.nonCancellable(() => giveUp(asked, null, error));
@@ -141,13 +135,9 @@ async function restoreSchema(key: RestoreKey, base: BaseSchema, steps: Progress)
 }
 
 async function giveUp(key: RestoreKey, fence: Fence | null, error: unknown): Promise<never> {
-  const cancelled = isCancellation(error);
-  const failure: Failure = cancelled
-    ? { code: 'Conflict', message: 'the restore was cancelled' }
-    : failureRecord(error);
-  const state = cancelled ? 'cancelled' : 'failed';
+  const { state, failure, thrown } = endingOf(error, 'the restore was cancelled');
   await fence?.lower();
   await titled(restores.failRestore, failure.message.slice(0, 150), { ...key, state, failure });
   upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: state }]);
-  throw cancelled ? error : operationFailure(failure);
+  throw thrown;
 }

@@ -1,7 +1,7 @@
-import { CancellationScope, isCancellation, upsertSearchAttributes } from '@temporalio/workflow';
+import { CancellationScope, upsertSearchAttributes } from '@temporalio/workflow';
 import type { VerifyBackupInput, VerifyBackupResult } from '../src/contracts/backupOperations.js';
 import { SEARCH_ATTRIBUTES } from '../src/domain/searchAttributes.js';
-import { failureRecord, operationFailure } from './failures.js';
+import { endingOf, thrownFor } from './failures.js';
 import { backupData, backups, titled } from './options.js';
 import { Progress } from './progress.js';
 import { versioned } from './versioning.js';
@@ -10,7 +10,7 @@ import { versioned } from './versioning.js';
 export async function verifyBackup(input: VerifyBackupInput): Promise<VerifyBackupResult> {
   const { backup, operation, sample } = input;
   await titled(backups.beginVerify, backup, input).catch((error: unknown) => {
-    throw isCancellation(error) ? error : operationFailure(failureRecord(error));
+    throw thrownFor(error);
   });
   const steps = new Progress(`Verify backup \`${backup}\``);
   try {
@@ -25,14 +25,10 @@ export async function verifyBackup(input: VerifyBackupInput): Promise<VerifyBack
     return result;
   } catch (error) {
     return CancellationScope.nonCancellable(async () => {
-      const cancelled = isCancellation(error);
-      const failure = cancelled
-        ? ({ code: 'Conflict', message: 'the verification was cancelled' } as const)
-        : failureRecord(error);
-      const state = cancelled ? 'cancelled' : 'failed';
+      const { state, failure, thrown } = endingOf(error, 'the verification was cancelled');
       await titled(backups.failVerify, failure.message.slice(0, 150), { operation, state, failure });
       upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: state }]);
-      throw cancelled ? error : operationFailure(failure);
+      throw thrown;
     });
   }
 }

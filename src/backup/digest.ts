@@ -1,15 +1,9 @@
 import { hash } from 'node:crypto';
+import type { CountedDigest } from '../domain/lineDigests.js';
 
 /** Sums stay exact in doubles for 2^53 / 2^32 lines. */
 const CARRY_AFTER = 2 ** 20;
 const LIMBS = 8;
-
-/** What two heaps of lines are compared by. */
-export interface CountedDigest {
-  readonly count: number;
-  /** Sum of the lines' SHA-256 modulo 2^256, 64 hex digits, as in the manifest. */
-  readonly digest: string;
-}
 
 /**
  * Counts lines and sums their SHA-256 modulo 2^256 (docs/backup-format.md, Digests): equal for equal heaps of lines in any

@@ -1,12 +1,11 @@
 import type { BackupManifest, ManifestPart } from '../contracts/backup.js';
 import type { Consistency } from '../domain/backups.js';
 import { OpsError } from '../domain/errors.js';
-import { addDigests, noLines } from '../domain/lineDigests.js';
+import { type CountedDigest, sumOf } from '../domain/lineDigests.js';
 import { type BaseSchema, MEMORY_SCHEMA } from '../domain/profiles.js';
 import type { SliceRow } from '../registry/backupProgress.js';
 import type { BackupRow, BackupTotals } from '../registry/backups.js';
 import { BACKUP_FORMAT, BACKUP_VERSION } from '../contracts/backup.js';
-import type { CountedDigest } from './digest.js';
 import { type BackupPlace, placeOf } from './format/place.js';
 
 export interface Ending {
@@ -92,13 +91,6 @@ export async function tidyFolder(
       `part ${lost.path} is not in ${place.store.location} as it was stored`,
       'see who else writes there, and back up again',
     );
-}
-
-export function sumOf(parts: readonly CountedDigest[]): CountedDigest {
-  return parts.reduce(
-    (sum, { count, digest }) => ({ count: sum.count + count, digest: addDigests(sum.digest, digest) }),
-    { count: 0, digest: noLines },
-  );
 }
 
 function schemaOf(

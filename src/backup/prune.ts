@@ -1,4 +1,4 @@
-import { type BackupId, MANIFEST_NAME, type StorePath, within } from '../domain/backups.js';
+import { type BackupId, MANIFEST_NAME, within } from '../domain/backups.js';
 import { OpsError } from '../domain/errors.js';
 import type { TenantId } from '../domain/ids.js';
 import { type KeepPolicy, type KeepVerdict, applyKeepPolicy } from '../domain/keepPolicy.js';
@@ -7,12 +7,8 @@ import { backupsToKeepOrNot, noteEmptied, takeBackup, witnessOf } from '../regis
 import { folderOf, getBackup } from '../registry/backups.js';
 import { type Pool, type Queryable, transaction } from '../registry/database.js';
 import type { OperationRow } from '../registry/operations.js';
-import { type BackupStore, StoreUnavailable, type StoredObject } from './store/store.js';
-
-/** How often a folder is looked into again before somebody else is taken to write there. */
-const LOOKS = 5;
-/** Removals under way at once: each is a request of its own to S3. */
-const AT_ONCE = 8;
+import { emptyFolder } from './store/emptyFolder.js';
+import type { BackupStore } from './store/store.js';
 
 /**
  * What a policy would do with a tenant's backups, newest first. Each life of the tenant is a series of its own: backups
@@ -96,32 +92,4 @@ async function requireSameStore(
     `backup ${it.backup} stays: backup ${missing} is not found in ${location}, so it may not be the store it was`,
     'mount the disk, or see what is there with: cvops backup verify',
   );
-}
-
-/** @returns what was there and is not any more, by listing it again */
-async function emptyFolder(
-  store: BackupStore,
-  folder: StorePath,
-  signal: AbortSignal | undefined,
-  onProgress: ((objects: number) => void) | undefined,
-): Promise<{ objects: number; bytes: number }> {
-  const manifest = await store.head(within(folder, MANIFEST_NAME), { signal });
-  const gone = { objects: 0, bytes: 0 };
-  const remove = async (found: StoredObject) => {
-    await store.remove(found.path, { signal });
-    gone.objects++;
-    gone.bytes += found.size;
-    onProgress?.(gone.objects);
-  };
-  if (manifest !== undefined) await remove(manifest);
-  for (let look = 1; look <= LOOKS; look++) {
-    // What killed puts left is in no list.
-    await store.sweep(folder, 0, { signal });
-    const left: StoredObject[] = [];
-    for await (const found of store.list(folder, { signal })) left.push(found);
-    if (left.length === 0) return gone;
-    for (let from = 0; from < left.length; from += AT_ONCE)
-      await Promise.all(left.slice(from, from + AT_ONCE).map(remove));
-  }
-  throw new StoreUnavailable(`objects come back into ${folder} as they are removed`, 'silent');
 }

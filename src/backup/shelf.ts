@@ -7,6 +7,7 @@ import { type DataKey, type KeyEncryptionKey, loadKeyEncryptionKey, openDataKey 
 import type { BackupPlace } from './format/place.js';
 import { openStore } from './store/open.js';
 import type { BackupStore } from './store/store.js';
+import type { VerifyOptions } from './verify.js';
 
 export type ShelfSettings = Pick<
   Settings,
@@ -60,6 +61,16 @@ export class Shelf {
   /** Of an encrypted backup. @throws OpsError `InvalidInput` when the key is another one */
   async dataKey(of: Pick<BackupRow, 'encryption' | 'tenant' | 'backup'>): Promise<DataKey | undefined> {
     return of.encryption ? openDataKey(await this.keyEncryptionKey(), of.encryption, of) : undefined;
+  }
+
+  /** What a backup is verified with. */
+  async verifyKeys({
+    encryption,
+  }: Pick<BackupRow, 'encryption'>): Promise<Pick<VerifyOptions, 'trustedKeys' | 'key'>> {
+    return {
+      trustedKeys: await this.trustedKeys(),
+      key: encryption ? await this.keyEncryptionKey() : undefined,
+    };
   }
 
   async close(): Promise<void> {

@@ -1,4 +1,5 @@
 import type { BackupId } from '../domain/backups.js';
+import { sumOf } from '../domain/lineDigests.js';
 import { type BaseSchema, MEMORY_SCHEMA } from '../domain/profiles.js';
 import {
   type SliceRow,
@@ -13,7 +14,6 @@ import { readPackage } from '../vespa/activePackage.js';
 import { backUpSlice } from './documents/backUpSlice.js';
 import { digestSlice } from './documents/digestSlice.js';
 import type { Slice } from './documents/slices.js';
-import { sumOf } from './finish.js';
 import { writePart } from './format/writePart.js';
 import { type BackupResources, writerOf } from './writer.js';
 

@@ -86,8 +86,7 @@ async function verifyParts(
         counts.parts++;
         counts.bytes += part.size;
         if (holdsDocuments(part)) counts.documents += part.count;
-      } else if (errors.push(fault.includes(part.path) ? fault : `part ${part.path}: ${fault}`) >= MAX_ERRORS)
-        return { ok: false, errors, ...counts };
+      } else if (errors.push(fault) >= MAX_ERRORS) return { ok: false, errors, ...counts };
       onProgress?.({ ...counts, ofParts: parts.length });
     }
     // Of documents that could not all be read nothing is said.

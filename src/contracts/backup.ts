@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { BACKUP_LIMITS } from '../domain/backupLimits.js';
 import { isPartPath, isTextPart } from '../domain/backupParts.js';
 import { type BackupId, CONSISTENCIES, PART_KINDS, type PartKind, parseBackupId } from '../domain/backups.js';
-import { addDigests, noLines } from '../domain/lineDigests.js';
+import { sumOf } from '../domain/lineDigests.js';
 import { MEMORY_SCHEMA } from '../domain/profiles.js';
 import { accepts, baseSchema, incarnation, tenantId } from './common.js';
 import { instant, signature, statementText as text } from './signature.js';
@@ -203,13 +203,6 @@ export type BackupVideo = z.infer<typeof backupVideo>;
 
 function groupOf({ kind, base }: { readonly kind: PartKind; readonly base?: string }): string {
   return base === undefined ? kind : `${kind} ${base}`;
-}
-
-function sumOf(parts: readonly ManifestPart[]): { count: number; digest: string } {
-  return {
-    count: parts.reduce((sum, entry) => sum + entry.count, 0),
-    digest: parts.reduce((sum, entry) => addDigests(sum, entry.digest), noLines),
-  };
 }
 
 function plainLimit(kind: PartKind): number {

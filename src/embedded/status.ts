@@ -1,7 +1,6 @@
-import { existsSync, readFileSync } from 'node:fs';
-import path from 'node:path';
-import { projectRoot } from '../projectRoot.js';
+import { existsSync } from 'node:fs';
 import { loadSettings, stackFile } from '../settings.js';
+import { toolVersion } from '../version.js';
 import { type ReplaceableService, externalServices } from './addresses.js';
 import { httpHealth } from './health.js';
 import { readLog } from './logs.js';
@@ -62,7 +61,7 @@ export async function stackStatus(
       const record = records[`worker-${role}`];
       if (record === undefined || !isRunning(record.identity)) return undefined;
       const polls = readLog(home, `worker-${role}`, record.logStart).includes(READY_LINE);
-      return polls ? ownVersion() : undefined;
+      return polls ? toolVersion : undefined;
     });
   return Promise.all([
     one('temporal', 'temporal', `temporal://${temporalAddress}`, () =>
@@ -84,11 +83,6 @@ export async function stackStatus(
 export async function missingServices(home: string, env: NodeJS.ProcessEnv = process.env): Promise<string[]> {
   const services = await stackStatus(home, env);
   return services.filter(({ state }) => state !== 'running' && state !== 'external').map(({ name }) => name);
-}
-
-function ownVersion(): string {
-  const text = readFileSync(path.join(projectRoot, 'package.json'), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
 }
 
 /** The emulator's version ends in `-emulator`. */

@@ -53,12 +53,12 @@ export async function takeTurn(
   const done = rows.flatMap(endOf);
   const open = rows.filter(({ state }) => state === 'pending');
   if (open.length === 0) return { done, left: [] };
-  const { incarnation } = await getTenantOperation(pool, operation);
+  const begun = await getTenantOperation(pool, operation);
   // By the first one of the turn, ended or not: a try after a kill takes the slot of the killed one over.
-  const slot = { incarnation, operation, item: items[0]! };
+  const slot = { incarnation: begun.incarnation, operation, item: items[0]! };
   return slots.hold(slot, signal, async (held) => {
     // With the slot in hand: who raises a fence waits for those that have one, and the others see it here.
-    const life = await lifeOf(resources, of);
+    const life = await lifeOf(resources, of, begun);
     const until = performance.now() + TURN_MS;
     const left = (from: number) => open.slice(from).map(({ item }) => item);
     for (const [i, row] of open.entries()) {
@@ -77,9 +77,9 @@ export async function takeTurn(
 /** The life that the operation began in, as it is now; deactivated meanwhile, and let end, is fine. */
 async function lifeOf(
   { pool, sources }: TurnResources,
-  { tenant, operation, profile, source }: TurnOf,
+  { tenant, profile, source }: TurnOf,
+  { incarnation, startedAt }: Awaited<ReturnType<typeof getTenantOperation>>,
 ): Promise<Life> {
-  const { incarnation, startedAt } = await getTenantOperation(pool, operation);
   const now = await requireTenant(pool, tenant, 'continueIngest');
   if (now.incarnation !== incarnation)
     throw new OpsError('WrongState', `tenant ${tenant} was re-created since this ingest began`);

@@ -1,8 +1,8 @@
 import type { SlicePosition } from '../backup/documents/backUpSlice.js';
-import type { CountedDigest } from '../backup/digest.js';
 import type { ManifestPart } from '../contracts/backup.js';
 import type { BackupId, PartKind } from '../domain/backups.js';
 import type { OperationId } from '../domain/ids.js';
+import type { CountedDigest } from '../domain/lineDigests.js';
 import type { BaseSchema } from '../domain/profiles.js';
 import { type Pool, type Queryable, transaction } from './database.js';
 

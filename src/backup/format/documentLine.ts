@@ -4,7 +4,10 @@ import { afterString, textAt, topLevelMembers } from './jsonBytes.js';
 const HEAD = Buffer.from('{"put":"');
 const FIELDS = Buffer.from(',"fields":{');
 const END = Buffer.from('}}');
+const ID = Buffer.from('id:');
 const QUOTE = 0x22;
+/** Of an id in an error, bytes. */
+const SHOWN = 200;
 
 /** Whose documents they are: what every id of a schema begins with. */
 export interface DocumentsOf {
@@ -103,7 +106,14 @@ function notJson(line: Buffer): never {
 }
 
 function refused(line: Buffer, why: string): OpsError {
-  // The beginning is the id as a rule; never the content, which is the tenant's.
-  const shown = JSON.stringify(line.subarray(0, 80).toString('latin1').split('","fields"')[0]);
-  return new OpsError('VerificationFailed', `not a document of the backup: ${shown}: ${why}`);
+  return new OpsError('VerificationFailed', `not a document of the backup: ${shown(line)}: ${why}`);
+}
+
+/** Its id, when it has one, else its length: what else is in a line is the tenant's. */
+function shown(line: Buffer): string {
+  const idEnd =
+    startsWith(line, HEAD, 0) && startsWith(line, ID, HEAD.length) ? afterString(line, HEAD.length - 1) : -1;
+  return idEnd < 0
+    ? `one of ${line.length} bytes`
+    : line.toString('utf8', HEAD.length, Math.min(idEnd - 1, SHOWN));
 }

@@ -1,6 +1,7 @@
 import type { ManifestPart } from '../../contracts/backup.js';
 import { OpsError } from '../../domain/errors.js';
 import type { OperationId } from '../../domain/ids.js';
+import { sumOf } from '../../domain/lineDigests.js';
 import { type BaseSchema, MEMORY_SCHEMA } from '../../domain/profiles.js';
 import { noteRestored, restoredParts } from '../../registry/backupProgress.js';
 import { deployed, schemasOf } from '../../registry/schemas.js';
@@ -10,7 +11,6 @@ import { LineDigest } from '../digest.js';
 import { digestSchema } from '../documents/digestSlice.js';
 import { type PartLines, putOf, restoreParts } from '../documents/restoreParts.js';
 import { slicesFor } from '../documents/slices.js';
-import { sumOf } from '../finish.js';
 import { type DocumentRename, type DocumentsOf, lineRenamer } from '../format/documentLine.js';
 import { readPart } from '../format/readPart.js';
 import { namespaceOf } from '../namespaces.js';

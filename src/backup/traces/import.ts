@@ -1,7 +1,8 @@
 import type { ClonePlan } from '../../domain/clone.js';
 import type { PhoenixClient } from '../../phoenix/client.js';
 import { ensureProject } from '../../phoenix/projects.js';
-import { type CountedDigest, LineDigest } from '../digest.js';
+import type { CountedDigest } from '../../domain/lineDigests.js';
+import { LineDigest } from '../digest.js';
 import type { Sized } from './batches.js';
 import { identified, importAnnotations, importNotes } from './importAnnotations.js';
 import { importSpans } from './importSpans.js';

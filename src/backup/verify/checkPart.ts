@@ -3,9 +3,10 @@ import type { z } from 'zod';
 import { problemsOf } from '../../certificates/signedFile.js';
 import { type BackupManifest, type ManifestPart, backupConfig, backupVideo } from '../../contracts/backup.js';
 import { isTextPart } from '../../domain/backupParts.js';
+import { OpsError } from '../../domain/errors.js';
 import { MEMORY_SCHEMA } from '../../domain/profiles.js';
 import { LineDigest } from '../digest.js';
-import { type DocumentsOf, documentLine } from '../format/documentLine.js';
+import { type DocumentLine, type DocumentsOf, documentLine } from '../format/documentLine.js';
 import { isJsonObject } from '../format/jsonBytes.js';
 import type { BackupPlace } from '../format/place.js';
 import { type ReadOptions, readPart, readTextPart, refused } from '../format/readPart.js';
@@ -66,7 +67,7 @@ function lineCheck(
   if (holdsDocuments(part)) {
     const of = documentsOf(manifest, part);
     return (line) => {
-      const { id, fields } = documentLine(line, of);
+      const { id, fields } = documentIn(part, line, of);
       if (!isJsonObject(fields))
         throw refused(part, `the fields of ${JSON.stringify(id)} are no JSON object`);
       onId(id);
@@ -76,6 +77,14 @@ function lineCheck(
   return (line) => {
     if (!isJsonObject(line)) throw refused(part, 'a line is no JSON object');
   };
+}
+
+function documentIn(part: ManifestPart, line: Buffer, of: DocumentsOf): DocumentLine {
+  try {
+    return documentLine(line, of);
+  } catch (error) {
+    throw error instanceof OpsError ? refused(part, error.message) : error;
+  }
 }
 
 function documentsOf({ schemas }: BackupManifest, { kind, base }: ManifestPart): DocumentsOf {

@@ -42,6 +42,17 @@ describe('a line of a document', () => {
     expect(() => documentLine(Buffer.from(line), FROM)).toThrow(/not a document of the backup/);
   });
 
+  it.each([
+    ['a cut', put('{"title":"SECRET"}').slice(0, -1)],
+    ['another form', '{"SECRET":1}'],
+    ['an id that is none', '{"put":"SECRET","fields":{}}'],
+    ['an id without an end', put('{"title":"SECRET"}').replace('","fields', '\\","fields')],
+  ])('is refused without a word of its content: %s', (_, line) => {
+    expect(() => documentLine(Buffer.from(line), FROM)).toThrow(
+      expect.objectContaining({ message: expect.not.stringContaining('SECRET') as unknown }),
+    );
+  });
+
   it('is refused with an id that is not UTF-8', () => {
     const line = Buffer.from(put('{}', 'x?'));
     line[line.indexOf('?')] = 0xff;

@@ -159,6 +159,7 @@ describe('a signed backup that contradicts itself', () => {
     const { ok, errors } = await verify(store);
     expect(ok).toBe(false);
     expect(errors).toEqual([expect.stringContaining(why) as string]);
+    expect(errors[0]).toContain(part.path);
   });
 
   it('finds a document twice in two parts, and ids twice among many in several goes', async () => {

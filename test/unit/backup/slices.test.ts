@@ -4,23 +4,11 @@ import { type SlicePosition, backUpSlice } from '../../../src/backup/documents/b
 import { digestSlice } from '../../../src/backup/documents/digestSlice.js';
 import { inSlices, slicesFor } from '../../../src/backup/documents/slices.js';
 import { LineDigest } from '../../../src/backup/digest.js';
-import { DocumentClient } from '../../../src/vespa/documents.js';
-import { type Bucket, type Fate, ScriptedVisits, bucketsOf, put } from '../vespa/visitServer.js';
+import type { DocumentClient } from '../../../src/vespa/documents.js';
+import { type Bucket, bucketsOf, put, startedVisits } from '../vespa/visitServer.js';
 
-const open: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const close of open.splice(0)) await close();
-});
-
-async function start(buckets: readonly Bucket[], fate?: (request: number) => Fate) {
-  const server = new ScriptedVisits(buckets, fate);
-  const client = new DocumentClient(await server.listen(), { connections: 4 });
-  open.push(async () => {
-    await server.close();
-    await client.close();
-  });
-  return { server, client };
-}
+const { open, start, close } = startedVisits();
+afterEach(close);
 
 const SLICE = { cluster: 'c', schema: 'music', slices: 1, sliceId: 0 };
 

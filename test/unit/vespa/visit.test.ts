@@ -1,23 +1,11 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
-import { DocumentClient } from '../../../src/vespa/documents.js';
+import type { DocumentClient } from '../../../src/vespa/documents.js';
 import { type VisitRequest, VisitMiscounted, visit } from '../../../src/vespa/visit.js';
-import { type Bucket, type Fate, ScriptedVisits, bucketsOf, put } from './visitServer.js';
+import { type Bucket, type Fate, ScriptedVisits, bucketsOf, put, startedVisits } from './visitServer.js';
 
-const open: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const close of open.splice(0)) await close();
-});
-
-async function start(buckets: readonly Bucket[], fate?: (request: number) => Fate) {
-  const server = new ScriptedVisits(buckets, fate);
-  const client = new DocumentClient(await server.listen(), { connections: 4 });
-  open.push(async () => {
-    await server.close();
-    await client.close();
-  });
-  return { server, client };
-}
+const { open, start, close } = startedVisits();
+afterEach(close);
 
 const REQUEST: VisitRequest = { cluster: 'c', schema: 'music', idleMs: 5_000 };
 

@@ -1,3 +1,4 @@
+import { DocumentClient } from '../../../src/vespa/documents.js';
 import { once } from 'node:events';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -118,4 +119,22 @@ export function bucketsOf(sizes: readonly number[]): Bucket[] {
   return sizes.map((size, bucket) => ({
     documents: Array.from({ length: size }, (_, n) => put(`${bucket}_${n}`)),
   }));
+}
+
+/** Servers of a test file, each with a client; `close` after each test ends what was started, and what is in `open`. */
+export function startedVisits() {
+  const open: (() => Promise<void>)[] = [];
+  const start = async (buckets: readonly Bucket[], fate?: (request: number) => Fate) => {
+    const server = new ScriptedVisits(buckets, fate);
+    const client = new DocumentClient(await server.listen(), { connections: 4 });
+    open.push(async () => {
+      await server.close();
+      await client.close();
+    });
+    return { server, client };
+  };
+  const close = async () => {
+    for (const end of open.splice(0)) await end();
+  };
+  return { open, start, close };
 }
