@@ -15,6 +15,9 @@ declare module 'vitest' {
   }
 }
 
+/** Another one lets two checkouts test on one machine. */
+const PORT_OFFSET = Number(process.env['CVOPS_TEST_PORT_OFFSET'] ?? 13_000);
+
 /**
  * One whole embedded stack for all integration tests of a project, as `cvops up` starts it, in a home of its own. It needs
  * `dist/` (`npm test` builds it): the workers and the emulator run as the processes they are.
@@ -36,7 +39,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   Object.assign(process.env, s3Variables);
   const stack = await startStack({
     home,
-    portOffset: second ? 23_000 : 13_000,
+    portOffset: PORT_OFFSET + (second ? 10_000 : 0),
     log: (line) => process.stderr.write(`stack: ${line}\n`),
     env: {},
   });
