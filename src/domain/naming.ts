@@ -2,6 +2,7 @@ import type { BackupId } from './backups.js';
 import type { Scheduled } from './backupSchedules.js';
 import { OpsError } from './errors.js';
 import type { TenantId } from './ids.js';
+import type { Optimization } from './optimization.js';
 import type { BaseSchema } from './profiles.js';
 import type { WatchName } from './watches.js';
 
@@ -57,6 +58,10 @@ export const workflowIds = {
   prune: (tenant: TenantId) => `tenant/${tenant}/prune`,
   /** Of one run; the server adds its time. */
   scheduled: (tenant: TenantId, what: Scheduled) => `tenant/${tenant}/scheduled/${what}`,
+  /** One at a time, by hand. */
+  optimize: (tenant: TenantId) => `tenant/${tenant}/optimize`,
+  /** Of one scheduled run; the server adds its time. */
+  optimization: (tenant: TenantId, what: Optimization) => `tenant/${tenant}/optimize/${what}`,
   deploySchemas: (run: string) => `schemas/${run}`,
   vespaApplication: (cluster: string) => `vespa/${cluster}/application`,
 } as const;
@@ -65,6 +70,7 @@ export const workflowIds = {
 export const scheduleIds = {
   watch: (tenant: TenantId, name: WatchName) => `tenant/${tenant}/watch/${name}`,
   scheduled: (tenant: TenantId, what: Scheduled) => `tenant/${tenant}/scheduled/${what}`,
+  optimization: (tenant: TenantId, what: Optimization) => `tenant/${tenant}/optimize/${what}`,
 } as const;
 
 /** Task queues: `control` runs short activities and all workflows, `data` runs ffmpeg, encoding, feeding, backup. */

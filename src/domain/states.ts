@@ -33,6 +33,7 @@ export const OPERATION_KINDS = [
   'restoreTenant',
   'drillRestore',
   'pruneBackups',
+  'optimizeTenant',
 ] as const;
 export type OperationKind = (typeof OPERATION_KINDS)[number];
 
@@ -55,6 +56,8 @@ export const ALLOWED = {
   /** An ingest that began before its tenant was deactivated and is let end. */
   continueIngest: ['active', 'inactive'],
   search: ['active'],
+  route: ['active'],
+  optimize: ['active'],
   configure: ['active'],
   readConfig: ['creating', 'active', 'inactive', 'purging', 'creation_failed'],
   deploySchemas: ['active'],
@@ -73,6 +76,8 @@ const PHRASES: Partial<Record<TenantVerb, string>> = {
   extend: 'extend its retention',
   purgeNow: 'purge it before its time',
   schedule: 'make a schedule for it',
+  route: 'route a query',
+  optimize: 'optimize its routing',
   backup: 'back it up',
   restoreOver: 'restore into it',
 };

@@ -88,6 +88,14 @@ export async function lockTenant(tx: Queryable, tenant: TenantId, verb: TenantVe
   return requireTenant(tx, tenant, verb);
 }
 
+/** The same of one life, whoever bears its name by now. @throws OpsError `NotFound`, `WrongState` */
+export async function lockLife(tx: Queryable, life: TenantLife, verb: TenantVerb): Promise<TenantRow> {
+  await tx.query('select 1 from tenants where incarnation = $1 for share', [life.incarnation]);
+  const row = await getLife(tx, life);
+  requireState(verb, row.tenant, row.state, row.purgeAt);
+  return row;
+}
+
 /** In order of the id; `after` is the last id of the page before. */
 export async function listTenants(
   db: Queryable,

@@ -1,8 +1,8 @@
 import { OpsError } from '../errors.js';
-import { isRecord, readShare, readText } from './fields.js';
+import { type Rule, isRecord, readShare, readText } from './fields.js';
 import type { ConfigKey } from './keys.js';
 
-/** `--set field=value` and `--unset field`, still as text. `confidence_thresholds.llm` names one share of a field. */
+/** `--set field=value` and `--unset field`, still as text. `confidence_thresholds.llm` names one part of a field. */
 export interface ConfigEdits {
   readonly set: Readonly<Record<string, string>>;
   readonly unset: readonly string[];
@@ -37,7 +37,7 @@ export function applyEdits(
     if (share) {
       const there = fields.get(share.field);
       const others = isRecord(there) ? without(there, share.name) : {};
-      fields.set(share.field, Object.fromEntries([...Object.entries(others), [share.name, readShare(text)]]));
+      fields.set(share.field, Object.fromEntries([...Object.entries(others), [share.name, readPart(share.rule, text)]]));
     } else {
       fields.set(path, Object.hasOwn(key.fields, path) ? readText(key.fields[path]!.rule, text) : text);
     }
@@ -45,12 +45,20 @@ export function applyEdits(
   return Object.fromEntries(fields);
 }
 
-function shareOf(key: ConfigKey, path: string): { field: string; name: string } | undefined {
+function shareOf(
+  key: ConfigKey,
+  path: string,
+): { field: string; name: string; rule: Rule & { kind: 'shares' | 'each' } } | undefined {
   const at = path.indexOf('.');
   const field = path.slice(0, at);
-  if (at < 1 || !Object.hasOwn(key.fields, field) || key.fields[field]!.rule.kind !== 'shares')
-    return undefined;
-  return { field, name: path.slice(at + 1) };
+  if (at < 1 || !Object.hasOwn(key.fields, field)) return undefined;
+  const { rule } = key.fields[field]!;
+  if (rule.kind !== 'shares' && rule.kind !== 'each') return undefined;
+  return { field, name: path.slice(at + 1), rule };
+}
+
+function readPart(rule: Rule & { kind: 'shares' | 'each' }, text: string): unknown {
+  return rule.kind === 'shares' ? readShare(text) : readText(rule.rule, text);
 }
 
 function without(record: Readonly<Record<string, unknown>>, name: string): Record<string, unknown> {

@@ -12,6 +12,8 @@ export type Rule =
   | { readonly kind: 'subset'; readonly of: readonly string[] }
   /** An object from some of them to numbers from 0 to 1. */
   | { readonly kind: 'shares'; readonly of: readonly string[] }
+  /** An object from some of them to values of another rule. */
+  | { readonly kind: 'each'; readonly of: readonly string[]; readonly rule: Rule }
   | { readonly kind: 'url' }
   /** `env:NAME` or `file:/PATH`; never a secret itself. */
   | { readonly kind: 'secret' }
@@ -68,6 +70,14 @@ export function fieldProblems(path: string, rule: Rule, value: unknown, context:
       return isRecord(value)
         ? shareProblems(path, rule.of, value)
         : unlike('an object of numbers from 0 to 1');
+    case 'each':
+      return isRecord(value)
+        ? Object.entries(value).flatMap(([name, inner]) =>
+            rule.of.includes(name)
+              ? fieldProblems(`${path}.${name}`, rule.rule, inner, context)
+              : [notAmong(path, name, rule.of)],
+          )
+        : unlike('an object');
     case 'url': {
       if (typeof value !== 'string') return unlike('a URL');
       const read = readUrl(value, context);
@@ -99,6 +109,7 @@ export function readText(rule: Rule, text: string): unknown {
     case 'subset':
       return text.split(',');
     case 'shares':
+    case 'each':
       return readObject(text);
     case 'fixed':
       return readBoolean(text);
@@ -122,11 +133,14 @@ function shareProblems(
   value: Readonly<Record<string, unknown>>,
 ): Problem[] {
   return Object.entries(value).flatMap(([name, share]): Problem[] => {
-    if (!of.includes(name))
-      return [{ path: `${path}.${printable(name)}`, message: `is for none of ${of.join(', ')}` }];
+    if (!of.includes(name)) return [notAmong(path, name, of)];
     if (typeof share === 'number' && share >= 0 && share <= 1) return [];
     return [{ path: `${path}.${name}`, message: `is a number from 0 to 1, not ${shown(share)}` }];
   });
+}
+
+function notAmong(path: string, name: string, of: readonly string[]): Problem {
+  return { path: `${path}.${printable(name)}`, message: `is for none of ${of.join(', ')}` };
 }
 
 function isSubset(value: unknown, of: readonly string[]): boolean {

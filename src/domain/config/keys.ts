@@ -1,6 +1,7 @@
 import { OpsError } from '../errors.js';
 import { quoteForMessage, type TenantId } from '../ids.js';
 import { phoenixProjectName } from '../naming.js';
+import { DEFAULT_RETRAIN_ANNOTATIONS, DEFAULT_RETRAIN_DAYS } from '../optimization.js';
 import type { Field, Problem } from './fields.js';
 
 export const CONFIG_SCOPES = ['system', 'agent', 'routing', 'telemetry', 'schema', 'backend'] as const;
@@ -58,7 +59,19 @@ export interface RoutingConfig {
   /** Experiences kept for retraining. */
   readonly experience_buffer_size: number;
   readonly optimization_enabled: boolean;
+  /** Where a strategy is asked; absent: the embedded one. See docs/routing.md. */
+  readonly strategy_urls?: Readonly<Partial<Record<Strategy, string>>>;
+  /** References to the bearer tokens of those. */
+  readonly strategy_tokens?: Readonly<Partial<Record<Strategy, string>>>;
+  /** Milliseconds a strategy may take; absent: {@link DEFAULT_ROUTING_MS}. */
+  readonly max_routing_time_ms?: number;
+  /** New labels that retraining waits for; absent: `DEFAULT_RETRAIN_ANNOTATIONS`. */
+  readonly retrain_min_annotations?: number;
+  /** Days between two retrainings; absent: `DEFAULT_RETRAIN_DAYS`. */
+  readonly retrain_min_days?: number;
 }
+
+export const DEFAULT_ROUTING_MS = 1000;
 
 const needed = (rule: Field['rule'], about: string): Field => ({ rule, required: true, about });
 const optional = (rule: Field['rule'], about: string): Field => ({ rule, required: false, about });
@@ -128,6 +141,26 @@ export const ROUTING_CONFIG: ConfigKey = {
       'experiences kept for retraining',
     ),
     optimization_enabled: needed({ kind: 'boolean' }, 'whether the routing is retrained'),
+    strategy_urls: optional(
+      { kind: 'each', of: STRATEGIES, rule: { kind: 'url' } },
+      'where a strategy is asked; the embedded one when not given',
+    ),
+    strategy_tokens: optional(
+      { kind: 'each', of: STRATEGIES, rule: { kind: 'secret' } },
+      'references to their bearer tokens',
+    ),
+    max_routing_time_ms: optional(
+      { kind: 'integer', min: 10, max: 60_000, unit: 'milliseconds' },
+      `what a strategy may take; ${DEFAULT_ROUTING_MS} when not given`,
+    ),
+    retrain_min_annotations: optional(
+      { kind: 'integer', min: 1, max: 1_000_000, unit: 'annotations' },
+      `new ones that retraining waits for; ${DEFAULT_RETRAIN_ANNOTATIONS} when not given`,
+    ),
+    retrain_min_days: optional(
+      { kind: 'integer', min: 0, max: 365, unit: 'days' },
+      `between two retrainings; ${DEFAULT_RETRAIN_DAYS} when not given`,
+    ),
   } satisfies Record<keyof RoutingConfig, Field>,
   together: routingTogether,
 };
@@ -174,9 +207,16 @@ function routingTogether(value: Readonly<Record<string, unknown>>): Problem[] {
   };
   const weights = routing.strategy_weights;
   const mute = weights !== undefined && !routing.strategies.some((strategy) => (weights[strategy] ?? 1) > 0);
+  const unused = Object.keys(routing.strategy_tokens ?? {})
+    .filter((strategy) => routing.strategy_urls?.[strategy as Strategy] === undefined)
+    .map((strategy) => ({
+      path: `strategy_tokens.${strategy}`,
+      message: `is for no endpoint: strategy_urls.${strategy} is missing`,
+    }));
   return [
     ...lacking('confidence_thresholds'),
     ...lacking('strategy_weights'),
+    ...unused,
     ...(mute ? [{ path: 'strategy_weights', message: 'leaves every strategy in use without a vote' }] : []),
   ];
 }
