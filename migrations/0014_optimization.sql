@@ -44,6 +44,7 @@ create table evaluated_spans (
   incarnation uuid not null references tenants,
   span_name text not null,
   span_id text not null,
+  noted_at timestamptz not null default now(),
   primary key (incarnation, span_name, span_id)
 );
 

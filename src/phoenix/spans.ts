@@ -27,6 +27,19 @@ export interface SearchSpan {
   readonly error?: string;
 }
 
+/** Any span, as it is sent. */
+export interface RecordedSpan {
+  readonly name: string;
+  readonly operation: string;
+  /** OpenInference's. */
+  readonly kind: 'CHAIN' | 'AGENT';
+  readonly input: string;
+  readonly attributes: Attributes;
+  readonly session?: string | undefined;
+  readonly startedAt: Date;
+  readonly error?: string;
+}
+
 export interface SpanSenderOptions {
   /** Bearer token, for a Phoenix with `PHOENIX_ENABLE_AUTH`. */
   readonly token?: string;
@@ -78,41 +91,54 @@ export class SpanSender {
   }
 
   /** Never throws for what Phoenix does, and never waits. @throws OpsError `InvalidInput` for a project name */
-  recordSearch({ tenant, project, incarnation }: SpanTarget, span: SearchSpan): void {
+  recordSearch(target: SpanTarget, span: SearchSpan): void {
+    this.record(target, {
+      ...{ name: 'search_service.search', operation: 'search', kind: 'CHAIN' },
+      ...{ input: span.query, startedAt: span.startedAt, session: span.session },
+      attributes: {
+        backend: 'vespa',
+        query: clean(span.query),
+        profile: span.profile,
+        strategy: clean(span.ranking),
+        top_k: span.topK,
+        num_results: span.results,
+        ...(span.topScore === undefined ? {} : { top_score: span.topScore }),
+      },
+      ...(span.error === undefined ? {} : { error: span.error }),
+    });
+  }
+
+  /**
+   * Never throws for what Phoenix does, and never waits.
+   *
+   * @returns the span's id in Phoenix; undefined when it was dropped
+   * @throws OpsError `InvalidInput` for a project name
+   */
+  record({ tenant, project, incarnation }: SpanTarget, span: RecordedSpan): string | undefined {
     const tracer = this.tracer(project);
     if (this.queued >= this.maxQueued) {
       this.dropped++;
-      return;
+      return undefined;
     }
     const now = new Date();
-    const query = clean(span.query);
     const attributes: Attributes = {
-      'openinference.span.kind': 'CHAIN',
-      'operation.name': 'search',
-      backend: 'vespa',
+      'openinference.span.kind': span.kind,
+      'operation.name': span.operation,
       tenant_id: tenant,
       'tenant.id': tenant,
       ...(incarnation === undefined ? {} : { incarnation }),
-      'input.value': query,
-      query,
-      profile: span.profile,
-      strategy: clean(span.ranking),
-      top_k: span.topK,
-      num_results: span.results,
+      'input.value': clean(span.input),
       latency_ms: now.getTime() - span.startedAt.getTime(),
-      ...(span.topScore === undefined ? {} : { top_score: span.topScore }),
+      ...span.attributes,
       // Session ids are global in Phoenix: two tenants' equal ones would be one session, deleted together.
       ...(span.session === undefined ? {} : { 'session.id': `${tenant}:${clean(span.session)}` }),
     };
-    const started = tracer.startSpan('search_service.search', {
-      startTime: span.startedAt,
-      attributes,
-      root: true,
-    });
+    const started = tracer.startSpan(span.name, { startTime: span.startedAt, attributes, root: true });
     if (span.error === undefined) started.setStatus({ code: SpanStatusCode.OK });
     else started.setStatus({ code: SpanStatusCode.ERROR, message: clean(span.error) });
     this.queued++;
     started.end(now);
+    return started.spanContext().spanId;
   }
 
   /** Sends what waits, for so many milliseconds at most. @returns whether nothing waits any more */

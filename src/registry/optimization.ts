@@ -66,17 +66,41 @@ export async function noteRun(
   );
 }
 
-/** Everything of this name that Phoenix stored before the cursor is evaluated; null: nothing is known. */
+/** Everything of a name that Phoenix stored before the cursor is evaluated; null: nothing is known. */
+export interface Watermark {
+  readonly cursor: string | null;
+  /** When it was read, by the database's clock. */
+  readonly readAt: string;
+}
+
 export async function watermarkOf(
   db: Queryable,
   incarnation: Incarnation,
   spanName: string,
-): Promise<string | null> {
-  const { rows } = await db.query<{ cursor: string | null }>(
-    'select cursor from span_watermarks where incarnation = $1 and span_name = $2',
+): Promise<Watermark> {
+  const { rows } = await db.query<Watermark>(
+    `select to_json(now())#>>'{}' as "readAt", (select cursor from span_watermarks
+       where incarnation = $1 and span_name = $2) as cursor`,
     [incarnation, spanName],
   );
-  return rows[0]?.cursor ?? null;
+  return rows[0]!;
+}
+
+/** The same, and nobody moves it until the transaction ends. */
+export async function lockWatermark(
+  tx: Queryable,
+  incarnation: Incarnation,
+  spanName: string,
+): Promise<string | null> {
+  await tx.query(
+    'insert into span_watermarks (incarnation, span_name) values ($1, $2) on conflict do nothing',
+    [incarnation, spanName],
+  );
+  const { rows } = await tx.query<{ cursor: string | null }>(
+    'select cursor from span_watermarks where incarnation = $1 and span_name = $2 for update',
+    [incarnation, spanName],
+  );
+  return rows[0]!.cursor;
 }
 
 /** Which of these are evaluated already. */
@@ -109,34 +133,38 @@ export async function noteEvaluated(
   return rowCount ?? 0;
 }
 
-/**
- * Moves the watermark, unless another run has moved it meanwhile; what lies before the new one needs no note any more.
- *
- * @param from as it was read
- */
+/** Moves a watermark that is locked; what lies before the new one needs no note any more. */
 export async function moveWatermark(
   tx: Queryable,
   incarnation: Incarnation,
   spanName: string,
-  from: string | null,
   to: string | null,
   passed: readonly string[],
-): Promise<boolean> {
-  await tx.query(
-    'insert into span_watermarks (incarnation, span_name) values ($1, $2) on conflict do nothing',
-    [incarnation, spanName],
-  );
-  const { rowCount } = await tx.query(
-    `update span_watermarks set cursor = $4
-     where incarnation = $1 and span_name = $2 and cursor is not distinct from $3`,
-    [incarnation, spanName, from, to],
-  );
-  if (rowCount !== 1) return false;
+): Promise<void> {
+  await tx.query('update span_watermarks set cursor = $3 where incarnation = $1 and span_name = $2', [
+    incarnation,
+    spanName,
+    to,
+  ]);
   await tx.query(
     'delete from evaluated_spans where incarnation = $1 and span_name = $2 and span_id = any($3)',
     [incarnation, spanName, passed],
   );
-  return true;
+}
+
+/** Forgets notes of spans that Phoenix no longer has: those from before a time, but for these. */
+export async function keepEvaluated(
+  tx: Queryable,
+  incarnation: Incarnation,
+  spanName: string,
+  present: readonly string[],
+  notedBefore: string,
+): Promise<void> {
+  await tx.query(
+    `delete from evaluated_spans
+     where incarnation = $1 and span_name = $2 and noted_at < $4 and span_id <> all($3)`,
+    [incarnation, spanName, present, notedBefore],
+  );
 }
 
 export interface Retraining {

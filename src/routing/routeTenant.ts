@@ -1,0 +1,116 @@
+import { randomBytes } from 'node:crypto';
+import type { RouteInput, RouteResult } from '../contracts/routing.js';
+import {
+  DEFAULT_ROUTING_MS,
+  ROUTING_CONFIG,
+  type RoutingConfig,
+  SYSTEM_CONFIG,
+  type Strategy,
+  type SystemConfig,
+} from '../domain/config/keys.js';
+import { OpsError } from '../domain/errors.js';
+import type { SpanSender } from '../phoenix/spans.js';
+import { getConfig } from '../registry/config.js';
+import type { Pool } from '../registry/database.js';
+import { addExperiences } from '../registry/experiences.js';
+import { type TenantRow, requireTenant } from '../registry/tenants.js';
+import { readReference } from '../secrets.js';
+import { route } from './router.js';
+import { ROUTING_SPAN, routingAttributes } from './span.js';
+import { embeddedStrategy } from './strategies/embedded.js';
+import type { RoutingStrategy } from './strategies/port.js';
+import { servedStrategy } from './strategies/served.js';
+
+export interface RoutingResources {
+  readonly pool: Pool;
+  readonly spans: Pick<SpanSender, 'record'>;
+  /** As the URL guard's. */
+  readonly allowedPrivate: readonly string[];
+}
+
+/**
+ * With `tiered` a later strategy is not asked once one has decided, and nothing would ever be learnt of it: where the
+ * routing is optimized, one query of so many asks all.
+ */
+const ASK_ALL_EVERY = 10;
+
+/**
+ * Routes one query of a tenant by its routing configuration. The decision is a span in the tenant's Phoenix project and an
+ * experience in its buffer; a Phoenix that is down does not hold up the answer.
+ *
+ * @throws OpsError `NotFound`, `WrongState`
+ */
+export async function routeTenant(resources: RoutingResources, input: RouteInput): Promise<RouteResult> {
+  const { pool, spans } = resources;
+  const row = await requireTenant(pool, input.tenant, 'route');
+  const { routing, system } = await routingConfigs(pool, row);
+  const startedAt = new Date();
+  const clock = performance.now();
+  const timeoutMs = routing.max_routing_time_ms ?? DEFAULT_ROUTING_MS;
+  const open = (strategy: Strategy) => openStrategy(strategy, routing, system, resources, timeoutMs);
+  const askAll = routing.optimization_enabled && Math.random() * ASK_ALL_EVERY < 1;
+  const { decision, votes } = await route(routing, input.query, open, { timeoutMs, askAll });
+  const latencyMs = Math.round((performance.now() - clock) * 100) / 100;
+
+  const target = { tenant: row.tenant, project: row.phoenixProject, incarnation: row.incarnation };
+  const sent = system.phoenix_enabled
+    ? spans.record(target, {
+        ...{ name: ROUTING_SPAN, operation: 'routing', kind: 'AGENT', input: input.query, startedAt },
+        ...{ session: input.session, attributes: routingAttributes(input.query, decision, votes) },
+      })
+    : undefined;
+  await addExperiences(pool, row, routing.experience_buffer_size, [
+    {
+      spanId: sent ?? randomBytes(8).toString('hex'),
+      at: startedAt.toISOString(),
+      query: input.query,
+      agent: decision.agent,
+      confidence: decision.confidence,
+      failed: false,
+      ballots: votes.map(({ counted: _, latencyMs: __, ...ballot }) => ballot),
+    },
+  ]);
+  const { agent, confidence, route: how } = decision;
+  const notAsked = routing.strategies.filter((each) => !votes.some(({ strategy }) => strategy === each));
+  return { tenant: row.tenant, agent, confidence, route: how, votes, notAsked, span: sent ?? null, latencyMs };
+}
+
+/** Both configurations that routing and its optimization go by. @throws OpsError `NotFound` */
+export async function routingConfigs(
+  pool: Pool,
+  { tenant, incarnation }: Pick<TenantRow, 'tenant' | 'incarnation'>,
+): Promise<{
+  readonly routing: RoutingConfig;
+  readonly routingVersion: number;
+  readonly system: SystemConfig;
+}> {
+  const [routing, system] = await Promise.all([
+    getConfig(pool, { ...ROUTING_CONFIG, incarnation }),
+    getConfig(pool, { ...SYSTEM_CONFIG, incarnation }),
+  ]);
+  if (routing === undefined || system === undefined)
+    throw new OpsError(
+      'NotFound',
+      `tenant ${tenant} has no ${routing === undefined ? 'routing' : 'system'} configuration`,
+      `see what it has with: cvops tenant show ${tenant}`,
+    );
+  return {
+    routing: routing.value as unknown as RoutingConfig,
+    routingVersion: routing.version,
+    system: system.value as unknown as SystemConfig,
+  };
+}
+
+async function openStrategy(
+  name: Strategy,
+  { strategy_urls: urls, strategy_tokens: tokens }: RoutingConfig,
+  { llm_model: model }: SystemConfig,
+  { allowedPrivate }: RoutingResources,
+  timeoutMs: number,
+): Promise<RoutingStrategy> {
+  const url = urls?.[name];
+  if (url === undefined) return embeddedStrategy(name);
+  const reference = tokens?.[name];
+  const token = reference === undefined ? undefined : await readReference(reference, `the token of ${name}`);
+  return servedStrategy({ name, url, token, model, timeoutMs, allowedPrivate });
+}
