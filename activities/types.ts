@@ -24,6 +24,7 @@ import type {
 } from '../src/contracts/life.js';
 import type { DeploySchemasInput, DeploySchemasResult } from '../src/contracts/rollout.js';
 import type { PruneBackupsInput, PruneBackupsResult, Unremoved } from '../src/contracts/backupKeeping.js';
+import type { OptimizationResult, OptimizeTenantInput } from '../src/contracts/optimization.js';
 import type { BackupId } from '../src/domain/backups.js';
 import type { KeepPolicy } from '../src/domain/keepPolicy.js';
 import type { StoreCount } from '../src/domain/purge.js';
@@ -403,4 +404,34 @@ export interface PruneActivities {
 export interface ScheduledBackupActivities {
   /** The newest complete backup of a life, and how many verifications of its backups were begun. */
   newestBackup(life: TenantLife): Promise<{ backup: BackupId | null; verifications: number }>;
+}
+
+/** Evaluates, labels and retrains the routing of one tenant. Each does nothing where that is not enabled. */
+export interface OptimizeActivities {
+  /** Evaluates what Phoenix has stored since the last time. `count`: spans. */
+  evaluateSpans(life: TenantLife): Promise<OptimizationResult>;
+  /** Reads labels back, marks decisions for people, and asks the judge where there is one. `count`: its labels. */
+  annotateSpans(
+    life: TenantLife,
+  ): Promise<OptimizationResult & { readonly failed: number; readonly forPeople: number }>;
+  /** Learns when there is enough that is new; `now` leaves the days since the last time out of account. */
+  retrainRouting(
+    input: TenantLife & { readonly now: boolean },
+  ): Promise<
+    OptimizationResult & {
+      readonly retrained: boolean;
+      readonly applied: boolean;
+      readonly before: number | null;
+      readonly after: number | null;
+      readonly version: number | null;
+      readonly why: string;
+    }
+  >;
+  /** Registers the operation. Fails `WrongState` where optimization is not enabled. */
+  beginOptimize(input: OptimizeTenantInput): Promise<void>;
+  finishOptimize(input: {
+    readonly operation: OperationId;
+    readonly counts: Readonly<Record<string, number>>;
+  }): Promise<void>;
+  failOptimize(input: OperationEnd): Promise<void>;
 }

@@ -62,13 +62,14 @@ comment on column optimization_states.slot is 'Null: not optimized, its place is
 create table retrainings (
   incarnation uuid not null references tenants,
   at timestamptz not null default now(),
-  operation uuid,
+  -- The workflow's run: a second attempt of it finds its verdict.
+  run uuid not null,
   applied boolean not null,
   why text not null,
   -- Versions of the routing configuration: judged, and written.
   from_version integer not null,
   to_version integer,
   figures jsonb not null,
-  primary key (incarnation, at),
+  primary key (incarnation, run),
   check (applied = (to_version is not null))
 );

@@ -11,6 +11,7 @@ import {
   createLedgerActivities,
   createVideoActivities,
 } from '../activities/ingest.js';
+import { createOptimizeActivities } from '../activities/optimize.js';
 import { createPruneActivities, createRemovalActivities } from '../activities/prune.js';
 import { createPurgeActivities } from '../activities/purge.js';
 import { createReconcileActivities } from '../activities/reconcile.js';
@@ -108,6 +109,9 @@ export function controlActivities(resources: Resources) {
     ...typedFailures({ ...createDrillActivities({ pool }) }),
     ...typedFailures({ ...createFenceActivities({ pool }) }),
     ...typedFailures({ ...createPruneActivities({ pool }) }),
+    ...typedFailures({
+      ...createOptimizeActivities({ pool, phoenix, allowedPrivate: settings.allowedPrivateHosts }),
+    }),
     ...typedFailures({
       ...createPurgeActivities({
         pool,

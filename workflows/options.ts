@@ -5,6 +5,7 @@ import type {
   DrillActivities,
   FenceActivities,
   IngestActivities,
+  OptimizeActivities,
   PruneActivities,
   PurgeActivities,
   ReconcileActivities,
@@ -112,6 +113,19 @@ const backup: ActivityOptions = {
 /** Emptying one backup's folder in its store, which the data workers reach; heartbeats. What outlasts an hour is for the next prune. */
 const backupRemoval: ActivityOptions = { ...backup, startToCloseTimeout: '1h', scheduleToCloseTimeout: '1h' };
 
+/**
+ * Reading a tenant's spans and asking its judge; heartbeats. What an hour's outage of Phoenix swallows the next run makes
+ * up for: it goes on where this one was.
+ */
+const optimization: ActivityOptions = {
+  cancellationType,
+  taskQueue: TASK_QUEUES.control,
+  startToCloseTimeout: '30m',
+  heartbeatTimeout: '45s',
+  scheduleToCloseTimeout: '1h',
+  retry: { initialInterval: '2s', backoffCoefficient: 2, maximumInterval: '2m' },
+};
+
 export const tenants = proxyActivities<TenantActivities>(registry);
 export const tenantResources = proxyActivities<TenantActivities>(outside);
 export const tenantCompensations = proxyActivities<TenantActivities>(compensation);
@@ -127,6 +141,8 @@ export const rolloutWave = proxyActivities<RolloutActivities>(purge);
 export const pruning = proxyActivities<PruneActivities>(registry);
 export const pruneRemoval = proxyActivities<PruneActivities>(backupRemoval);
 export const scheduledBackups = proxyActivities<ScheduledBackupActivities>(registry);
+export const optimizing = proxyActivities<OptimizeActivities>(optimization);
+export const optimizeLedger = proxyActivities<OptimizeActivities>(registry);
 export const ingestListing = proxyActivities<IngestActivities>(listing);
 /** Counts by visiting a whole schema, however many documents it holds. */
 export const ingestCount = proxyActivities<IngestActivities>(purge);

@@ -6,6 +6,8 @@ import { addIngestCommand } from './ingest.js';
 import { addOperationCommands } from './operations.js';
 import { EXIT, type Format, reportError } from './output.js';
 import { addDemoCommand } from './demo.js';
+import { addOptimizeCommands } from './optimize.js';
+import { addRouteCommand } from './route.js';
 import { addSchemaCommands } from './schemas.js';
 import { addSearchCommand } from './search.js';
 import { addStackCommands } from './stack.js';
@@ -31,6 +33,8 @@ export function buildProgram(): Command {
   addIngestCommand(program);
   addWatchCommands(program);
   addSearchCommand(program);
+  addRouteCommand(program);
+  addOptimizeCommands(program);
   addBackupCommands(program);
   addOperationCommands(program);
   addCertificateCommands(program);

@@ -132,6 +132,6 @@ export class TemplateClient {
 }
 
 /** The installation's own servers may be named by their very host and port, wherever they are. */
-function allowedHosts({ allowedPrivateHosts, vespaUrl, phoenixUrl }: Settings): string[] {
+export function allowedHosts({ allowedPrivateHosts, vespaUrl, phoenixUrl }: Settings): string[] {
   return [...allowedPrivateHosts, hostAndPort(vespaUrl), hostAndPort(phoenixUrl)];
 }

@@ -31,6 +31,8 @@ import { Connections } from './connections.js';
 import { IngestClient } from './ingest.js';
 import { LifeClient } from './life.js';
 import { OperationHandle } from './operations.js';
+import { OptimizationClient } from './optimization.js';
+import { RoutingClient } from './routing.js';
 import { SchemaClient } from './schemas.js';
 import { WatchClient } from './watches.js';
 
@@ -76,6 +78,8 @@ export class CvopsClient {
   readonly backups: BackupClient;
   readonly backupKeeping: BackupKeepingClient;
   readonly backupSchedules: BackupScheduleClient;
+  readonly optimization: OptimizationClient;
+  readonly routing: RoutingClient;
   private readonly settings: Settings;
   private readonly pool: Pool;
   private searching: Promise<SearchResources> | undefined;
@@ -93,6 +97,8 @@ export class CvopsClient {
     this.backups = new BackupClient(connections);
     this.backupKeeping = new BackupKeepingClient(connections);
     this.backupSchedules = new BackupScheduleClient(connections);
+    this.optimization = new OptimizationClient(connections);
+    this.routing = new RoutingClient(connections);
   }
 
   /** @throws OpsError `Unavailable` when the registry does not answer */

@@ -46,6 +46,12 @@ const LEDGER = {
   ingest_items: 'operation in (select operation from operations where incarnation = any($1))',
   videos: 'incarnation = any($1)',
   rollout_items: 'incarnation = any($1)',
+  routing_experiences: 'incarnation = any($1)',
+  routing_buffers: 'incarnation = any($1)',
+  span_watermarks: 'incarnation = any($1)',
+  evaluated_spans: 'incarnation = any($1)',
+  optimization_states: 'incarnation = any($1)',
+  retrainings: 'incarnation = any($1)',
 } as const;
 const NONE = { documents: 'no video schema', memory: 'no memory schema', schemas: 'no schema' } as const;
 const EVER = { from: new Date(0), to: new Date('9999-01-01T00:00:00Z') };

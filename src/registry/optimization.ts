@@ -1,4 +1,4 @@
-import type { Incarnation, OperationId } from '../domain/ids.js';
+import type { Incarnation } from '../domain/ids.js';
 import type { Optimization } from '../domain/optimization.js';
 import type { Queryable } from './database.js';
 import { storableJson, storableText } from './storable.js';
@@ -167,6 +167,9 @@ export async function keepEvaluated(
   );
 }
 
+const RETRAINING = `to_json(at)#>>'{}' as at, applied, why, from_version as "fromVersion", to_version as "toVersion", figures`;
+
+/** A verdict of the learner. */
 export interface Retraining {
   /** ISO 8601. */
   readonly at: string;
@@ -181,14 +184,14 @@ export interface Retraining {
 export async function noteRetraining(
   tx: Queryable,
   incarnation: Incarnation,
-  operation: OperationId | undefined,
+  run: string,
   verdict: Omit<Retraining, 'at'>,
 ): Promise<void> {
   await tx.query(
-    `insert into retrainings (incarnation, operation, applied, why, from_version, to_version, figures)
+    `insert into retrainings (incarnation, run, applied, why, from_version, to_version, figures)
      values ($1, $2, $3, $4, $5, $6, $7)`,
     [
-      ...[incarnation, operation ?? null, verdict.applied, storableText(verdict.why)],
+      ...[incarnation, run, verdict.applied, storableText(verdict.why)],
       ...[verdict.fromVersion, verdict.toVersion, JSON.stringify(storableJson(verdict.figures))],
     ],
   );
@@ -199,6 +202,19 @@ export async function noteRetraining(
   );
 }
 
+/** What a run of a workflow came to, if it came to a verdict. */
+export async function retrainingOf(
+  db: Queryable,
+  incarnation: Incarnation,
+  run: string,
+): Promise<Retraining | undefined> {
+  const { rows } = await db.query<Retraining>(
+    `select ${RETRAINING} from retrainings where incarnation = $1 and run = $2`,
+    [incarnation, run],
+  );
+  return rows[0];
+}
+
 /** Newest first. */
 export async function listRetrainings(
   db: Queryable,
@@ -206,8 +222,7 @@ export async function listRetrainings(
   limit: number,
 ): Promise<Retraining[]> {
   const { rows } = await db.query<Retraining>(
-    `select to_json(at)#>>'{}' as at, applied, why, from_version as "fromVersion", to_version as "toVersion", figures
-     from retrainings where incarnation = $1 order by at desc limit $2`,
+    `select ${RETRAINING} from retrainings where incarnation = $1 order by at desc limit $2`,
     [incarnation, limit],
   );
   return rows;

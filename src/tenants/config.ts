@@ -56,44 +56,47 @@ export interface ConfigWritten {
  *   latest version
  */
 export async function writeConfig(pool: Pool, write: ConfigWrite): Promise<ConfigWritten> {
+  return transaction(pool, (tx) => writeConfigIn(tx, write));
+}
+
+/** The same within a transaction of more. */
+export async function writeConfigIn(tx: Queryable, write: ConfigWrite): Promise<ConfigWritten> {
   const { at, what, expectVersion, principal } = write;
   const key = configKey(at);
-  return transaction(pool, async (tx) => {
-    const row = await lockedTenant(tx, at.tenant);
-    const where = { ...key, incarnation: row.incarnation };
-    const latest = await getConfig(tx, where);
-    const from = latest?.version ?? 0;
-    if (expectVersion !== undefined && expectVersion !== from) throw overtaken(at, from, expectVersion);
+  const row = await lockedTenant(tx, at.tenant);
+  const where = { ...key, incarnation: row.incarnation };
+  const latest = await getConfig(tx, where);
+  const from = latest?.version ?? 0;
+  if (expectVersion !== undefined && expectVersion !== from) throw overtaken(at, from, expectVersion);
 
-    const before = latest?.value ?? {};
-    const value = await newValue(tx, write, before, row);
-    const { memoryEnabled } = row;
-    const problems = configProblems(key, value, { ...write, tenant: at.tenant, memoryEnabled });
-    refuseProblems(
-      problems,
-      what.kind === 'rollback' ? `version ${what.to} does not fit today's rules: ` : '',
-    );
+  const before = latest?.value ?? {};
+  const value = await newValue(tx, write, before, row);
+  const { memoryEnabled } = row;
+  const problems = configProblems(key, value, { ...write, tenant: at.tenant, memoryEnabled });
+  refuseProblems(
+    problems,
+    what.kind === 'rollback' ? `version ${what.to} does not fit today's rules: ` : '',
+  );
 
-    const written = { from, version: from + 1, value, changes: diffConfig(before, value) };
-    if (write.dryRun) return written;
-    const reason = what.kind === 'rollback' ? rollbackReason(what.to, write.reason) : write.reason;
-    await putConfig(tx, where, from, { value, author: principal, reason });
-    await appendAudit(tx, {
-      principal,
-      verb: what.kind === 'rollback' ? 'rollbackConfig' : 'configure',
-      tenant: at.tenant,
-      outcome: 'completed',
-      reason,
-      // Names only: a value may be nobody else's business.
-      detail: {
-        config: placeName(at),
-        version: written.version,
-        fields: written.changes.map(({ path }) => path),
-        ...(what.kind === 'rollback' ? { to: what.to } : {}),
-      },
-    });
-    return written;
+  const written = { from, version: from + 1, value, changes: diffConfig(before, value) };
+  if (write.dryRun) return written;
+  const reason = what.kind === 'rollback' ? rollbackReason(what.to, write.reason) : write.reason;
+  await putConfig(tx, where, from, { value, author: principal, reason });
+  await appendAudit(tx, {
+    principal,
+    verb: what.kind === 'rollback' ? 'rollbackConfig' : 'configure',
+    tenant: at.tenant,
+    outcome: 'completed',
+    reason,
+    // Names only: a value may be nobody else's business.
+    detail: {
+      config: placeName(at),
+      version: written.version,
+      fields: written.changes.map(({ path }) => path),
+      ...(what.kind === 'rollback' ? { to: what.to } : {}),
+    },
   });
+  return written;
 }
 
 /** @throws OpsError `NotFound` for the tenant, the key or the version; `WrongState` */
