@@ -1,4 +1,5 @@
 import { activityInfo, heartbeat } from '@temporalio/activity';
+import type { Client } from '@temporalio/client';
 import { checkInput } from '../src/contracts/common.js';
 import { optimizeTenantInput } from '../src/contracts/optimization.js';
 import { OpsError } from '../src/domain/errors.js';
@@ -9,6 +10,7 @@ import { type Optimized, optimizedLife } from '../src/optimize/enabled.js';
 import { evaluateSpans } from '../src/optimize/evaluate.js';
 import { readLabels } from '../src/optimize/labels.js';
 import { retrainRouting } from '../src/optimize/retrain.js';
+import { scheduleWhereEnabled } from '../src/optimize/schedules.js';
 import type { PhoenixClient } from '../src/phoenix/client.js';
 import { type Pool, transaction } from '../src/registry/database.js';
 import { beginOperation, closeOperation } from '../src/registry/operationLog.js';
@@ -21,6 +23,7 @@ const VERB = 'optimize';
 
 export interface OptimizeDependencies {
   readonly pool: Pool;
+  readonly client: Client;
   readonly phoenix: PhoenixClient;
   /** As the URL guard's. */
   readonly allowedPrivate: readonly string[];
@@ -28,6 +31,7 @@ export interface OptimizeDependencies {
 
 export function createOptimizeActivities({
   pool,
+  client,
   phoenix,
   allowedPrivate,
 }: OptimizeDependencies): OptimizeActivities {
@@ -84,6 +88,10 @@ export function createOptimizeActivities({
           return { ...retrained, count: retrained.applied ? 1 : 0 };
         },
       ),
+
+    async scheduleOptimization(life) {
+      return { made: await scheduleWhereEnabled(pool, client, life) };
+    },
 
     async beginOptimize(raw) {
       const { tenant, incarnation, operation, principal, reason } = checkInput(optimizeTenantInput, raw);

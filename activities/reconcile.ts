@@ -1,6 +1,7 @@
 import { heartbeat } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
 import { reconcileRetention } from '../src/operations/reconcile.js';
+import { scheduleAllEnabled } from '../src/optimize/schedules.js';
 import type { Pool } from '../src/registry/database.js';
 import type { ReconcileActivities } from './types.js';
 
@@ -13,7 +14,10 @@ export function createReconcileActivities({
 }): ReconcileActivities {
   return {
     async reconcileRetention({ cluster }) {
-      return reconcileRetention(pool, client, cluster, (tenant) => heartbeat({ tenant }));
+      const onTenant = (tenant: string) => heartbeat({ tenant });
+      const started = await reconcileRetention(pool, client, cluster, onTenant);
+      await scheduleAllEnabled(pool, client, onTenant);
+      return started;
     },
   };
 }

@@ -415,9 +415,7 @@ export interface OptimizeActivities {
     life: TenantLife,
   ): Promise<OptimizationResult & { readonly failed: number; readonly forPeople: number }>;
   /** Learns when there is enough that is new; `now` leaves the days since the last time out of account. */
-  retrainRouting(
-    input: TenantLife & { readonly now: boolean },
-  ): Promise<
+  retrainRouting(input: TenantLife & { readonly now: boolean }): Promise<
     OptimizationResult & {
       readonly retrained: boolean;
       readonly applied: boolean;
@@ -427,6 +425,8 @@ export interface OptimizeActivities {
       readonly why: string;
     }
   >;
+  /** Makes the schedules of a life where its configurations say so and they are not there. */
+  scheduleOptimization(life: TenantLife): Promise<{ made: boolean }>;
   /** Registers the operation. Fails `WrongState` where optimization is not enabled. */
   beginOptimize(input: OptimizeTenantInput): Promise<void>;
   finishOptimize(input: {

@@ -110,7 +110,7 @@ export function controlActivities(resources: Resources) {
     ...typedFailures({ ...createFenceActivities({ pool }) }),
     ...typedFailures({ ...createPruneActivities({ pool }) }),
     ...typedFailures({
-      ...createOptimizeActivities({ pool, phoenix, allowedPrivate: settings.allowedPrivateHosts }),
+      ...createOptimizeActivities({ pool, client, phoenix, allowedPrivate: settings.allowedPrivateHosts }),
     }),
     ...typedFailures({
       ...createPurgeActivities({

@@ -1,9 +1,9 @@
-import { CancellationScope, log, upsertSearchAttributes } from '@temporalio/workflow';
+import { CancellationScope, log, patched, upsertSearchAttributes } from '@temporalio/workflow';
 import type { CreateTenantInput, CreateTenantResult } from '../src/contracts/tenants.js';
 import type { BaseSchema } from '../src/domain/profiles.js';
 import { SEARCH_ATTRIBUTES } from '../src/domain/searchAttributes.js';
 import { endingOf, failureRecord, operationFailure } from './failures.js';
-import { tenantCompensations, tenantResources, tenants, titled } from './options.js';
+import { optimizationSchedules, tenantCompensations, tenantResources, tenants, titled } from './options.js';
 import { Progress } from './progress.js';
 import { SchemaChanges } from './schemaChanges.js';
 import { versioned } from './versioning.js';
@@ -73,6 +73,11 @@ export async function createTenant(input: CreateTenantInput): Promise<CreateTena
         ? titled(tenants.activate, 'done, and closed', { ...key, closed: true })
         : titled(tenants.activate, 'open for use', key),
     );
+    // Not part of the saga: the tenant is open, and what is missing the daily reconciliation makes.
+    if (!input.closed && input.values.optimization_enabled && patched('optimization-schedules'))
+      await titled(optimizationSchedules.scheduleOptimization, 'schedules', { tenant, incarnation }).catch(
+        (error: unknown) => log.warn('no optimization schedules yet', { tenant, error: String(error) }),
+      );
     upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: 'completed' }]);
     return result;
   } catch (error) {

@@ -142,6 +142,11 @@ export const pruning = proxyActivities<PruneActivities>(registry);
 export const pruneRemoval = proxyActivities<PruneActivities>(backupRemoval);
 export const scheduledBackups = proxyActivities<ScheduledBackupActivities>(registry);
 export const optimizing = proxyActivities<OptimizeActivities>(optimization);
+/** A creation waits for it, but not for long. */
+export const optimizationSchedules = proxyActivities<OptimizeActivities>({
+  ...outside,
+  scheduleToCloseTimeout: '1m',
+});
 export const optimizeLedger = proxyActivities<OptimizeActivities>(registry);
 export const ingestListing = proxyActivities<IngestActivities>(listing);
 /** Counts by visiting a whole schema, however many documents it holds. */

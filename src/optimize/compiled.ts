@@ -1,5 +1,12 @@
 import type { Strategy } from '../domain/config/keys.js';
-import { AGENTS, type Agent, type Ballot, type DecisionRule, FALLBACK_AGENT, weightOf } from '../domain/routing.js';
+import {
+  AGENTS,
+  type Agent,
+  type Ballot,
+  type DecisionRule,
+  FALLBACK_AGENT,
+  weightOf,
+} from '../domain/routing.js';
 
 const NO_VOTE = -1;
 const FALLBACK = AGENTS.indexOf(FALLBACK_AGENT);

@@ -23,7 +23,9 @@ export async function optimizedLife(pool: Pool, life: TenantLife): Promise<Optim
   const row = await getLife(pool, life);
   if (!isAllowed('optimize', row.state)) return `this life of tenant ${row.tenant} is ${row.state}`;
   const configs = await routingConfigs(pool, row);
-  if (!configs.system.optimization_enabled) return 'optimization_enabled is false in the system configuration';
-  if (!configs.routing.optimization_enabled) return 'optimization_enabled is false in the routing configuration';
+  if (!configs.system.optimization_enabled)
+    return 'optimization_enabled is false in the system configuration';
+  if (!configs.routing.optimization_enabled)
+    return 'optimization_enabled is false in the routing configuration';
   return { row, ...configs };
 }

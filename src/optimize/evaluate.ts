@@ -92,7 +92,12 @@ async function evaluateTail(
       // Moved meanwhile: another run is at it, and goes on.
       if ((await lockWatermark(tx, incarnation, name)) !== at) return undefined;
       if (name === ROUTING_SPAN)
-        await addExperiencesIn(tx, life.row, life.routing.experience_buffer_size, fresh.flatMap(experienceOf));
+        await addExperiencesIn(
+          tx,
+          life.row,
+          life.routing.experience_buffer_size,
+          fresh.flatMap(experienceOf),
+        );
       const count = await noteEvaluated(tx, incarnation, name, fresh.map(spanIdOf));
       if (to !== at) await moveWatermark(tx, incarnation, name, to, passed);
       if (isLast) await keepEvaluated(tx, incarnation, name, [...passed, ...ids], readAt);
@@ -182,7 +187,5 @@ function experienceOf(span: StoredSpan): Experience[] {
   if (said === undefined || !/^[0-9a-f]{16}$/.test(span.context.span_id)) return [];
   const { query, agent, confidence, ballots } = said;
   const failed = hasFailed(span);
-  return [
-    { spanId: span.context.span_id, at: span.start_time, query, agent, confidence, failed, ballots },
-  ];
+  return [{ spanId: span.context.span_id, at: span.start_time, query, agent, confidence, failed, ballots }];
 }

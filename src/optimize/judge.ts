@@ -16,7 +16,10 @@ const verdict = z
     confidence: z.number().min(0).max(1),
     explanation: z.string().max(1000).optional(),
   })
-  .refine(({ label, agent }) => label !== 'wrong_routing' || agent != null, 'says wrong, and not what is right');
+  .refine(
+    ({ label, agent }) => label !== 'wrong_routing' || agent != null,
+    'says wrong, and not what is right',
+  );
 export type Verdict = z.infer<typeof verdict>;
 
 /** How an explanation reads that tells its reader to do something instead of why: nobody acts on it, nor stores it. */

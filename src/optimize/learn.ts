@@ -76,7 +76,10 @@ export function learn(running: DecisionRule, samples: readonly Sample[]): Learnt
   if (gain < MIN_IMPROVEMENT - 1e-9)
     return stay(`better by ${gain.toFixed(3)}, not by ${MIN_IMPROVEMENT}, on the held-out part`, compared);
   if (compared.p > MAX_P)
-    return stay(`better by ${gain.toFixed(3)}, but that may be chance (p = ${compared.p.toFixed(3)})`, compared);
+    return stay(
+      `better by ${gain.toFixed(3)}, but that may be chance (p = ${compared.p.toFixed(3)})`,
+      compared,
+    );
   return {
     rule: best,
     why: `better by ${gain.toFixed(3)} on ${heldOut.length} held-out decisions (p = ${compared.p.toExponential(1)})`,

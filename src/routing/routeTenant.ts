@@ -72,7 +72,16 @@ export async function routeTenant(resources: RoutingResources, input: RouteInput
   ]);
   const { agent, confidence, route: how } = decision;
   const notAsked = routing.strategies.filter((each) => !votes.some(({ strategy }) => strategy === each));
-  return { tenant: row.tenant, agent, confidence, route: how, votes, notAsked, span: sent ?? null, latencyMs };
+  return {
+    tenant: row.tenant,
+    agent,
+    confidence,
+    route: how,
+    votes,
+    notAsked,
+    span: sent ?? null,
+    latencyMs,
+  };
 }
 
 /** Both configurations that routing and its optimization go by. @throws OpsError `NotFound` */

@@ -66,6 +66,8 @@ const VERBS: Record<
     ).result(),
   search: (tenant) =>
     client.search({ tenant, query: 'road', profile: PROFILE, ranking: 'float_float', topK: 3 }),
+  route: (tenant) => client.routing.route({ tenant, query: 'find cars' }),
+  optimize: (tenant) => client.optimization.switch(tenant, false, ''),
   configure: (tenant) =>
     client.config.write({
       at: system(tenant),

@@ -7,6 +7,7 @@ import type {
   DrillActivities,
   FenceActivities,
   IngestActivities,
+  OptimizeActivities,
   PruneActivities,
   PurgeActivities,
   ReconcileActivities,
@@ -34,6 +35,7 @@ export type FakeActivities = Partial<
     FenceActivities &
     DrillActivities &
     PruneActivities &
+    OptimizeActivities &
     ScheduledBackupActivities
 >;
 

@@ -22,7 +22,9 @@ const ENTITIES: Readonly<Record<Agent, ReadonlySet<string>>> = {
     'video videos clip clips scene scenes moment moments frame frames footage find show search where when',
   ),
   summarizer_agent: words('summary summaries summarize summarise overview gist tldr recap brief highlights'),
-  detailed_report_agent: words('report reports analysis analyze analyse detailed depth comprehensive evidence'),
+  detailed_report_agent: words(
+    'report reports analysis analyze analyse detailed depth comprehensive evidence',
+  ),
 };
 
 function words(text: string): ReadonlySet<string> {
@@ -42,7 +44,11 @@ function byEntities(query: string): Answer {
 
 /** What the query as a whole asks for, the most specific wish first. */
 const INTENTS: readonly (readonly [RegExp, Agent, number])[] = [
-  [/\b(detailed|full|comprehensive|in-depth)\b.*\b(report|analysis|account)\b/, 'detailed_report_agent', 0.95],
+  [
+    /\b(detailed|full|comprehensive|in-depth)\b.*\b(report|analysis|account)\b/,
+    'detailed_report_agent',
+    0.95,
+  ],
   [/\b(write|prepare|draft|compile)\b.*\breport\b/, 'detailed_report_agent', 0.9],
   [/\banaly[sz]e\b|\bcompare\b|\bexplain\b.*\b(why|how)\b/, 'detailed_report_agent', 0.7],
   [/\b(summari[sz]e|summary|recap|tl;?dr|overview)\b/, 'summarizer_agent', 0.9],
@@ -61,7 +67,10 @@ function byIntent(query: string): Answer {
 const EXTRACTIONS: readonly (readonly [RegExp, Agent])[] = [
   [/\b(report|analysis)\s+(on|of|about|into)\s+\S/, 'detailed_report_agent'],
   [/\b(summary|overview|recap|gist)\s+(of|for|about)\s+\S/, 'summarizer_agent'],
-  [/\b(videos?|clips?|scenes?|moments?|footage|frames?)\s+(of|with|where|showing|about|in)\s+\S/, 'video_search_agent'],
+  [
+    /\b(videos?|clips?|scenes?|moments?|footage|frames?)\s+(of|with|where|showing|about|in)\s+\S/,
+    'video_search_agent',
+  ],
 ];
 
 function byExtraction(query: string): Answer {

@@ -39,6 +39,14 @@ export interface Lane {
 }
 
 const BACKUP_TABLES = ['restored_parts', 'backup_parts', 'backup_slices', 'backups'];
+const OPTIMIZATION_TABLES = [
+  'retrainings',
+  'optimization_states',
+  'evaluated_spans',
+  'span_watermarks',
+  'routing_experiences',
+  'routing_buffers',
+];
 const RUNS_KEPT = 50;
 let lanes = 0;
 
@@ -46,8 +54,14 @@ export async function openLane(databaseUrl: string, mutant?: Mutant): Promise<La
   await migrate(databaseUrl);
   const pool = preparing(openPool(withoutSequentialScans(databaseUrl), { name: 'isolation', max: 2 }));
   // Nothing of it is to survive a crash; a child's table before its parent's, as foreign keys ask.
-  for (const table of [...BACKUP_TABLES, 'erasure_certificates', 'rollout_items', 'audit_log', ...TABLES])
-    await pool.query(`alter table ${table} set unlogged`);
+  const children = [
+    ...BACKUP_TABLES,
+    ...OPTIMIZATION_TABLES,
+    'erasure_certificates',
+    'rollout_items',
+    'audit_log',
+  ];
+  for (const table of [...children, ...TABLES]) await pool.query(`alter table ${table} set unlogged`);
   const vespaUrl = `http://vespa${++lanes}.invalid`;
   const documents = new DocumentClient(vespaUrl);
   const base = {
