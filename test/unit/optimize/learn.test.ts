@@ -47,7 +47,10 @@ describe('noise', () => {
 
 test('too few decisions, or ballots that are not known, change nothing and say so', () => {
   expect(learn(RUNNING, [])).toMatchObject({ rule: null, why: expect.stringContaining('too few') as string });
-  const partial = planted(1, 0.5, 400).map(({ ballots, ...rest }) => ({ ...rest, ballots: ballots.slice(0, 1) }));
+  const partial = planted(1, 0.5, 400).map(({ ballots, ...rest }) => ({
+    ...rest,
+    ballots: ballots.slice(0, 1),
+  }));
   expect(learn(RUNNING, partial)).toMatchObject({
     rule: null,
     why: 'too few labelled decisions with a ballot of every strategy: 0',
@@ -66,7 +69,9 @@ test('weights and thresholds stay from 0 to 1, and some strategy in use keeps it
   fc.assert(
     fc.property(seed, fc.double({ min: 0.2, max: 0.9, noNaN: true }), (n, best) => {
       const { rule } = learn(RUNNING, planted(n, best, 120));
-      const values = [rule?.confidence_thresholds, rule?.strategy_weights].flatMap((v) => Object.values(v ?? {}));
+      const values = [rule?.confidence_thresholds, rule?.strategy_weights].flatMap((v) =>
+        Object.values(v ?? {}),
+      );
       expect(values.every((value) => value >= 0 && value <= 1)).toBe(true);
       const weights = rule?.strategy_weights;
       expect(weights === undefined || RUNNING.strategies.some((s) => weights[s]! > 0)).toBe(true);
