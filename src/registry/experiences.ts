@@ -2,7 +2,7 @@ import type { Label, ReviewPriority } from '../domain/optimization.js';
 import type { Agent, Ballot } from '../domain/routing.js';
 import type { Incarnation } from '../domain/ids.js';
 import { type Pool, type Queryable, transaction } from './database.js';
-import { storableText } from './storable.js';
+import { storableJson, storableText } from './storable.js';
 import { type TenantLife, lockLife } from './tenants.js';
 
 /** A decision of the router, as it is kept to learn from. */
@@ -64,25 +64,25 @@ export async function addExperiencesIn(
     [incarnation],
   );
   const before = rows[0]!.last;
-  let last = before;
-  for (const each of experiences) {
-    const { rowCount } = await tx.query(
-      `insert into routing_experiences (incarnation, span_id, seq, at, query, agent, confidence, failed, ballots)
-       values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict (incarnation, span_id) do nothing`,
-      [
-        ...[incarnation, each.spanId, last + 1, each.at, storableText(each.query)],
-        ...[each.agent, each.confidence, each.failed, JSON.stringify(each.ballots)],
-      ],
-    );
-    if (rowCount === 1) last++;
-  }
-  if (last === before) return 0;
+  // Nobody else adds to the buffer while its row is locked: what is not there now is new, and numbers have no gaps.
+  const { rowCount } = await tx.query(
+    `insert into routing_experiences (incarnation, span_id, seq, at, query, agent, confidence, failed, ballots)
+     select $1, e->>'spanId', $2 + row_number() over (order by n), (e->>'at')::timestamptz, e->>'query', e->>'agent',
+       (e->>'confidence')::float8, (e->>'failed')::boolean, e->'ballots'
+     from jsonb_array_elements($3::jsonb) with ordinality as given(e, n)
+     where not exists (select from routing_experiences there
+       where there.incarnation = $1 and there.span_id = e->>'spanId')`,
+    [incarnation, before, JSON.stringify(storableJson(experiences))],
+  );
+  const added = rowCount ?? 0;
+  if (added === 0) return 0;
+  const last = before + added;
   await tx.query('update routing_buffers set last = $2 where incarnation = $1', [incarnation, last]);
   await tx.query('delete from routing_experiences where incarnation = $1 and seq <= $2', [
     incarnation,
     last - size,
   ]);
-  return last - before;
+  return added;
 }
 
 /** Newest first. */
