@@ -97,9 +97,9 @@ export class SpanSender {
       ...{ input: span.query, startedAt: span.startedAt, session: span.session },
       attributes: {
         backend: 'vespa',
-        query: clean(span.query),
+        query: span.query,
         profile: span.profile,
-        strategy: clean(span.ranking),
+        strategy: span.ranking,
         top_k: span.topK,
         num_results: span.results,
         ...(span.topScore === undefined ? {} : { top_score: span.topScore }),
@@ -129,7 +129,7 @@ export class SpanSender {
       ...(incarnation === undefined ? {} : { incarnation }),
       'input.value': clean(span.input),
       latency_ms: now.getTime() - span.startedAt.getTime(),
-      ...span.attributes,
+      ...cleanTexts(span.attributes),
       // Session ids are global in Phoenix: two tenants' equal ones would be one session, deleted together.
       ...(span.session === undefined ? {} : { 'session.id': `${tenant}:${clean(span.session)}` }),
     };
@@ -205,6 +205,12 @@ export class SpanSender {
 /** Sends what it still holds; what fails is counted where it fails. */
 function shutDown(provider: BasicTracerProvider): void {
   provider.shutdown().catch(() => undefined);
+}
+
+function cleanTexts(attributes: Attributes): Attributes {
+  return Object.fromEntries(
+    Object.entries(attributes).map(([key, value]) => [key, typeof value === 'string' ? clean(value) : value]),
+  );
 }
 
 /**
