@@ -68,7 +68,7 @@ async function cast(
   try {
     const answer = open(strategy).then((opened) => opened.ask(query, over.signal));
     answer.catch(() => undefined);
-    ballot = { strategy, ...(await Promise.race([answer, late])) } as Ballot;
+    ballot = { strategy, ...(await Promise.race([answer, late])) };
   } catch (error) {
     ballot = { strategy, outcome: 'failed', reason: reasonOf(error) };
   } finally {

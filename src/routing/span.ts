@@ -1,22 +1,22 @@
 import type { Attributes } from '@opentelemetry/api';
-import type { Strategy } from '../domain/config/keys.js';
+import { STRATEGIES, type Strategy } from '../domain/config/keys.js';
 import { AGENTS, type Agent, type Ballot, type Decision } from '../domain/routing.js';
 import type { Vote } from '../contracts/routing.js';
-import { STRATEGIES } from '../domain/config/keys.js';
 
 /** Name of a decision's span. */
 export const ROUTING_SPAN = 'cogniverse.routing';
 
 /** What a decision's span says of it; {@link readRoutingSpan} reads it back. */
 export function routingAttributes(query: string, decision: Decision, votes: readonly Vote[]): Attributes {
-  return {
+  const attributes: Attributes = {
     'routing.query': query,
     'routing.chosen_agent': decision.agent,
     'routing.confidence': decision.confidence,
     'routing.route': decision.route,
     'output.value': decision.agent,
-    ...Object.assign({}, ...votes.map(voteAttributes)),
   };
+  for (const vote of votes) Object.assign(attributes, voteAttributes(vote));
+  return attributes;
 }
 
 function voteAttributes(vote: Vote): Attributes {
