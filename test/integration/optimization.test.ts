@@ -3,6 +3,7 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { createOptimizeActivities } from '../../activities/optimize.js';
 import type { OptimizeActivities } from '../../activities/types.js';
+import { CvopsClient } from '../../src/client/index.js';
 import type { OptimizationStatus } from '../../src/client/optimization.js';
 import type { OptimizeTenantResult } from '../../src/contracts/optimization.js';
 import type { RouteResult } from '../../src/contracts/routing.js';
@@ -171,10 +172,11 @@ describe.concurrent('optimize', () => {
     expect(await cvopsJson(['optimize', 'status', tenant])).toMatchObject({ enabled: false, schedules: [] });
 
     // Nothing of it outlives the tenant.
-    const { operation } = await cvopsJson<{ operation: string }>([
-      ...['tenant', 'delete', tenant, '--hard', `--confirm=${tenant}`],
-    ]);
-    expect(operation).toBeTruthy();
+    const client = await CvopsClient.connect(stackSettings());
+    await client.life
+      .delete({ tenant, reason: '', secondLookSeconds: 1 })
+      .then((handle) => handle.result())
+      .finally(() => client.close());
     expect(await countExperiences(pool, incarnation, null)).toMatchObject({ kept: 0 });
     const { rows } = await pool.query<{ n: number }>(
       `select count(*) as n from (select incarnation from evaluated_spans union all
