@@ -1,4 +1,4 @@
-import { CancellationScope, log, patched, upsertSearchAttributes } from '@temporalio/workflow';
+import { CancellationScope, log, upsertSearchAttributes } from '@temporalio/workflow';
 import type { CreateTenantInput, CreateTenantResult } from '../src/contracts/tenants.js';
 import type { BaseSchema } from '../src/domain/profiles.js';
 import { SEARCH_ATTRIBUTES } from '../src/domain/searchAttributes.js';
@@ -74,7 +74,7 @@ export async function createTenant(input: CreateTenantInput): Promise<CreateTena
         : titled(tenants.activate, 'open for use', key),
     );
     // Not part of the saga: the tenant is open, and what is missing the daily reconciliation makes.
-    if (!input.closed && input.values.optimization_enabled && patched('optimization-schedules'))
+    if (!input.closed && input.scheduleOptimization)
       await titled(optimizationSchedules.scheduleOptimization, 'schedules', { tenant, incarnation }).catch(
         (error: unknown) => log.warn('no optimization schedules yet', { tenant, error: String(error) }),
       );

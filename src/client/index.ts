@@ -138,6 +138,7 @@ export class CvopsClient {
       profiles,
       reason,
       ...(request.overrideQuarantine ? { overrideQuarantine: true } : {}),
+      ...(values.optimization_enabled ? { scheduleOptimization: true } : {}),
       operation,
       incarnation: parseIncarnation(randomUUID()),
       cluster: this.settings.vespaCluster,

@@ -19,6 +19,8 @@ export const createTenantInput = z.strictObject({
   closed: z.boolean().optional(),
   /** Take a name that was purged a short while ago; an admin's word, and in the audit log. */
   overrideQuarantine: z.boolean().optional(),
+  /** Its routing is optimized: schedules are made. In the input, so that a creation under way from before goes on as it began. */
+  scheduleOptimization: z.boolean().optional(),
   principal,
   reason,
 });
