@@ -8,7 +8,7 @@ const expect = { poll: { timeout: 30_000 } };
 const maxConcurrency = 30;
 
 /** With a stack of their own they run beside the others; so many that both lines of scripts/test.mjs take as long. */
-const BACKUPS = ['test/integration/backup{Traces,Clone,Keeping}.test.ts'];
+const BACKUPS = ['test/integration/backup{Traces,Clone,Keeping,Scheduled}.test.ts'];
 
 export default defineConfig({
   test: {

@@ -11,7 +11,7 @@ import { manifestOf, tidyFolder, totalsOf } from '../src/backup/finish.js';
 import { newDataKey } from '../src/backup/format/keys.js';
 import { readManifest, writeManifest } from '../src/backup/format/manifest.js';
 import { namespaceOf } from '../src/backup/namespaces.js';
-import { requireOwnTenant } from '../src/backup/ownership.js';
+import { ownBackup, requireOwnTenant } from '../src/backup/ownership.js';
 import { writeConfigPart, writeSchemaParts, writeVideosPart } from '../src/backup/registryParts.js';
 import { emptyFolder } from '../src/backup/store/emptyFolder.js';
 import { writeTraceParts } from '../src/backup/traceParts.js';
@@ -113,8 +113,8 @@ export function createBackupLedgerActivities(resources: BackupResources): Backup
       const input = checkInput(verifyBackupInput, raw);
       const { backup, operation, principal, reason } = input;
       return transaction(pool, async (tx) => {
+        await ownBackup(tx, input.principalTenant, backup);
         const { tenant, incarnation } = await lockCompleteBackup(tx, backup);
-        requireOwnTenant(input.principalTenant, tenant);
         const workflowId = workflowIds.verifyBackup(tenant, operation);
         await beginOperation(
           tx,

@@ -1,7 +1,7 @@
 import { heartbeat } from '@temporalio/activity';
 import { checkInput } from '../src/contracts/common.js';
 import { restoreTenantInput } from '../src/contracts/backupOperations.js';
-import { requireOwnTenant } from '../src/backup/ownership.js';
+import { ownBackup, requireOwnTenant } from '../src/backup/ownership.js';
 import { compareDocuments, restoreDocuments, schemaOf } from '../src/backup/restore/documents.js';
 import { emptySchema } from '../src/backup/restore/emptySchema.js';
 import { planRestore, requireQuiet } from '../src/backup/restore/plan.js';
@@ -13,7 +13,7 @@ import { verifyBackup } from '../src/backup/verify.js';
 import type { BackupResources } from '../src/backup/writer.js';
 import { OpsError } from '../src/domain/errors.js';
 import { workflowIds } from '../src/domain/naming.js';
-import { getBackup, lockCompleteBackup, noteVerified } from '../src/registry/backups.js';
+import { lockCompleteBackup, noteVerified } from '../src/registry/backups.js';
 import { transaction } from '../src/registry/database.js';
 import { lowerFence, raiseFence, renewFence } from '../src/registry/fence.js';
 import { beginOperation, closeOperation, endOperation } from '../src/registry/operationLog.js';
@@ -85,8 +85,8 @@ export function createRestoreDataActivities(resources: BackupResources): Restore
     async beginRestore(raw) {
       const input = checkInput(restoreTenantInput, raw);
       const { tenant, operation, backup, principal, reason } = input;
-      const row = await getBackup(pool, backup);
-      requireOwnTenant(input.principalTenant, tenant, row.tenant);
+      requireOwnTenant(input.principalTenant, tenant);
+      const row = await ownBackup(pool, input.principalTenant, backup);
       return heartbeating(async (signal) => {
         const source = await openSource(resources, backup);
         const { create, bases, ...decision } = await planRestore(resources, input, source, watch(signal));

@@ -307,6 +307,7 @@ export interface DrillActivities {
     readonly operation: OperationId;
     readonly backup: BackupId;
     readonly documents: number;
+    readonly memories: number;
     readonly spans: number;
   }): Promise<void>;
   failDrill(input: OperationEnd): Promise<void>;

@@ -80,7 +80,11 @@ export async function findBackup(db: Queryable, backup: BackupId): Promise<Backu
 export async function getBackup(db: Queryable, backup: BackupId): Promise<BackupRow> {
   const row = await findBackup(db, backup);
   if (row) return row;
-  throw new OpsError('NotFound', `no backup ${backup}`, 'see them with: cvops backup list');
+  throw noSuchBackup(backup);
+}
+
+export function noSuchBackup(backup: BackupId): OpsError {
+  return new OpsError('NotFound', `no backup ${backup}`, 'see them with: cvops backup list');
 }
 
 /** A complete one, which stays until the transaction ends. @throws OpsError `NotFound`, `WrongState` */
@@ -159,15 +163,6 @@ export async function noteVerified(db: Queryable, backup: BackupId, sound: boole
 
 export async function noteProven(db: Queryable, backup: BackupId): Promise<void> {
   await db.query('update backups set proven_at = now() where backup = $1', [backup]);
-}
-
-/** When a backup of the tenant was last proven by a restore, ISO 8601; null: never. */
-export async function lastProven(db: Queryable, tenant: TenantId): Promise<string | null> {
-  const { rows } = await db.query<{ at: string | null }>(
-    `select to_json(max(proven_at))#>>'{}' as at from backups where tenant = $1`,
-    [tenant],
-  );
-  return rows[0]?.at ?? null;
 }
 
 export function folderOf({ tenant, backup }: Pick<BackupRow, 'tenant' | 'backup'>) {
