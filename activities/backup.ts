@@ -8,12 +8,12 @@ import {
 import { compareSlice, storeSlice } from '../src/backup/slices.js';
 import { type BackupResources, writerOf } from '../src/backup/writer.js';
 import { manifestOf, tidyFolder, totalsOf } from '../src/backup/finish.js';
+import { giveUpBackup } from '../src/backup/giveUp.js';
 import { newDataKey } from '../src/backup/format/keys.js';
 import { readManifest, writeManifest } from '../src/backup/format/manifest.js';
 import { namespaceOf } from '../src/backup/namespaces.js';
 import { ownBackup, requireOwnTenant } from '../src/backup/ownership.js';
 import { writeConfigPart, writeSchemaParts, writeVideosPart } from '../src/backup/registryParts.js';
-import { emptyFolder } from '../src/backup/store/emptyFolder.js';
 import { writeTraceParts } from '../src/backup/traceParts.js';
 import { slicesFor } from '../src/backup/documents/slices.js';
 import { TRACE_KINDS } from '../src/backup/traces/lines.js';
@@ -35,7 +35,6 @@ import {
   getBackup,
   insertBackup,
   lockCompleteBackup,
-  noteBackupFailed,
   noteVerified,
 } from '../src/registry/backups.js';
 import { transaction } from '../src/registry/database.js';
@@ -100,12 +99,7 @@ export function createBackupLedgerActivities(resources: BackupResources): Backup
     async failBackup({ backup, operation, state, failure }) {
       const row = await findBackup(pool, backup);
       // Refused before it was registered, or complete after all: nothing is to be taken away.
-      if (row?.operation === operation && (await noteBackupFailed(pool, backup))) {
-        // Failed first: from then on no other attempt can complete it, nor begin a part.
-        const store = await shelf.store(row.store);
-        await heartbeating((signal) => emptyFolder(store, folderOf(row), signal));
-        await transaction(pool, (tx) => forgetProgress(tx, backup));
-      }
+      if (row?.operation === operation) await heartbeating((signal) => giveUpBackup(resources, row, signal));
       await closeOperation(pool, operation, 'backup', { state, error: failure }, { ...failure });
     },
 

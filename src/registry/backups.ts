@@ -127,6 +127,19 @@ export async function backupsOfLife(db: Queryable, incarnation: Incarnation): Pr
   return rows;
 }
 
+/** Those of a life that have not ended and whose operation has; and those that failed and were not cleaned up. */
+export async function abandonedBackups(db: Queryable, incarnation: Incarnation): Promise<BackupRow[]> {
+  const { rows } = await db.query<BackupRow>(
+    `select ${COLUMNS} from backups where incarnation = $1
+     and operation not in (select operation from operations where incarnation = $1 and state = 'running')
+     and (state = 'running'
+       or state = 'failed' and backup in (select backup from backup_slices union select backup from backup_parts))
+     order by backup`,
+    [incarnation],
+  );
+  return rows;
+}
+
 /** `running → complete`. @returns false when it was ended otherwise */
 export async function completeBackup(
   tx: Queryable,
