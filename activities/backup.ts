@@ -21,9 +21,12 @@ import { verifyBackup } from '../src/backup/verify.js';
 import { OpsError } from '../src/domain/errors.js';
 import { workflowIds } from '../src/domain/naming.js';
 import {
+  beginRegistryParts,
+  nextTracePart,
   partsOf,
   planSlices,
   replaceParts,
+  requireAttempt,
   restartSlices,
   slicesOf,
 } from '../src/registry/backupProgress.js';
@@ -138,13 +141,17 @@ export function createBackupDataActivities(resources: BackupResources): BackupDa
 
     async backUpRegistry(key) {
       return heartbeating(async (signal) => {
-        const { row, place, options } = await writerOf(resources, key, signal);
+        const { row, place, ...writer } = await writerOf(resources, key, signal);
+        const attempt = await beginRegistryParts(pool, row.backup);
+        const beforeStored = () => requireAttempt(pool, row.backup, attempt);
+        const options = { ...writer.options, beforeStored };
         const slices = await slicesOf(pool, row.backup);
         const schemas = [...Map.groupBy(slices, ({ base }) => base).values()].map(([slice]) => slice!);
         const config = await writeConfigPart(pool, place, row.incarnation, options);
         const videos = await writeVideosPart(pool, place, row.incarnation, options);
         const texts = await writeSchemaParts(configServer, place, schemas, options);
-        await replaceParts(pool, row.backup, ['config', 'videos', 'schema'], [config, videos, ...texts]);
+        const parts = [config, videos, ...texts];
+        await replaceParts(pool, row.backup, ['config', 'videos', 'schema'], parts, attempt);
         return { versions: config.count, videos: videos.count };
       });
     },
@@ -155,6 +162,7 @@ export function createBackupDataActivities(resources: BackupResources): BackupDa
         const { row, place, options } = await writerOf(resources, key, signal);
         const { parts, counts } = await writeTraceParts({
           ...{ phoenix, project: phoenixProject, place, options },
+          nextNumber: () => nextTracePart(pool, row.backup),
           call: { signal, heartbeat: () => heartbeat() },
         });
         await replaceParts(pool, row.backup, TRACE_KINDS, parts);

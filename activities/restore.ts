@@ -13,6 +13,7 @@ import { verifyBackup } from '../src/backup/verify.js';
 import type { BackupResources } from '../src/backup/writer.js';
 import { OpsError } from '../src/domain/errors.js';
 import { workflowIds } from '../src/domain/naming.js';
+import { forgetRestored } from '../src/registry/backupProgress.js';
 import { lockCompleteBackup, noteVerified } from '../src/registry/backups.js';
 import { transaction } from '../src/registry/database.js';
 import { lowerFence, raiseFence, renewFence } from '../src/registry/fence.js';
@@ -66,6 +67,7 @@ export function createRestoreLedgerActivities({
         await lowerFence(tx, key);
         const counts = { documents, spans };
         const detail = { backup: key.backup, ...counts };
+        await forgetRestored(tx, key.operation);
         await endOperation(tx, key.operation, 'restore', { state: 'completed', counts }, detail);
         return { state: end };
       });
@@ -73,6 +75,7 @@ export function createRestoreLedgerActivities({
 
     async failRestore({ state, failure, ...key }) {
       await lowerFence(pool, key);
+      await forgetRestored(pool, key.operation);
       await closeOperation(pool, key.operation, 'restore', { state, error: failure }, { ...failure });
     },
   };
@@ -89,7 +92,12 @@ export function createRestoreDataActivities(resources: BackupResources): Restore
       const row = await ownBackup(pool, input.principalTenant, backup);
       return heartbeating(async (signal) => {
         const source = await openSource(resources, backup);
-        const { create, bases, ...decision } = await planRestore(resources, input, source, watch(signal));
+        const { create, bases, fresh, ...decision } = await planRestore(
+          resources,
+          input,
+          source,
+          watch(signal),
+        );
         const { incarnation, opens, plan } = decision;
         if (!input.preview)
           await transaction(pool, async (tx) => {
@@ -100,7 +108,7 @@ export function createRestoreDataActivities(resources: BackupResources): Restore
               {
                 ...{ operation, kind: 'restoreTenant', ...life, principal, reason },
                 workflowId: workflowIds.restore(tenant),
-                input: { backup, into: tenant, opens },
+                input: { backup, into: tenant, opens, fresh },
               },
               'restore',
               { backup, from: row.tenant, into: tenant, how: plan.how },
@@ -128,11 +136,11 @@ export function createRestoreDataActivities(resources: BackupResources): Restore
       );
     },
 
-    async restoreRegistry({ fresh, ...key }) {
+    async restoreRegistry(key) {
       return heartbeating(async (signal) => {
         const source = await openSource(resources, key.backup);
         const by = await getOperation(pool, key.operation);
-        return restoreRegistry(pool, source, key, { fresh, by, signal });
+        return restoreRegistry(pool, source, key, { by, signal });
       });
     },
 
