@@ -178,6 +178,17 @@ describe('a principal of another tenant', () => {
     };
     for (const [verb, refused] of Object.entries(asked))
       await expect(refused(), verb).rejects.toMatchObject({ type: 'PermissionDenied', exitCode: 4 });
+    // One that is not there is answered as another's is.
+    const none = parseBackupId('20200101T000000Z-00000000');
+    for (const unknown of [
+      () => stranger.backups.verify({ backup: none, reason: '' }),
+      () => stranger.backups.restore({ backup: none, ...how }),
+      () => stranger.backups.drill({ tenant: own, backup: none, reason: '' }),
+      () => stranger.backups.drill({ tenant: own, backup: of, reason: '' }),
+      () => stranger.backupKeeping.hold(none, 'mine'),
+      () => stranger.backups.tenantOf(none),
+    ])
+      await expect(unknown()).rejects.toEqual(await stranger.backups.tenantOf(of).catch((e: unknown) => e));
     await stranger.close();
     const result = await cvopsWith(env, 'backup', 'restore', backup.backup, '--replace', '-o', 'json');
     expect([result.code, errorOf(result).code]).toEqual([4, 'PermissionDenied']);
