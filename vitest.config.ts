@@ -9,7 +9,7 @@ const maxConcurrency = 30;
 
 /** With a stack of their own they run beside the others; so many that both lines of scripts/test.mjs take as long. */
 const BACKUPS = [
-  'test/integration/backup{Traces,Clone,Keeping,Consistency}.test.ts',
+  'test/integration/backup{Traces,Clone,Keeping,Consistency,Scheduled}.test.ts',
   'test/faults/backupKills.test.ts',
 ];
 

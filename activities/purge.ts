@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { heartbeat, log } from '@temporalio/activity';
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
+import { type GiveUpResources, giveUpAbandoned } from '../src/backup/giveUp.js';
 import { checkInput } from '../src/contracts/common.js';
 import { hardDeleteInput } from '../src/contracts/life.js';
 import { OpsError } from '../src/domain/errors.js';
@@ -24,7 +25,7 @@ import { deleteTenantSchedules, pauseTenantSchedules } from '../src/schedules/te
 import { heartbeating } from './heartbeat.js';
 import type { PurgeActivities } from './types.js';
 
-export interface PurgeDependencies extends Stores {
+export interface PurgeDependencies extends Stores, GiveUpResources {
   readonly client: Client;
   readonly signer: CertificateSigner;
 }
@@ -93,9 +94,13 @@ export function createPurgeActivities(dependencies: PurgeDependencies): PurgeAct
       } catch (error) {
         if (!(error instanceof WorkflowNotFoundError)) throw error;
       }
-      return heartbeating((signal) =>
-        stopOperations(pool, client, incarnation, { except: operation, graceMs: STOP_GRACE_MS, signal }),
-      );
+      return heartbeating(async (signal) => {
+        const stopped = await stopOperations(pool, client, incarnation, {
+          ...{ except: operation, graceMs: STOP_GRACE_MS, signal },
+        });
+        await giveUpAbandoned(dependencies, incarnation, signal);
+        return stopped;
+      });
     },
 
     async drainTraces() {

@@ -15,7 +15,7 @@ import { claimSchemas } from '../src/tenants/claimSchemas.js';
 import { isQuarantined, requireFreeName } from '../src/tenants/quarantine.js';
 import { ROUTING_CONFIG, SYSTEM_CONFIG } from '../src/domain/config/keys.js';
 import { initialRoutingConfig, initialSystemConfig } from '../src/tenants/initialConfig.js';
-import { DAY_MS, DEFAULT_RETENTION_DAYS } from '../src/domain/retention.js';
+import { closeUntilRestored } from '../src/registry/restores.js';
 import { requireState } from '../src/domain/states.js';
 import { ConfigServer } from '../src/vespa/configServer.js';
 import { answersFor } from '../src/vespa/convergence.js';
@@ -155,14 +155,16 @@ export function createTenantActivities({
       if (wrong.length > 0) throw new Error(wrong.join('; '));
     },
 
-    async activate({ closed = false, ...key }) {
+    async activate({ restore, ...key }) {
       const row = await life(key);
-      const state = closed ? 'inactive' : 'active';
-      const purgeAt = closed ? new Date(Date.now() + DEFAULT_RETENTION_DAYS * DAY_MS) : undefined;
+      const state = restore === undefined ? 'active' : 'inactive';
       await transaction(pool, async (tx) => {
-        if (!(await setTenantState(tx, key.incarnation, ['creating'], state, purgeAt))) {
+        const done =
+          restore === undefined
+            ? await setTenantState(tx, key.incarnation, ['creating'], state)
+            : await closeUntilRestored(tx, key.incarnation, 'creating', restore);
+        if (!done)
           throw new OpsError('WrongState', `tenant ${key.tenant} is ${row.state}, no longer being created`);
-        }
         await endOperation(tx, key.operation, 'create', { state: 'completed' });
       });
       const schemas = (await schemasOf(pool, key.incarnation)).map(({ schemaName }) => schemaName);

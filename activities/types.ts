@@ -80,8 +80,8 @@ export interface TenantActivities {
   proveMemory(key: TenantKey): Promise<void>;
   /** Every schema deployed and answering, configuration readable, project there. Fails `VerificationFailed`. */
   verifyTenant(key: TenantKey): Promise<void>;
-  /** `creating → active`, or `inactive` when it is to stay closed. */
-  activate(key: TenantKey & { readonly closed?: boolean }): Promise<CreateTenantResult>;
+  /** `creating → active`; `inactive` until a restore has ended well when it is made for one. */
+  activate(key: TenantKey & { readonly restore?: OperationId }): Promise<CreateTenantResult>;
   failCreate(input: TenantKey & OperationEnd): Promise<void>;
 }
 
@@ -307,6 +307,7 @@ export interface DrillActivities {
     readonly operation: OperationId;
     readonly backup: BackupId;
     readonly documents: number;
+    readonly memories: number;
     readonly spans: number;
   }): Promise<void>;
   failDrill(input: OperationEnd): Promise<void>;
@@ -346,9 +347,7 @@ export interface RestoreActivities {
   closeForRestore(key: RestoreKey & { readonly wasOpen: boolean }): Promise<void>;
   /** Base schemas that the tenant has in Vespa. */
   schemasThere(key: RestoreKey): Promise<BaseSchema[]>;
-  restoreRegistry(
-    key: RestoreKey & { readonly fresh: boolean },
-  ): Promise<{ versions: number; videos: number }>;
+  restoreRegistry(key: RestoreKey): Promise<{ versions: number; videos: number }>;
   /** Takes every document out of a schema, and counts that none is left. */
   emptySchema(key: RestoreKey & { readonly base: BaseSchema }): Promise<{ removed: number }>;
   clearTraces(key: RestoreKey): Promise<void>;

@@ -33,6 +33,10 @@ export interface Settings {
   /** Reference (`env:NAME`, `file:PATH`) to the endpoint's bearer token; empty: none. */
   readonly encoderToken: string;
   readonly logLevel: string;
+  /** Where a worker shows the SDK's metrics to Prometheus, `127.0.0.1:9464`; empty: nowhere. `CVOPS_METRICS_ADDRESS`. */
+  readonly metricsAddress: string;
+  /** Where a `control` worker shows how fresh and proven the tenants' backups are. `CVOPS_TENANT_METRICS_ADDRESS`. */
+  readonly tenantMetricsAddress: string;
   /** Reference to the Ed25519 key that signs erasure certificates; `CVOPS_CERTIFICATE_KEY`, else the embedded stack's. */
   readonly certificateKey: string;
   /** Where backups are put: a folder or `s3://bucket/prefix`; `CVOPS_BACKUP_STORE`, else `backups` below the home. */
@@ -85,6 +89,8 @@ export function loadSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     encoderModel: env['ENCODER_MODEL'] ?? '',
     encoderToken: env['ENCODER_TOKEN_REF'] ?? '',
     logLevel: env['LOG_LEVEL'] || 'info',
+    metricsAddress: env['CVOPS_METRICS_ADDRESS'] ?? '',
+    tenantMetricsAddress: env['CVOPS_TENANT_METRICS_ADDRESS'] ?? '',
     certificateKey: env['CVOPS_CERTIFICATE_KEY'] || `file:${path.join(home, 'keys', 'certificate-key.pem')}`,
     backupStore: env['CVOPS_BACKUP_STORE'] || path.join(home, 'backups'),
     backupKey: env['CVOPS_BACKUP_KEY'] ?? '',

@@ -118,6 +118,7 @@ export function controlActivities(resources: Resources) {
         configServer,
         temporal: async () => client,
         signer: new CertificateSigner(() => loadSigningKey(settings.certificateKey)),
+        shelf: resources.shelf,
       }),
     }),
   };

@@ -13,8 +13,10 @@ import {
 import pino from 'pino';
 import { OpsError } from '../src/domain/errors.js';
 import { TASK_QUEUES } from '../src/domain/naming.js';
+import { parseListenAddress } from '../src/metrics/listenAddress.js';
+import { type MetricsServer, serveTenantMetrics } from '../src/metrics/server.js';
 import { ensureSystemSchedules } from '../src/schedules/systemSchedules.js';
-import { loadSettings } from '../src/settings.js';
+import { type Settings, loadSettings } from '../src/settings.js';
 import { type Resources, openResources } from './activities.js';
 
 export type WorkerRole = 'control' | 'data';
@@ -30,11 +32,13 @@ export async function runWorker(role: WorkerRole, activitiesOf: ActivitiesOf): P
   if (role === 'data') collectLessOften();
   const settings = loadSettings();
   const logger = pino({ level: settings.logLevel, base: { role, pid: process.pid } });
-  installRuntime(logger);
+  installRuntime(logger, settings);
 
   const connection = await NativeConnection.connect({ address: settings.temporalAddress });
   const resources = await openResources(settings, connection, logger);
+  let metrics: MetricsServer | undefined;
   try {
+    if (role === 'control') metrics = await serveMetrics(resources, logger);
     const worker = await Worker.create({
       connection,
       namespace: settings.temporalNamespace,
@@ -51,6 +55,7 @@ export async function runWorker(role: WorkerRole, activitiesOf: ActivitiesOf): P
     logger.info({ address: settings.temporalAddress, taskQueue: TASK_QUEUES[role] }, 'worker ready');
     await worker.run();
   } finally {
+    await metrics?.close();
     await resources.close();
     await connection.close();
   }
@@ -103,14 +108,27 @@ function deploymentVersion(): Partial<WorkerOptions> {
   };
 }
 
-function installRuntime(logger: pino.Logger): void {
+async function serveMetrics(
+  { settings: { tenantMetricsAddress }, pool }: Resources,
+  logger: pino.Logger,
+): Promise<MetricsServer | undefined> {
+  if (tenantMetricsAddress === '') return undefined;
+  const address = parseListenAddress(tenantMetricsAddress, 'CVOPS_TENANT_METRICS_ADDRESS');
+  return serveTenantMetrics(address, pool, (err) => logger.warn({ err }, 'no metrics of the tenants'));
+}
+
+function installRuntime(logger: pino.Logger, { metricsAddress }: Settings): void {
+  if (metricsAddress !== '') parseListenAddress(metricsAddress, 'CVOPS_METRICS_ADDRESS');
   const levels = { TRACE: 'trace', DEBUG: 'debug', INFO: 'info', WARN: 'warn', ERROR: 'error' } as const;
   Runtime.install({
     logger: new DefaultLogger('INFO', ({ level, message, meta }) => {
       const { error, ...rest } = meta ?? {};
       logger[levels[level]]({ ...rest, ...(error instanceof Error ? { err: error } : {}) }, message);
     }),
-    telemetryOptions: { logging: { filter: makeTelemetryFilterString({ core: 'WARN' }), forward: {} } },
+    telemetryOptions: {
+      logging: { filter: makeTelemetryFilterString({ core: 'WARN' }), forward: {} },
+      ...(metricsAddress === '' ? {} : { metrics: { prometheus: { bindAddress: metricsAddress } } }),
+    },
   });
 }
 

@@ -21,7 +21,7 @@ import { type SearchResources, searchTenant } from '../search/searchTenant.js';
 import { requireFreeName } from '../tenants/quarantine.js';
 import type { Settings } from '../settings.js';
 import { BackupClient } from './backups.js';
-import { lastProven } from '../registry/backups.js';
+import { backupTimes } from '../registry/backupTimes.js';
 import { BackupKeepingClient } from './backupKeeping.js';
 import { BackupScheduleClient } from './backupSchedules.js';
 import { ConfigClient, TemplateClient } from './config.js';
@@ -183,18 +183,18 @@ export class CvopsClient {
     TenantSummary & {
       config: ConfigVersion[];
       operations: OperationRow[];
-      /** When a backup of it was last restored into a throw-away tenant and found equal, ISO 8601; null: never. */
+      /** When a backup of this life was last restored into a throw-away tenant and found equal, ISO 8601; null: never. */
       lastProvenRestore: string | null;
     }
   > {
     const row = await getTenant(this.pool, tenant);
-    const [schemas, config, operations, lastProvenRestore] = await Promise.all([
+    const [schemas, config, operations, [times]] = await Promise.all([
       schemasOf(this.pool, row.incarnation),
       currentConfig(this.pool, row.incarnation),
       listOperations(this.pool, { tenant, limit: 10 }),
-      lastProven(this.pool, tenant),
+      backupTimes(this.pool, row.incarnation),
     ]);
-    return { ...summary(row, schemas), lastProvenRestore, config, operations };
+    return { ...summary(row, schemas), lastProvenRestore: times?.provenAt ?? null, config, operations };
   }
 
   /** Newest first. */

@@ -69,6 +69,8 @@ export async function openLane(databaseUrl: string, mutant?: Mutant): Promise<La
 }
 
 const { privateKey } = generateKeyPairSync('ed25519');
+/** No backup is made in these sequences. */
+const noShelf = { store: () => Promise.reject(new Error('there is no backup store here')) };
 
 function allActivities({ pool, documents, phoenix, temporal, vespaUrl }: Omit<Lane, 'activities'>) {
   const { client } = temporal;
@@ -87,6 +89,7 @@ function allActivities({ pool, documents, phoenix, temporal, vespaUrl }: Omit<La
       configServer: new ConfigServer(vespaUrl),
       temporal: async () => client,
       signer: new CertificateSigner(async () => privateKey),
+      shelf: noShelf,
     }),
   };
 }
