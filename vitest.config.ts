@@ -22,6 +22,8 @@ export default defineConfig({
           expect,
           include: ['test/unit/**/*.test.ts'],
           testTimeout: 30_000,
+          // They wait more than they work, and by default two cores run one file at a time.
+          maxWorkers: 2,
           sequence: { groupOrder: 1 },
         },
       },
