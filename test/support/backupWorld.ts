@@ -188,9 +188,10 @@ export class BackupWorld {
     return verifyBackup(place, { trustedKeys: [publicOf(await loadSigningKey(this.certificateKey))] });
   }
 
-  /** Every version of every key. */
-  history(): Promise<ConfigVersion[]> {
-    return allConfigVersions(this.registry.pool, this.life.incarnation);
+  /** Every version of the configuration, as far as `configure` has set it. */
+  async history(): Promise<unknown[]> {
+    const versions = await allConfigVersions(this.registry.pool, this.life.incarnation);
+    return versions.map(({ version, value, createdAt }) => [version, value['max_qps'], createdAt]);
   }
 
   /** As if the life had been made for a restore that then failed: closed, with a configuration of its own. */
