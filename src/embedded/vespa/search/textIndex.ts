@@ -67,7 +67,7 @@ export class SchemaIndex {
   tensors(field: string): ReadonlyMap<string, TensorValue> {
     let vectors = this.vectors.get(field);
     if (vectors === undefined) {
-      this.vectors.set(field, (vectors = new Map()));
+      this.vectors.set(field, (vectors = new Map<string, TensorValue>()));
       for (const document of this.store.documents(this.schema.name)) keepTensor(vectors, field, document);
     }
     return vectors;
