@@ -11,7 +11,7 @@ type Payload = Readonly<Record<string, unknown>>;
 export class AddRun {
   private readonly ids = new Map<string, string>();
   private readonly added = new Map<string, AddedMemory>();
-  private failure: unknown;
+  private failure: Error | undefined;
 
   /**
    * @param idAt of the first, second, … memory of the add
@@ -47,7 +47,7 @@ export class AddRun {
   }
 
   failed(error: unknown): void {
-    this.failure ??= error;
+    this.failure ??= error instanceof Error ? error : new Error(String(error));
   }
 
   /** @throws the first failure, whatever Mem0 made of it */

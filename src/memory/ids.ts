@@ -19,9 +19,9 @@ export function memoryIds(scope: MemoryScope, key: string | undefined): (at: num
   return (at) => uuid5(userId, agentId, runId, key, String(at));
 }
 
-/** Puts memories of one moment in an order: the first 52 bits of the id, exact as a JavaScript number. */
+/** Puts memories of one moment in an order: the first 48 bits of the id, exact as a JavaScript number. */
 export function positionOf(id: string): number {
-  return Number.parseInt(id.replaceAll('-', '').slice(0, 13), 16);
+  return Number.parseInt(id.replaceAll('-', '').slice(0, 12), 16);
 }
 
 /** @param parts as JSON, so that no two lists make one name */

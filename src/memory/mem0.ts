@@ -1,4 +1,4 @@
-import type { Memory, VectorStoreConfig } from 'mem0ai/oss';
+import type * as Mem0 from 'mem0ai/oss';
 import { currentAdd } from './addRun.js';
 import type { Embedder } from './embedders/port.js';
 import { DIMENSIONS } from './documents.js';
@@ -15,19 +15,19 @@ export interface LlmEndpoint {
 const PROVIDER = 'cvops-vespa';
 type Stores = (collection: string) => VespaMemoryStore;
 
-let library: Promise<typeof import('mem0ai/oss')> | undefined;
+let library: Promise<typeof Mem0> | undefined;
 
 /**
  * Mem0, loaded at the first use. Its telemetry is read from the environment while it loads, and is on unless told
  * otherwise; its list of stores is a static method, which is asked for ours first.
  */
-function loadMem0(): Promise<typeof import('mem0ai/oss')> {
+function loadMem0(): Promise<typeof Mem0> {
   return (library ??= (async () => {
     process.env['MEM0_TELEMETRY'] = 'false';
     const mem0 = await import('mem0ai/oss');
     const { VectorStoreFactory } = mem0;
     const create = VectorStoreFactory.create.bind(VectorStoreFactory);
-    VectorStoreFactory.create = (provider: string, config: VectorStoreConfig) =>
+    VectorStoreFactory.create = (provider: string, config: Mem0.VectorStoreConfig) =>
       provider === PROVIDER
         ? (config['stores'] as Stores)(config.collectionName ?? '')
         : create(provider, config);
@@ -44,7 +44,7 @@ export async function createMem0(
   store: StoreOptions,
   embedder: Embedder,
   llm: LlmEndpoint | undefined,
-): Promise<Memory> {
+): Promise<Mem0.Memory> {
   const mem0 = await loadMem0();
   const { schema } = store.life;
   const stores: Stores = (collection) =>

@@ -67,7 +67,7 @@ export class SchemaIndex {
   tensors(field: string): ReadonlyMap<string, TensorValue> {
     let vectors = this.vectors.get(field);
     if (vectors === undefined) {
-      this.vectors.set(field, (vectors = new Map()));
+      this.vectors.set(field, (vectors = new Map<string, TensorValue>()));
       for (const document of this.store.documents(this.schema.name)) keepTensor(vectors, field, document);
     }
     return vectors;
@@ -101,13 +101,7 @@ export class SchemaIndex {
       if (field === undefined || field.type.kind === 'tensor') continue;
       kept.set(name, value);
       if (!field.index) continue;
-      const texts =
-        typeof value === 'string'
-          ? [value]
-          : Array.isArray(value)
-            ? value.filter((v) => typeof v === 'string')
-            : [];
-      this.addText(name, id.text, texts.flatMap(tokenize));
+      this.addText(name, id.text, wordsOf(value));
     }
     this.values.set(id.text, kept);
     for (const [field, vectors] of this.vectors) keepTensor(vectors, field, { id, fields });
@@ -124,15 +118,19 @@ export class SchemaIndex {
   }
 
   private remove(id: string): void {
-    if (!this.values.delete(id)) return;
+    const kept = this.values.get(id);
+    if (kept === undefined) return;
+    this.values.delete(id);
     for (const vectors of this.vectors.values()) vectors.delete(id);
     for (const [field, lengths] of this.lengths) {
       const length = lengths.get(id);
       if (length === undefined) continue;
       lengths.delete(id);
       this.totals.set(field, this.totals.get(field)! - length);
-      for (const [word, list] of this.postings.get(field)!) {
-        if (list.delete(id) && list.size === 0) this.postings.get(field)!.delete(word);
+      const lists = this.postings.get(field)!;
+      for (const word of wordsOf(kept.get(field))) {
+        const list = lists.get(word);
+        if (list?.delete(id) && list.size === 0) lists.delete(word);
       }
     }
   }
@@ -140,6 +138,13 @@ export class SchemaIndex {
   private clear(): void {
     for (const map of [this.postings, this.lengths, this.totals, this.values, this.vectors]) map.clear();
   }
+}
+
+/** Of a text, or of several. */
+function wordsOf(value: FieldValue | undefined): string[] {
+  if (typeof value === 'string') return tokenize(value);
+  if (!Array.isArray(value)) return [];
+  return (value as readonly FieldValue[]).filter((v) => typeof v === 'string').flatMap(tokenize);
 }
 
 function keepTensor(into: Map<string, TensorValue>, field: string, { id, fields }: StoredDocument): void {
