@@ -98,6 +98,7 @@ const TABLES = [
   'tenant_schedules',
   'rate_buckets',
   'ingest_slots',
+  'memory_writers',
   'videos',
   'ingest_items',
   'config_versions',

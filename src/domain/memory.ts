@@ -1,0 +1,108 @@
+import { OpsError } from './errors.js';
+import { quoteForMessage } from './ids.js';
+
+/** What one memory may be; all but `metadataBytes` in UTF-16 code units. */
+export const MEMORY_LIMITS = {
+  text: 10_000,
+  query: 4_000,
+  /** Of a user, an agent, a run, a key. */
+  name: 200,
+  /** As JSON in UTF-8. */
+  metadataBytes: 16_384,
+  topK: 100,
+  pageSize: 1_000,
+} as const;
+
+/** Of a memory that was given none. */
+export const DEFAULT_KIND = 'memory';
+const KIND = /^[a-z][a-z0-9]*([_-][a-z0-9]+)*$/;
+const KIND_MAX = 40;
+
+const UNITS = { h: 3_600, d: 86_400, w: 604_800, y: 31_536_000 } as const;
+const AGE_MAX_SECONDS = 100 * UNITS.y;
+
+/**
+ * How old memories may become, in seconds. One that has an end of its own (`expires_at`) goes when that is past, whatever
+ * is said here.
+ */
+export interface MemoryRetention {
+  /** Of every kind that is not named; left out: those stay. */
+  readonly olderThan?: number;
+  readonly kinds: Readonly<Record<string, number>>;
+}
+
+/** @throws OpsError `InvalidInput` */
+export function parseKind(text: unknown): string {
+  if (typeof text === 'string' && text.length <= KIND_MAX && KIND.test(text)) return text;
+  throw new OpsError(
+    'InvalidInput',
+    `not a kind of memory: ${quoteForMessage(text)}`,
+    `1 to ${KIND_MAX} of a-z and 0-9, beginning with a letter, with single - and _ between them`,
+  );
+}
+
+/**
+ * `12h`, `90d`, `2w`, `1y`.
+ *
+ * @returns seconds
+ * @throws OpsError `InvalidInput`
+ */
+export function parseAge(text: string): number {
+  const [, count, unit] = /^([1-9][0-9]{0,6})([hdwy])$/.exec(text) ?? [];
+  const seconds = count === undefined ? NaN : Number(count) * UNITS[unit as keyof typeof UNITS];
+  if (seconds <= AGE_MAX_SECONDS) return seconds;
+  throw new OpsError(
+    'InvalidInput',
+    `not an age: ${quoteForMessage(text)}`,
+    'a whole number of h, d, w or y (365 days), at most 100y, such as 90d',
+  );
+}
+
+/** What {@link parseAge} reads back as the same age; in days where it can be. */
+export function formatAge(seconds: number): string {
+  return seconds % UNITS.d === 0 ? `${seconds / UNITS.d}d` : `${seconds / UNITS.h}h`;
+}
+
+/**
+ * What `--older-than` and `--kind` say. `chat=30d` gives a kind an age of its own; `chat` alone says that only the named
+ * kinds are meant, and takes the age of `--older-than`.
+ *
+ * @throws OpsError `InvalidInput` when nothing is to go, or a kind has no age or two
+ */
+export function parseRetention(olderThan: string | undefined, kinds: readonly string[]): MemoryRetention {
+  const others = olderThan === undefined ? undefined : parseAge(olderThan);
+  const ages = new Map<string, number>();
+  let onlyNamed = false;
+  for (const entry of kinds) {
+    const at = entry.indexOf('=');
+    const kind = parseKind(at < 0 ? entry : entry.slice(0, at));
+    const age = at < 0 ? others : parseAge(entry.slice(at + 1));
+    if (at < 0) onlyNamed = true;
+    if (age === undefined)
+      throw new OpsError('InvalidInput', `how old may ${kind} become?`, `say so: --kind ${kind}=90d`);
+    if (ages.has(kind)) throw new OpsError('InvalidInput', `kind ${kind} is named twice`, 'name it once');
+    ages.set(kind, age);
+  }
+  return requireRetention({
+    ...(others === undefined || onlyNamed ? {} : { olderThan: others }),
+    kinds: Object.fromEntries([...ages].toSorted(([a], [b]) => (a < b ? -1 : 1))),
+  });
+}
+
+/** @throws OpsError `InvalidInput` for one that lets everything stay */
+export function requireRetention(retention: MemoryRetention): MemoryRetention {
+  if (retention.olderThan !== undefined || Object.keys(retention.kinds).length > 0) return retention;
+  throw new OpsError(
+    'InvalidInput',
+    'a retention without an age would remove nothing',
+    'give --older-than 90d, or --kind chat=30d',
+  );
+}
+
+/** `older than 90d; chat: 30d` */
+export function spokenRetention({ olderThan, kinds }: MemoryRetention): string {
+  return [
+    ...(olderThan === undefined ? [] : [`older than ${formatAge(olderThan)}`]),
+    ...Object.entries(kinds).map(([kind, age]) => `${kind}: ${formatAge(age)}`),
+  ].join('; ');
+}
