@@ -11,6 +11,7 @@ import {
   createLedgerActivities,
   createVideoActivities,
 } from '../activities/ingest.js';
+import { createMemoryDataActivities, createMemoryLedgerActivities } from '../activities/memory.js';
 import { createPruneActivities, createRemovalActivities } from '../activities/prune.js';
 import { createPurgeActivities } from '../activities/purge.js';
 import { createReconcileActivities } from '../activities/reconcile.js';
@@ -108,6 +109,7 @@ export function controlActivities(resources: Resources) {
     ...typedFailures({ ...createDrillActivities({ pool }) }),
     ...typedFailures({ ...createFenceActivities({ pool }) }),
     ...typedFailures({ ...createPruneActivities({ pool }) }),
+    ...typedFailures({ ...createMemoryLedgerActivities({ pool }) }),
     ...typedFailures({
       ...createPurgeActivities({
         pool,

@@ -9,8 +9,8 @@ export const MEMORY_LIMITS = {
   name: 200,
   /** As JSON in UTF-8. */
   metadataBytes: 16_384,
-  topK: 100,
-  pageSize: 1_000,
+  topK: 400,
+  pageSize: 400,
 } as const;
 
 /** Of a memory that was given none. */
@@ -22,8 +22,8 @@ const UNITS = { h: 3_600, d: 86_400, w: 604_800, y: 31_536_000 } as const;
 const AGE_MAX_SECONDS = 100 * UNITS.y;
 
 /**
- * How old memories may become, in seconds. One that has an end of its own (`expires_at`) goes when that is past, whatever
- * is said here.
+ * How old memories may become, in seconds since they were last changed. One with an end of its own goes when that is past,
+ * whatever is said here.
  */
 export interface MemoryRetention {
   /** Of every kind that is not named; left out: those stay. */
@@ -97,6 +97,23 @@ export function requireRetention(retention: MemoryRetention): MemoryRetention {
     'a retention without an age would remove nothing',
     'give --older-than 90d, or --kind chat=30d',
   );
+}
+
+/**
+ * What is too old at a time, in the form `src/memory` takes it.
+ *
+ * @param now milliseconds since the epoch
+ */
+export function cutoffsOf(
+  { olderThan, kinds }: MemoryRetention,
+  now: number,
+): { otherwise?: number; kinds: Record<string, number>; expiredAt: number } {
+  const before = (age: number) => now - age * 1000;
+  return {
+    ...(olderThan === undefined ? {} : { otherwise: before(olderThan) }),
+    kinds: Object.fromEntries(Object.entries(kinds).map(([kind, age]) => [kind, before(age)])),
+    expiredAt: now,
+  };
 }
 
 /** `older than 90d; chat: 30d` */
