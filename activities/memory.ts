@@ -78,13 +78,14 @@ export function createMemoryLedgerActivities({
       return { tenant: key.tenant, operation: key.operation, removed };
     },
 
-    async beginPruneMemory({ asked: raw, operation, workflowId }) {
-      if ('operation' in raw) {
+    async beginPruneMemory({ workflowId, ...raw }) {
+      if ('principal' in raw) {
         const { retention, ...input } = checkInput(pruneMemoryInput, raw);
         requireRetention(retention);
         return begin(pool, { ...input, kind: 'pruneMemory', workflowId, input: { retention } });
       }
-      const { tenant, incarnation, every, retention } = checkInput(scheduledPruneInput, raw);
+      const { operation, ...scheduled } = raw;
+      const { tenant, incarnation, every, retention } = checkInput(scheduledPruneInput, scheduled);
       requireRetention(retention);
       const by = { principal: 'schedule:memory', reason: `scheduled prune of memories, ${every}` };
       return begin(pool, {

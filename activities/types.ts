@@ -422,16 +422,14 @@ export interface MemoryActivities {
   /** Ends the operation. Fails `Conflict` when the tenant was not closed to changes all the time. */
   finishClearMemory(key: TenantKey & { readonly removed: number }): Promise<ClearMemoryResult>;
   /** Registers the operation; fails as above, `InvalidInput` for a retention without an age. */
-  beginPruneMemory(input: {
-    readonly asked: PruneMemoryInput;
-    readonly operation: OperationId;
-    readonly workflowId: string;
-  }): Promise<{ incarnation: Incarnation }>;
+  beginPruneMemory(
+    input: PruneMemoryInput & { readonly operation: OperationId; readonly workflowId: string },
+  ): Promise<{ incarnation: Incarnation }>;
   /** Removes what is too old at `now`, milliseconds since the epoch. Waits while another operation closes the tenant. */
   removeOldMemories(
     input: TenantKey & { readonly retention: MemoryRetention; readonly now: number },
   ): Promise<{ removed: number }>;
-  finishPruneMemory(input: { readonly operation: OperationId; readonly removed: number }): Promise<void>;
+  finishPruneMemory(key: TenantKey & { readonly removed: number }): Promise<void>;
   /** Registers the operation; fails as above. */
   beginImportMemory(input: ImportMemoryInput): Promise<{ incarnation: Incarnation }>;
   /** Reads the file to its end before anything is written. Fails `NotFound`, `VerificationFailed`. */
@@ -445,6 +443,6 @@ export interface MemoryActivities {
   ): Promise<ImportMemoryResult>;
   /** Ends an operation of any of these; one that never was registered is fine. */
   failMemory(
-    input: OperationEnd & { readonly kind: 'clearMemory' | 'pruneMemory' | 'importMemory' },
+    key: TenantKey & OperationEnd & { readonly kind: 'clearMemory' | 'pruneMemory' | 'importMemory' },
   ): Promise<void>;
 }

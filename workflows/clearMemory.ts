@@ -36,7 +36,7 @@ export async function clearMemory(input: ClearMemoryInput): Promise<ClearMemoryR
     return CancellationScope.nonCancellable(async () => {
       const { state, failure, thrown } = endingOf(error, 'the clearing was cancelled; what it removed is gone');
       await fence.lower();
-      const end = { kind: 'clearMemory', operation, state, failure } as const;
+      const end = { ...key, kind: 'clearMemory', state, failure } as const;
       await titled(memories.failMemory, failure.message.slice(0, 150), end);
       upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: state }]);
       throw thrown;

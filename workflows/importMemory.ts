@@ -33,7 +33,7 @@ export async function importMemory(input: ImportMemoryInput): Promise<ImportMemo
   } catch (error) {
     return CancellationScope.nonCancellable(async () => {
       const { state, failure, thrown } = endingOf(error, 'the import was cancelled; what it stored stays');
-      const end = { kind: 'importMemory', operation, state, failure } as const;
+      const end = { ...key, kind: 'importMemory', state, failure } as const;
       await titled(memories.failMemory, failure.message.slice(0, 150), end);
       upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: state }]);
       throw thrown;

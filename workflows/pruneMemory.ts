@@ -6,6 +6,7 @@ import {
   uuid4,
   workflowInfo,
 } from '@temporalio/workflow';
+import type { TenantKey } from '../activities/types.js';
 import type { PruneMemoryInput, PruneMemoryResult } from '../src/contracts/memory.js';
 import type { OperationId } from '../src/domain/ids.js';
 import { spokenRetention } from '../src/domain/memory.js';
@@ -20,21 +21,22 @@ import { versioned } from './versioning.js';
  */
 export async function pruneMemory(asked: PruneMemoryInput): Promise<PruneMemoryResult> {
   const { tenant, retention } = asked;
-  const operation = 'operation' in asked ? asked.operation : (uuid4() as OperationId);
+  const byHand = 'operation' in asked;
+  const operation = byHand ? asked.operation : (uuid4() as OperationId);
   const now = Date.now();
   const show = (doing: string): void =>
     setCurrentDetails(`**Prune the memory of \`${tenant}\`**: ${doing}\n\n- ${spokenRetention(retention)}`);
 
   show('begins');
-  let incarnation;
+  let key: TenantKey;
   try {
-    const { workflowId } = workflowInfo();
-    const begin = { asked, operation, workflowId };
-    ({ incarnation } = await titled(memories.beginPruneMemory, spokenRetention(retention).slice(0, 150), begin));
+    const begin = { ...asked, operation, workflowId: workflowInfo().workflowId };
+    const { incarnation } = await titled(memories.beginPruneMemory, spokenRetention(retention).slice(0, 150), begin);
+    key = { tenant, incarnation, operation };
   } catch (error) {
     const { code, message } = failureRecord(error);
     // Refused for the state of the tenant: the schedule's next run may find it otherwise.
-    if ('operation' in asked || code !== 'WrongState') throw thrownFor(error);
+    if (byHand || code !== 'WrongState') throw thrownFor(error);
     upsertMemo({ why: message.slice(0, 500) });
     note('skipped');
     show(`did nothing: ${message}`);
@@ -43,17 +45,16 @@ export async function pruneMemory(asked: PruneMemoryInput): Promise<PruneMemoryR
 
   try {
     // Told by the schedule's status before it ends.
-    if (!('operation' in asked)) upsertMemo({ operation });
-    const key = { tenant, incarnation, operation };
+    if (!byHand) upsertMemo({ operation });
     const { removed } = await titled(memoryData.removeOldMemories, 'step by step', { ...key, retention, now });
-    await titled(memories.finishPruneMemory, 'count', { operation, removed });
+    await titled(memories.finishPruneMemory, 'count', { ...key, removed });
     note('completed');
     show(`done, ${removed} removed`);
     return { tenant, outcome: 'done', removed, operation };
   } catch (error) {
     return CancellationScope.nonCancellable(async () => {
       const { state, failure, thrown } = endingOf(error, 'the prune was cancelled; what it removed is gone');
-      const end = { kind: 'pruneMemory', operation, state, failure } as const;
+      const end = { ...key, kind: 'pruneMemory', state, failure } as const;
       await titled(memories.failMemory, failure.message.slice(0, 150), end);
       note(state);
       throw thrown;
