@@ -179,7 +179,7 @@ export function createMemoryDataActivities({ pool, memory }: MemoryData): DataAc
         return row;
       },
       async (row, signal) => work(await memory(await memoryOf(pool, row)), signal),
-      stop,
+      { signal: stop },
     );
   }
 }

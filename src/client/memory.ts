@@ -12,7 +12,6 @@ import {
   clearMemoryInput,
   importMemoryInput,
   listMemoryInput,
-  memoryId,
   pruneMemoryInput,
   searchMemoryInput,
 } from '../contracts/memory.js';
@@ -22,6 +21,7 @@ import { workflowIds } from '../domain/naming.js';
 import { TenantRates } from '../limits/rate.js';
 import { whileWriting } from '../limits/memoryWriter.js';
 import { checkMemoryFile } from '../memory/file/read.js';
+import { checkAdd, checkId } from '../memory/input.js';
 import { type Memories, openMemories } from '../memory/open.js';
 import type {
   AddedMemory,
@@ -58,12 +58,14 @@ export class MemoryClient {
   /** With a key again is fine. @throws OpsError `Conflict` when the key stands for another text */
   async add(raw: AddMemoryInput): Promise<AddedMemory[]> {
     const { tenant, text, ...options } = checkInput(addMemoryInput, raw);
+    checkAdd(text, options);
     return this.change(tenant, (memory) => memory.add(text, options));
   }
 
   /** Whether `add` would take it. */
   async planAdd(raw: AddMemoryInput): Promise<{ tenant: TenantId }> {
-    const { tenant } = checkInput(addMemoryInput, raw);
+    const { tenant, text, ...options } = checkInput(addMemoryInput, raw);
+    checkAdd(text, options);
     await this.requireOpen(tenant);
     return { tenant };
   }
@@ -95,13 +97,13 @@ export class MemoryClient {
    * @returns whether it was there
    */
   async delete(tenant: TenantId, id: string, reason: string, dryRun = false): Promise<boolean> {
-    const memory = checkInput(memoryId, id);
-    if (dryRun) return this.read(tenant, async (all) => (await all.get(memory)) !== undefined);
+    checkId(id);
+    if (dryRun) return this.read(tenant, async (all) => (await all.get(id)) !== undefined);
     return this.change(tenant, async (all) => {
-      const deleted = await all.delete(memory);
+      const deleted = await all.delete(id);
       const { principal } = this.connections.settings;
       const outcome = deleted ? 'completed' : 'not found';
-      const detail = { memory };
+      const detail = { memory: id };
       await transaction(this.connections.pool, (tx) =>
         appendAudit(tx, { principal, verb: 'delete-memory', tenant, outcome, reason, detail }),
       );

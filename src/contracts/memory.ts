@@ -1,68 +1,39 @@
 import { z } from 'zod';
-import { MEMORY_LIMITS, parseKind } from '../domain/memory.js';
+import { parseKind } from '../domain/memory.js';
 import { accepts, incarnation, operationId, principal, reason, tenantId } from './common.js';
 
-const { text, query, name: nameMax, metadataBytes, topK, pageSize } = MEMORY_LIMITS;
-
-/** Of a user, an agent, a run. Mem0 takes `*` for "any", and trims; here a name is what was given or an error. */
-const name = z
-  .string()
-  .min(1)
-  .max(nameMax)
-  .regex(/^\S+$/, 'blanks in it')
-  .refine((value) => value !== '*', 'not a name');
-const scope = {
-  userId: z.exactOptional(name),
-  agentId: z.exactOptional(name),
-  runId: z.exactOptional(name),
-};
+/** What a name, a text or a count may be is `src/memory`'s to say, with what to do. */
+const text = z.string();
+const scope = { userId: z.exactOptional(text), agentId: z.exactOptional(text), runId: z.exactOptional(text) };
 const kind = z.string().refine((value) => accepts(parseKind, value), 'not a kind of memory');
-const metadata = z
-  .record(z.string(), z.unknown())
-  .refine(
-    (value) => Buffer.byteLength(JSON.stringify(value)) <= metadataBytes,
-    `over ${metadataBytes} bytes of JSON`,
-  );
 
-export const addMemoryInput = z
-  .strictObject({
-    tenant: tenantId,
-    text: z.string().max(text).regex(/\S/, 'nothing to remember'),
-    ...scope,
-    key: z.exactOptional(z.string().min(1).max(nameMax)),
-    metadata: z.exactOptional(metadata),
-    kind: z.exactOptional(kind),
-    expiresOn: z.exactOptional(z.iso.date()),
-    infer: z.exactOptional(z.boolean()),
-  })
-  .refine(
-    ({ userId, agentId, runId }) => (userId ?? agentId ?? runId) !== undefined,
-    'whose memory is it? name a user, an agent or a run',
-  );
+export const addMemoryInput = z.strictObject({
+  tenant: tenantId,
+  text,
+  ...scope,
+  key: z.exactOptional(text),
+  metadata: z.exactOptional(z.record(z.string(), z.unknown())),
+  kind: z.exactOptional(text),
+  expiresOn: z.exactOptional(text),
+  infer: z.exactOptional(z.boolean()),
+});
 export type AddMemoryInput = z.infer<typeof addMemoryInput>;
 
 export const searchMemoryInput = z.strictObject({
   tenant: tenantId,
-  query: z.string().max(query).regex(/\S/, 'nothing to look for'),
+  query: text,
   ...scope,
-  topK: z.exactOptional(z.int().min(1).max(topK)),
+  topK: z.exactOptional(z.number()),
 });
 export type SearchMemoryInput = z.infer<typeof searchMemoryInput>;
 
 export const listMemoryInput = z.strictObject({
   tenant: tenantId,
   ...scope,
-  pageSize: z.exactOptional(z.int().min(1).max(pageSize)),
-  cursor: z.exactOptional(z.string().min(1).max(2_000)),
+  pageSize: z.exactOptional(z.number()),
+  cursor: z.exactOptional(text),
 });
 export type ListMemoryInput = z.infer<typeof listMemoryInput>;
-
-/** As Mem0 makes them, or as somebody has imported them. */
-export const memoryId = z
-  .string()
-  .min(1)
-  .max(nameMax)
-  .regex(/^[!-~]+$/, 'not a memory id');
 
 const age = z.int().min(1);
 /** That it has a rule at all is `requireRetention`'s to say, with what to do. */
@@ -141,7 +112,7 @@ export const memoryFileHead = z.strictObject({
 
 /** One memory a line, as `src/memory` has it. */
 export const memoryFileRecord = z.strictObject({
-  id: memoryId,
+  id: z.string().min(1).max(200),
   kind,
   payload: z.record(z.string(), z.unknown()),
   embedder: z.string().min(1).max(500),

@@ -1,22 +1,7 @@
 import { OpsError } from './errors.js';
 import { quoteForMessage } from './ids.js';
 
-/** What one memory may be; all but `metadataBytes` in UTF-16 code units. */
-export const MEMORY_LIMITS = {
-  text: 10_000,
-  query: 4_000,
-  /** Of a user, an agent, a run, a key. */
-  name: 200,
-  /** As JSON in UTF-8. */
-  metadataBytes: 16_384,
-  topK: 400,
-  pageSize: 400,
-} as const;
-
-/** Of a memory that was given none. */
-export const DEFAULT_KIND = 'memory';
-const KIND = /^[a-z][a-z0-9]*([_-][a-z0-9]+)*$/;
-const KIND_MAX = 40;
+const KIND = /^[a-z][a-z0-9_-]{0,63}$/;
 
 const UNITS = { h: 3_600, d: 86_400, w: 604_800, y: 31_536_000 } as const;
 const AGE_MAX_SECONDS = 100 * UNITS.y;
@@ -33,11 +18,11 @@ export interface MemoryRetention {
 
 /** @throws OpsError `InvalidInput` */
 export function parseKind(text: unknown): string {
-  if (typeof text === 'string' && text.length <= KIND_MAX && KIND.test(text)) return text;
+  if (typeof text === 'string' && KIND.test(text)) return text;
   throw new OpsError(
     'InvalidInput',
     `not a kind of memory: ${quoteForMessage(text)}`,
-    `1 to ${KIND_MAX} of a-z and 0-9, beginning with a letter, with single - and _ between them`,
+    '1 to 64 of a-z, 0-9, _ and -, beginning with a letter',
   );
 }
 

@@ -8,8 +8,6 @@ export class WriterLost extends Error {
   override readonly name = 'WriterLost';
 }
 
-const RENEW_EVERY_MS = (WRITER_SECONDS * 1000) / 4;
-
 /**
  * Runs a change of a tenant's memories. Whoever closes the tenant meanwhile waits for its end.
  *
@@ -21,7 +19,10 @@ export async function whileWriting<T>(
   pool: Pool,
   admit: (tx: Queryable) => Promise<TenantRow>,
   work: (life: TenantRow, signal: AbortSignal) => Promise<T>,
-  signal?: AbortSignal,
+  {
+    signal,
+    renewEveryMs = (WRITER_SECONDS * 1000) / 4,
+  }: { readonly signal?: AbortSignal; readonly renewEveryMs?: number } = {},
 ): Promise<T> {
   const holder = randomUUID();
   const life = await transaction(pool, async (tx) => {
@@ -37,7 +38,7 @@ export async function whileWriting<T>(
         // The next beat asks again.
         () => undefined,
       ),
-    RENEW_EVERY_MS,
+    renewEveryMs,
   );
   try {
     const result = await work(life, signal ? AbortSignal.any([signal, lost.signal]) : lost.signal);

@@ -32,7 +32,7 @@ describe('an age', () => {
   });
 });
 
-test.each(['', 'Chat', '9th', 'a b', 'a--b', '-a', 'a_', 'k'.repeat(41), '__proto__', 'chät'])(
+test.each(['', 'Chat', '9th', 'a b', '-a', '_a', 'k'.repeat(65), '__proto__', 'chät'])(
   'no kind of memory is %j',
   (text) => {
     expect(() => parseKind(text)).toThrow(expect.objectContaining({ type: 'InvalidInput' }));
