@@ -32,6 +32,13 @@ export interface Settings {
   readonly encoderModel: string;
   /** Reference (`env:NAME`, `file:PATH`) to the endpoint's bearer token; empty: none. */
   readonly encoderToken: string;
+  /** OpenAI-compatible endpoint that embeds memories; empty: the embedded model. `MEMORY_EMBEDDER_URL`. */
+  readonly memoryEmbedderUrl: string;
+  readonly memoryEmbedderModel: string;
+  /** Reference to that endpoint's bearer token; empty: none. `MEMORY_EMBEDDER_TOKEN_REF`. */
+  readonly memoryEmbedderToken: string;
+  /** What the endpoint is asked to cut its vectors to; empty: they are taken as they come. `MEMORY_EMBEDDER_DIMENSIONS`. */
+  readonly memoryEmbedderDimensions: string;
   readonly logLevel: string;
   /** Reference to the Ed25519 key that signs erasure certificates; `CVOPS_CERTIFICATE_KEY`, else the embedded stack's. */
   readonly certificateKey: string;
@@ -84,6 +91,10 @@ export function loadSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     encoderUrl: env['ENCODER_URL'] ?? '',
     encoderModel: env['ENCODER_MODEL'] ?? '',
     encoderToken: env['ENCODER_TOKEN_REF'] ?? '',
+    memoryEmbedderUrl: env['MEMORY_EMBEDDER_URL'] ?? '',
+    memoryEmbedderModel: env['MEMORY_EMBEDDER_MODEL'] ?? '',
+    memoryEmbedderToken: env['MEMORY_EMBEDDER_TOKEN_REF'] ?? '',
+    memoryEmbedderDimensions: env['MEMORY_EMBEDDER_DIMENSIONS'] ?? '',
     logLevel: env['LOG_LEVEL'] || 'info',
     certificateKey: env['CVOPS_CERTIFICATE_KEY'] || `file:${path.join(home, 'keys', 'certificate-key.pem')}`,
     backupStore: env['CVOPS_BACKUP_STORE'] || path.join(home, 'backups'),
