@@ -13,7 +13,9 @@ export async function heartbeating<T>(
 ): Promise<T> {
   const timeoutMs = activityInfo().heartbeatTimeoutMs;
   const timer =
-    timeoutMs === undefined ? undefined : setInterval(() => heartbeat(details?.()), Math.max(500, timeoutMs / 5));
+    timeoutMs === undefined
+      ? undefined
+      : setInterval(() => heartbeat(details?.()), Math.max(500, timeoutMs / 5));
   try {
     return await work(cancellationSignal());
   } finally {

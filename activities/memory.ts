@@ -24,7 +24,11 @@ import { memoryOf } from '../src/tenants/memoryOf.js';
 import { heartbeating } from './heartbeat.js';
 import type { MemoryActivities, TenantKey } from './types.js';
 
-const VERBS = { clearMemory: 'clear-memory', pruneMemory: 'prune-memory', importMemory: 'import-memory' } as const;
+const VERBS = {
+  clearMemory: 'clear-memory',
+  pruneMemory: 'prune-memory',
+  importMemory: 'import-memory',
+} as const;
 
 type DataActivities = Pick<
   MemoryActivities,

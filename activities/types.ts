@@ -438,9 +438,7 @@ export interface MemoryActivities {
   importMemories(
     input: TenantKey & { readonly file: string; readonly sha256: string },
   ): Promise<{ memories: number }>;
-  finishImportMemory(
-    key: TenantKey & { readonly memories: number },
-  ): Promise<ImportMemoryResult>;
+  finishImportMemory(key: TenantKey & { readonly memories: number }): Promise<ImportMemoryResult>;
   /** Ends an operation of any of these; one that never was registered is fine. */
   failMemory(
     key: TenantKey & OperationEnd & { readonly kind: 'clearMemory' | 'pruneMemory' | 'importMemory' },

@@ -34,7 +34,10 @@ export async function clearMemory(input: ClearMemoryInput): Promise<ClearMemoryR
     return result;
   } catch (error) {
     return CancellationScope.nonCancellable(async () => {
-      const { state, failure, thrown } = endingOf(error, 'the clearing was cancelled; what it removed is gone');
+      const { state, failure, thrown } = endingOf(
+        error,
+        'the clearing was cancelled; what it removed is gone',
+      );
       await fence.lower();
       const end = { ...key, kind: 'clearMemory', state, failure } as const;
       await titled(memories.failMemory, failure.message.slice(0, 150), end);

@@ -31,7 +31,11 @@ export async function pruneMemory(asked: PruneMemoryInput): Promise<PruneMemoryR
   let key: TenantKey;
   try {
     const begin = { ...asked, operation, workflowId: workflowInfo().workflowId };
-    const { incarnation } = await titled(memories.beginPruneMemory, spokenRetention(retention).slice(0, 150), begin);
+    const { incarnation } = await titled(
+      memories.beginPruneMemory,
+      spokenRetention(retention).slice(0, 150),
+      begin,
+    );
     key = { tenant, incarnation, operation };
   } catch (error) {
     const { code, message } = failureRecord(error);
@@ -46,7 +50,11 @@ export async function pruneMemory(asked: PruneMemoryInput): Promise<PruneMemoryR
   try {
     // Told by the schedule's status before it ends.
     if (!byHand) upsertMemo({ operation });
-    const { removed } = await titled(memoryData.removeOldMemories, 'step by step', { ...key, retention, now });
+    const { removed } = await titled(memoryData.removeOldMemories, 'step by step', {
+      ...key,
+      retention,
+      now,
+    });
     await titled(memories.finishPruneMemory, 'count', { ...key, removed });
     note('completed');
     show(`done, ${removed} removed`);

@@ -32,7 +32,9 @@ export function addMemoryKeepingCommands(memory: Command): void {
 
 function addDelete(memory: Command): void {
   withChange(
-    memory.command('delete <id> <memory>').description('remove one memory for good; exits 5 when it is not there'),
+    memory
+      .command('delete <id> <memory>')
+      .description('remove one memory for good; exits 5 when it is not there'),
   ).action(async (id: string, name: string, options: ChangeOptions) => {
     const tenant = parseTenantId(id);
     const { reason, dryRun, output } = options;
@@ -91,7 +93,9 @@ export function retentionOf({ olderThan, kind }: RetentionOptions): MemoryRetent
 function addPrune(memory: Command): void {
   withRetention(
     withWait(
-      memory.command('prune <id>').description('remove the memories that are too old, and those that have expired'),
+      memory
+        .command('prune <id>')
+        .description('remove the memories that are too old, and those that have expired'),
     ),
   ).action(async (id: string, options: WaitOptions & RetentionOptions) => {
     const tenant = parseTenantId(id);
@@ -130,7 +134,9 @@ function addImport(memory: Command): void {
   withWait(
     memory
       .command('import <id> <file>')
-      .description('store the memories of an exported file, which the data workers read; same ids are replaced'),
+      .description(
+        'store the memories of an exported file, which the data workers read; same ids are replaced',
+      ),
   ).action(async (id: string, file: string, options: WaitOptions) => {
     const tenant = parseTenantId(id);
     const from = path.resolve(file);

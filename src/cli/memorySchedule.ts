@@ -46,25 +46,27 @@ function addSet(schedule: Command): void {
 }
 
 function addShow(schedule: Command): void {
-  withOutput(
-    schedule.command('show [id]').description('how it stands, of one tenant or of all'),
-  ).action(async (id: string | undefined, { output }: CommonOptions) => {
-    const tenant = id === undefined ? undefined : parseTenantId(id);
-    await withClient(async (client) => {
-      const schedules = await client.memorySchedules.list(tenant);
-      answer(output, { schedules }, () =>
-        table(
-          ['TENANT', 'EVERY', 'REMOVES', 'NEXT', 'LAST', 'OPERATION'],
-          schedules.map((s) => [
-            ...[s.tenant, s.every ?? '?', s.retention === null ? '?' : spokenRetention(s.retention)],
-            s.missing ? 'missing' : s.paused ? 'paused' : (s.next ?? '-'),
-            s.last === null ? '-' : [s.last.state, s.last.at, ...(s.last.why ? [s.last.why] : [])].join(', '),
-            s.last?.operation ?? '-',
-          ]),
-        ),
-      );
-    });
-  });
+  withOutput(schedule.command('show [id]').description('how it stands, of one tenant or of all')).action(
+    async (id: string | undefined, { output }: CommonOptions) => {
+      const tenant = id === undefined ? undefined : parseTenantId(id);
+      await withClient(async (client) => {
+        const schedules = await client.memorySchedules.list(tenant);
+        answer(output, { schedules }, () =>
+          table(
+            ['TENANT', 'EVERY', 'REMOVES', 'NEXT', 'LAST', 'OPERATION'],
+            schedules.map((s) => [
+              ...[s.tenant, s.every ?? '?', s.retention === null ? '?' : spokenRetention(s.retention)],
+              s.missing ? 'missing' : s.paused ? 'paused' : (s.next ?? '-'),
+              s.last === null
+                ? '-'
+                : [s.last.state, s.last.at, ...(s.last.why ? [s.last.why] : [])].join(', '),
+              s.last?.operation ?? '-',
+            ]),
+          ),
+        );
+      });
+    },
+  );
 }
 
 function addRemove(schedule: Command): void {

@@ -38,7 +38,13 @@ import { memoryOf } from '../tenants/memoryOf.js';
 import type { Connections } from './connections.js';
 import type { OperationHandle } from './operations.js';
 
-export type { AddedMemory, MemoryItem, MemoryPage, MemoryRecord, MemoryStats } from '../memory/tenantMemory.js';
+export type {
+  AddedMemory,
+  MemoryItem,
+  MemoryPage,
+  MemoryRecord,
+  MemoryStats,
+} from '../memory/tenantMemory.js';
 
 /**
  * Tenants' memories. What is quick and may be asked again is done at once, each call within the tenant's `max_qps` for
@@ -123,7 +129,13 @@ export class MemoryClient {
     return this.connections.start(
       {
         ...{ kind: 'clearMemory', workflowId: workflowIds.clearMemory(tenant, asked.operation) },
-        ...{ tenant, operation: asked.operation, reason, summary: `clear the memory of ${tenant}`, priority: 3 },
+        ...{
+          tenant,
+          operation: asked.operation,
+          reason,
+          summary: `clear the memory of ${tenant}`,
+          priority: 3,
+        },
       },
       input,
     );
@@ -132,7 +144,9 @@ export class MemoryClient {
   /** How many a `prune` would remove now. */
   async planPrune(tenant: TenantId, retention: MemoryRetention): Promise<number> {
     const cutoffs = cutoffsOf(requireRetention(retention), Date.now());
-    const { removed } = await this.read(tenant, (memory) => memory.removeOlderThan(cutoffs, { dryRun: true }));
+    const { removed } = await this.read(tenant, (memory) =>
+      memory.removeOlderThan(cutoffs, { dryRun: true }),
+    );
     return removed;
   }
 
@@ -191,7 +205,13 @@ export class MemoryClient {
     await this.requireOpen(tenant);
     const operation = parseOperationId(randomUUID());
     const { principal } = settings;
-    return { tenant, operation, principal, reason, ...(principalTenant === undefined ? {} : { principalTenant }) };
+    return {
+      tenant,
+      operation,
+      principal,
+      reason,
+      ...(principalTenant === undefined ? {} : { principalTenant }),
+    };
   }
 
   private async read<T>(tenant: TenantId, work: (memory: TenantMemory) => Promise<T>): Promise<T> {

@@ -34,7 +34,8 @@ export async function whileWriting<T>(
   const renewing = setInterval(
     () =>
       void renewWriter(pool, holder).then(
-        (held) => held || lost.abort(new WriterLost(`a change of the memories of ${life.tenant} took too long`)),
+        (held) =>
+          held || lost.abort(new WriterLost(`a change of the memories of ${life.tenant} took too long`)),
         // The next beat asks again.
         () => undefined,
       ),

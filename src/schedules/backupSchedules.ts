@@ -1,8 +1,4 @@
-import {
-  type ScheduleDescription,
-  type ScheduleOptions,
-  ScheduleOverlapPolicy,
-} from '@temporalio/client';
+import { type ScheduleDescription, type ScheduleOptions, ScheduleOverlapPolicy } from '@temporalio/client';
 import type { ScheduledBackupInput } from '../contracts/backupKeeping.js';
 import { OpsError } from '../domain/errors.js';
 import { TASK_QUEUES, scheduleIds, workflowIds } from '../domain/naming.js';

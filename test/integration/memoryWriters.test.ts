@@ -34,8 +34,8 @@ const expire = ({ incarnation }: Life) =>
   pool.query('update memory_writers set expires_at = now() where incarnation = $1', [incarnation]);
 /** As a worker calls it. */
 const awaitWriters = (life: Life) =>
-  new MockActivityEnvironment({ heartbeatTimeoutMs: 20_000 }, { logger: new DefaultLogger('ERROR') }).run(() =>
-    createFenceActivities({ pool }).awaitWriters({ ...life, operation: newOperation() }),
+  new MockActivityEnvironment({ heartbeatTimeoutMs: 20_000 }, { logger: new DefaultLogger('ERROR') }).run(
+    () => createFenceActivities({ pool }).awaitWriters({ ...life, operation: newOperation() }),
   );
 
 describe('whoever changes memories', () => {
@@ -53,7 +53,10 @@ describe('whoever changes memories', () => {
         begun = true;
       }),
     ).rejects.toMatchObject({
-      ...{ type: 'WrongState', message: `tenant ${life.tenant} is closed to changes by operation ${key.operation}` },
+      ...{
+        type: 'WrongState',
+        message: `tenant ${life.tenant} is closed to changes by operation ${key.operation}`,
+      },
     });
     expect([await memoryWritersOf(pool, life.incarnation), waited, begun]).toEqual([1, false, false]);
     open();
@@ -96,11 +99,15 @@ describe('whoever changes memories', () => {
       writing(life, async (signal) => {
         await expire(life);
         // As the renewals find it.
-        await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+        await new Promise<void>((resolve) =>
+          signal.addEventListener('abort', () => resolve(), { once: true }),
+        );
       }),
     ).rejects.toThrow(WriterLost);
     await endWriter(pool, life.incarnation, newOperation());
-    const { rows } = await pool.query('select 1 from memory_writers where incarnation = $1', [life.incarnation]);
+    const { rows } = await pool.query('select 1 from memory_writers where incarnation = $1', [
+      life.incarnation,
+    ]);
     expect(rows).toEqual([]);
   });
 

@@ -73,7 +73,14 @@ const refused = (type: string, message: string) => () => {
 };
 
 describe.concurrent('clearMemory', () => {
-  const WHOLE = ['beginClearMemory', 'raiseFence', 'awaitWriters', 'clearMemory', 'finishClearMemory', 'lowerFence'];
+  const WHOLE = [
+    'beginClearMemory',
+    'raiseFence',
+    'awaitWriters',
+    'clearMemory',
+    'finishClearMemory',
+    'lowerFence',
+  ];
 
   test('closes the tenant, waits for changes under way, removes, and opens it', async ({ expect }) => {
     const { play, handle, ended } = await byHand('clearMemory');
@@ -155,7 +162,12 @@ describe.concurrent('pruneMemory', () => {
   test('by a schedule is skipped while the tenant is closed, and by hand is refused', async ({ expect }) => {
     const own = { beginPruneMemory: refused('WrongState', 'it is closed') };
     const [run, asked] = [await bySchedule(own), await byHand('pruneMemory', own)];
-    expect(await run.ended()).toEqual({ tenant: run.tenant, outcome: 'skipped', removed: 0, why: 'it is closed' });
+    expect(await run.ended()).toEqual({
+      tenant: run.tenant,
+      outcome: 'skipped',
+      removed: 0,
+      why: 'it is closed',
+    });
     expect(await operationState(run.handle)).toBe('skipped');
     expect((await run.handle.describe()).memo).toEqual({ why: 'it is closed' });
     expect(await asked.ended()).toMatchObject({ type: 'WrongState', message: 'it is closed' });
@@ -178,7 +190,12 @@ describe.concurrent('importMemory', () => {
   test('reads the whole file before it stores any of it', async ({ expect }) => {
     const { play, handle, ended } = await byHand('importMemory');
     expect(await ended()).toEqual({ counted: 3 });
-    expect(play.calls).toEqual(['beginImportMemory', 'checkMemoryFile', 'importMemories', 'finishImportMemory']);
+    expect(play.calls).toEqual([
+      'beginImportMemory',
+      'checkMemoryFile',
+      'importMemories',
+      'finishImportMemory',
+    ]);
     expect(await operationState(handle)).toBe('completed');
   });
 

@@ -75,7 +75,11 @@ describe('a memory schedule', () => {
     ]);
     const audited = await listAudit(registry.pool, { tenant, limit: 10 });
     expect(audited.map(({ verb }) => verb)).toEqual(['memory-schedule', 'memory-schedule']);
-    expect(audited[0]).toMatchObject({ principal: 'tests', reason: 'contract', detail: { retention: narrower } });
+    expect(audited[0]).toMatchObject({
+      principal: 'tests',
+      reason: 'contract',
+      detail: { retention: narrower },
+    });
   });
 
   test('is refused without an age, and of a tenant that is not there, not active, or without memory', async () => {
@@ -83,7 +87,9 @@ describe('a memory schedule', () => {
     await expect(set(life, { retention: { kinds: {} } })).rejects.toMatchObject({ type: 'InvalidInput' });
     await expect(set({ tenant: parseTenantId('nobody_at_all') })).rejects.toMatchObject({ type: 'NotFound' });
     const without = await makeTenant(registry.pool);
-    await registry.pool.query('update tenants set memory_enabled = false where tenant = $1', [without.tenant]);
+    await registry.pool.query('update tenants set memory_enabled = false where tenant = $1', [
+      without.tenant,
+    ]);
     await expect(set(without)).rejects.toMatchObject({
       ...{ type: 'WrongState', message: `tenant ${without.tenant} has no memory: it was created without` },
       hint: expect.stringContaining('memory_enabled=true') as string,
@@ -137,9 +143,7 @@ describe('a memory schedule', () => {
     const last = async () => (await schedules.list(tenant))[0]!.last;
     await bench.withWorkers(activities, async () => {
       await handleOf(life).trigger();
-      await expect
-        .poll(last)
-        .toMatchObject({ state: 'completed', operation: expect.any(String) as string });
+      await expect.poll(last).toMatchObject({ state: 'completed', operation: expect.any(String) as string });
       open = false;
       const { at } = (await last())!;
       await expect
@@ -148,7 +152,11 @@ describe('a memory schedule', () => {
           await handleOf(life).trigger();
           return last();
         })
-        .toMatchObject({ state: 'skipped', why: 'it is closed', at: expect.not.stringContaining(at) as string });
+        .toMatchObject({
+          state: 'skipped',
+          why: 'it is closed',
+          at: expect.not.stringContaining(at) as string,
+        });
     });
   });
 });

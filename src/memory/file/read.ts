@@ -1,6 +1,11 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { type MemoryFileEnd, memoryFileEnd, memoryFileHead, memoryFileRecord } from '../../contracts/memory.js';
+import {
+  type MemoryFileEnd,
+  memoryFileEnd,
+  memoryFileHead,
+  memoryFileRecord,
+} from '../../contracts/memory.js';
 import { OpsError } from '../../domain/errors.js';
 import type { MemoryRecord } from '../tenantMemory.js';
 
@@ -45,7 +50,11 @@ async function* read(file: string, signal: AbortSignal): AsyncGenerator<MemoryRe
     number++;
     if (number === 1) {
       if (!memoryFileHead.safeParse(parsed(line)).success)
-        throw new OpsError('InvalidInput', `${file} is no file of memories`, 'write one with: cvops memory export');
+        throw new OpsError(
+          'InvalidInput',
+          `${file} is no file of memories`,
+          'write one with: cvops memory export',
+        );
       continue;
     }
     // The last line is no memory, and only the next one says that this was not the last.
@@ -69,7 +78,10 @@ async function* read(file: string, signal: AbortSignal): AsyncGenerator<MemoryRe
 async function* linesOf(file: string, signal: AbortSignal): AsyncGenerator<Buffer> {
   let begun: Buffer = Buffer.alloc(0);
   try {
-    for await (const chunk of createReadStream(file, { highWaterMark: 1 << 18, signal }) as AsyncIterable<Buffer>) {
+    for await (const chunk of createReadStream(file, {
+      highWaterMark: 1 << 18,
+      signal,
+    }) as AsyncIterable<Buffer>) {
       let from = 0;
       for (let end; (end = chunk.indexOf(NEWLINE, from)) >= 0; from = end + 1) {
         const rest = chunk.subarray(from, end);
@@ -83,7 +95,11 @@ async function* linesOf(file: string, signal: AbortSignal): AsyncGenerator<Buffe
     signal.throwIfAborted();
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR')
-      throw new OpsError('NotFound', `no such file: ${file}`, 'it is read by the data workers, on their machine');
+      throw new OpsError(
+        'NotFound',
+        `no such file: ${file}`,
+        'it is read by the data workers, on their machine',
+      );
     if (code === 'EACCES' || code === 'EISDIR')
       throw new OpsError('InvalidInput', `cannot read ${file}: ${code}`, 'it is read by the data workers');
     throw error;

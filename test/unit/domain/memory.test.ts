@@ -18,9 +18,12 @@ describe('an age', () => {
     expect(['12h', '90d', '2w', '1y'].map(parseAge)).toEqual([43_200, 90 * DAY, 14 * DAY, 365 * DAY]);
   });
 
-  test.each(['', '90', '0d', '-1d', '1.5d', '1m', '90 d', '90D', '101y', '1e3d', '９d'])('is not %j', (text) => {
-    expect(() => parseAge(text)).toThrow(expect.objectContaining({ type: 'InvalidInput' }));
-  });
+  test.each(['', '90', '0d', '-1d', '1.5d', '1m', '90 d', '90D', '101y', '1e3d', '９d'])(
+    'is not %j',
+    (text) => {
+      expect(() => parseAge(text)).toThrow(expect.objectContaining({ type: 'InvalidInput' }));
+    },
+  );
 
   test('is read back as it is shown', () => {
     fc.assert(

@@ -39,7 +39,9 @@ describe('a file of memories', () => {
   test('gives back what was written, whatever is in it', async () => {
     await fc.assert(
       fc.asyncProperty(
-        fc.array(fc.dictionary(fc.string(), fc.jsonValue({ noUnicodeString: false }) as fc.Arbitrary<unknown>)),
+        fc.array(
+          fc.dictionary(fc.string(), fc.jsonValue({ noUnicodeString: false }) as fc.Arbitrary<unknown>),
+        ),
         async (payloads) => {
           const records = payloads.map((payload, i) => record(`m${i}`, payload));
           const { file, memories, sha256 } = await written(records);
@@ -61,7 +63,9 @@ describe('a file of memories', () => {
     const ends = [...whole.keys()].filter((at) => at % 23 === 0 || whole[at] === 10 || whole[at - 1] === 10);
     for (const at of ends) {
       await writeFile(bad, whole.subarray(0, at));
-      await expect(checkMemoryFile(bad, signal)).rejects.toThrow(/missing|no file of memories|no end|is no memory/);
+      await expect(checkMemoryFile(bad, signal)).rejects.toThrow(
+        /missing|no file of memories|no end|is no memory/,
+      );
     }
     const text = whole.toString();
     for (const changed of [
