@@ -21,6 +21,7 @@ import { beginOperation, closeOperation, endOperation } from '../src/registry/op
 import { getOperation } from '../src/registry/operations.js';
 import { type TenantRow, getLife, lockTenant } from '../src/registry/tenants.js';
 import { memoryOf } from '../src/tenants/memoryOf.js';
+import { mayPass } from './failures.js';
 import { heartbeating } from './heartbeat.js';
 import type { MemoryActivities, TenantKey } from './types.js';
 
@@ -120,20 +121,19 @@ export function createMemoryLedgerActivities({
 
 export interface MemoryData {
   readonly pool: Pool;
-  /** Opened at its first use. */
-  memory(life: TenantLife): Promise<TenantMemory>;
+  memory(life: TenantLife): TenantMemory;
 }
 
 /** The part that touches memories; on the data workers. */
 export function createMemoryDataActivities({ pool, memory }: MemoryData): DataActivities {
   return {
     async clearMemory(key) {
-      const of = await memory(await memoryOf(pool, await openLife(pool, key)));
+      const of = memory(await memoryOf(pool, await openLife(pool, key)));
       const resume = lastProgress<ClearProgress>();
       let progress = resume;
       return heartbeating(
         (signal) =>
-          of.clear({ signal, ...(resume ? { resume } : {}), onProgress: (made) => (progress = made) }),
+          mayPass(of.clear({ signal, ...(resume ? { resume } : {}), onProgress: (made) => (progress = made) })),
         () => progress,
       );
     },
@@ -182,7 +182,7 @@ export function createMemoryDataActivities({ pool, memory }: MemoryData): DataAc
           throw new TenantClosed(`tenant ${key.tenant} is closed to changes by operation ${row.fence}`);
         return row;
       },
-      async (row, signal) => work(await memory(await memoryOf(pool, row)), signal),
+      async (row, signal) => mayPass(work(memory(await memoryOf(pool, row)), signal)),
       { signal: stop },
     );
   }

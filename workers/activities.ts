@@ -25,6 +25,9 @@ import { loadSigningKey } from '../src/certificates/keys.js';
 import { checkUrl } from '../src/domain/urlGuard.js';
 import { type Encoder, encoderOf } from '../src/encoders/port.js';
 import { TenantRates } from '../src/limits/rate.js';
+import { embedderOf } from '../src/memory/embedders/port.js';
+import { TenantMemories } from '../src/memory/tenantMemories.js';
+import type { TenantLife as MemoryLife, TenantMemory } from '../src/memory/tenantMemory.js';
 import { NoticeWebhook } from '../src/notices/webhook.js';
 import { PhoenixClient } from '../src/phoenix/client.js';
 import { type Pool, openPool } from '../src/registry/database.js';
@@ -48,6 +51,7 @@ export interface Resources {
   readonly shelf: Shelf;
   /** Told of purges that come near; undefined when nobody is. */
   readonly webhook: NoticeWebhook | undefined;
+  readonly memories: TenantMemories;
   /** Opened at its first use: a `control` worker never encodes. */
   encoder(): Encoder;
   close(): Promise<void>;
@@ -65,6 +69,8 @@ export async function openResources(
   const sources = new Sources(settings);
   await sources.sweep();
   const shelf = new Shelf(settings);
+  const configServer = new ConfigServer(settings.vespaConfigUrl);
+  const memories = new TenantMemories({ documents, configServer, embedder: embedderOf(settings) });
   let encoder: Encoder | undefined;
   return {
     settings,
@@ -74,6 +80,7 @@ export async function openResources(
     documents,
     sources,
     shelf,
+    memories,
     webhook: await openWebhook(settings),
     encoder() {
       if (encoder === undefined) {
@@ -84,6 +91,7 @@ export async function openResources(
     },
     async close() {
       await encoder?.close();
+      await memories.close();
       await documents.close();
       await sources.close();
       await shelf.close();
@@ -96,8 +104,9 @@ export function controlActivities(resources: Resources) {
   const { pool, client, phoenix, documents, settings } = resources;
   const { vespaUrl, vespaConfigUrl } = settings;
   const configServer = new ConfigServer(vespaConfigUrl);
+  const memory = memoryFrom(resources);
   return {
-    ...typedFailures({ ...createTenantActivities({ pool, phoenix, documents, vespaUrl, vespaConfigUrl }) }),
+    ...typedFailures({ ...createTenantActivities({ pool, phoenix, memory, vespaUrl, vespaConfigUrl }) }),
     ...typedFailures({ ...createApplicationActivities({ pool, client, vespaUrl, vespaConfigUrl }) }),
     ...typedFailures({ ...createLedgerActivities({ pool, documents }) }),
     ...typedFailures({ ...createCountActivities({ pool, documents, configServer }) }),
@@ -147,7 +156,12 @@ export function dataActivities(resources: Resources) {
     ...createRestoreDataActivities(backup),
     ...createVideoActivities({ pool, documents, sources, encoder: resources.encoder(), rates }),
     ...createRemovalActivities({ pool, settings }),
+    ...createMemoryDataActivities({ pool, memory: memoryFrom(resources) }),
   });
+}
+
+function memoryFrom({ memories }: Resources): (life: MemoryLife) => TenantMemory {
+  return (life) => memories.open(life);
 }
 
 function backupResources({ pool, documents, phoenix, shelf, settings }: Resources): BackupResources {

@@ -34,6 +34,7 @@ import type {
 import { appendAudit } from '../registry/audit.js';
 import { transaction } from '../registry/database.js';
 import { lockTenant, requireTenant } from '../registry/tenants.js';
+import { llmOf } from '../tenants/llmOf.js';
 import { memoryOf } from '../tenants/memoryOf.js';
 import type { Connections } from './connections.js';
 import type { OperationHandle } from './operations.js';
@@ -65,7 +66,7 @@ export class MemoryClient {
   async add(raw: AddMemoryInput): Promise<AddedMemory[]> {
     const { tenant, text, ...options } = checkInput(addMemoryInput, raw);
     checkAdd(text, options);
-    return this.change(tenant, (memory) => memory.add(text, options));
+    return this.change(tenant, (memory) => memory.add(text, options), options.infer);
   }
 
   /** Whether `add` would take it. */
@@ -224,16 +225,21 @@ export class MemoryClient {
     return work(memories.open(life));
   }
 
-  private async change<T>(tenant: TenantId, work: (memory: TenantMemory) => Promise<T>): Promise<T> {
+  private async change<T>(
+    tenant: TenantId,
+    work: (memory: TenantMemory) => Promise<T>,
+    infer = false,
+  ): Promise<T> {
     const { pool } = this.connections;
     this.requireOwn(tenant);
     const { incarnation } = await requireTenant(pool, tenant, 'remember');
+    const llm = infer ? await llmOf(pool, incarnation) : undefined;
     const memories = await this.memories();
     await this.rates.take({ incarnation, kind: 'memory' });
     return whileWriting(
       pool,
       (tx) => lockTenant(tx, tenant, 'remember'),
-      async (row) => work(memories.open(await memoryOf(pool, row))),
+      async (row) => work(memories.open(await memoryOf(pool, row), llm)),
     );
   }
 

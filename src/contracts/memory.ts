@@ -110,15 +110,6 @@ export const memoryFileHead = z.strictObject({
   tenant: tenantId,
 });
 
-/** One memory a line, as `src/memory` has it. */
-export const memoryFileRecord = z.strictObject({
-  id: z.string().min(1).max(200),
-  kind,
-  payload: z.record(z.string(), z.unknown()),
-  embedder: z.string().min(1).max(500),
-  embedding: z.string().regex(/^(?:[0-9A-F]{8})+$/, 'not float32 values in upper-case hex'),
-});
-
 /** Last line: a file that was cut off has none. */
 export const memoryFileEnd = z.strictObject({
   memories: z.int().min(0),

@@ -552,7 +552,9 @@ describe('the name of a purged tenant', () => {
     const creation = createTenantActivities({
       pool,
       phoenix: outside.phoenix,
-      documents: outside.stores(pool).documents,
+      memory: () => {
+        throw new Error('it does not come so far');
+      },
       vespaUrl: outside.vespaUrl,
       vespaConfigUrl: outside.vespaUrl,
     });

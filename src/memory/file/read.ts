@@ -4,9 +4,9 @@ import {
   type MemoryFileEnd,
   memoryFileEnd,
   memoryFileHead,
-  memoryFileRecord,
 } from '../../contracts/memory.js';
 import { OpsError } from '../../domain/errors.js';
+import { checkRecord } from '../records.js';
 import type { MemoryRecord } from '../tenantMemory.js';
 
 /** A memory with the largest text, metadata and embedding there may be has some 100 kB. */
@@ -59,12 +59,12 @@ async function* read(file: string, signal: AbortSignal): AsyncGenerator<MemoryRe
     }
     // The last line is no memory, and only the next one says that this was not the last.
     if (held !== undefined) {
-      const record = memoryFileRecord.safeParse(parsed(held));
+      const record = recordOf(held, memories + 1);
       // What it holds stays out of the message: it is somebody's memory.
-      if (!record.success) throw refused(file, `line ${number - 1} is no memory`);
+      if (record === undefined) throw refused(file, `line ${number - 1} is no memory`);
       hash.update(held).update('\n');
       memories++;
-      yield record.data;
+      yield record;
     }
     held = line;
   }
@@ -105,6 +105,16 @@ async function* linesOf(file: string, signal: AbortSignal): AsyncGenerator<Buffe
     throw error;
   }
   if (begun.length > 0) throw refused(file, 'its last line has no end');
+}
+
+/** @returns undefined for what is no memory */
+function recordOf(line: Buffer, at: number): MemoryRecord | undefined {
+  try {
+    return checkRecord(parsed(line), at);
+  } catch (error) {
+    if (error instanceof OpsError) return undefined;
+    throw error;
+  }
 }
 
 function parsed(line: Buffer): unknown {

@@ -7,6 +7,8 @@ import { createLedgerActivities } from '../../../activities/ingest.js';
 import { createPurgeActivities } from '../../../activities/purge.js';
 import { createRetentionActivities } from '../../../activities/retention.js';
 import { createTenantActivities } from '../../../activities/tenants.js';
+import { LocalEmbedder } from '../../../src/memory/embedders/local.js';
+import { TenantMemories } from '../../../src/memory/tenantMemories.js';
 import { CertificateSigner } from '../../../src/purge/certificate.js';
 import { type Pool, openPool } from '../../../src/registry/database.js';
 import { migrate } from '../../../src/registry/migrate.js';
@@ -73,8 +75,10 @@ const { privateKey } = generateKeyPairSync('ed25519');
 function allActivities({ pool, documents, phoenix, temporal, vespaUrl }: Omit<Lane, 'activities'>) {
   const { client } = temporal;
   const vespa = { documents, vespaUrl, vespaConfigUrl: vespaUrl };
+  const configServer = new ConfigServer(vespaUrl);
+  const memories = new TenantMemories({ documents, configServer, embedder: new LocalEmbedder() });
   return {
-    ...createTenantActivities({ pool, phoenix, ...vespa }),
+    ...createTenantActivities({ pool, phoenix, ...vespa, memory: (life) => memories.open(life) }),
     ...createApplicationActivities({ pool, client, ...vespa }),
     ...createLedgerActivities({ pool, documents }),
     ...createRetentionActivities({ pool, client, webhook: undefined }),
@@ -84,7 +88,7 @@ function allActivities({ pool, documents, phoenix, temporal, vespaUrl }: Omit<La
       phoenix,
       documents,
       vespaUrl,
-      configServer: new ConfigServer(vespaUrl),
+      configServer,
       temporal: async () => client,
       signer: new CertificateSigner(async () => privateKey),
     }),
