@@ -26,14 +26,6 @@ export class AddRun {
     return id;
   }
 
-  /** A payload of what is named in memories, with their true ids. */
-  renamed(payload: Payload): Payload {
-    const linked = payload['linkedMemoryIds'];
-    if (!Array.isArray(linked)) return payload;
-    const ids = new Set((linked as string[]).map((id) => this.ids.get(id) ?? id));
-    return { ...payload, linkedMemoryIds: [...ids].sort() };
-  }
-
   /**
    * @param before what was stored under the id already
    * @throws OpsError `Conflict` when that is another text

@@ -1,7 +1,7 @@
 import { OpsError } from '../domain/errors.js';
 import { MEMORY_NAMESPACE } from '../domain/naming.js';
 import type { DocumentAddress } from '../vespa/documents.js';
-import { ENTITY_KIND, expiryOf } from './input.js';
+import { expiryOf } from './input.js';
 import { positionOf } from './ids.js';
 import type { MemoryItem, MemoryScope, TenantLife } from './tenantMemory.js';
 
@@ -110,10 +110,6 @@ export function filtersOf({ userId, agentId, runId }: MemoryScope): Record<strin
     ...(agentId === undefined ? {} : { agent_id: agentId }),
     ...(runId === undefined ? {} : { run_id: runId }),
   };
-}
-
-export function isEntity({ kind }: { readonly kind: string }): boolean {
-  return kind === ENTITY_KIND;
 }
 
 /** Milliseconds since the epoch; 0 for what is no time. */

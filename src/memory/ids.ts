@@ -15,21 +15,13 @@ export function isMemoryId(id: string): boolean {
  */
 export function memoryIds(scope: MemoryScope, key: string | undefined): (at: number) => string {
   if (key === undefined) return () => randomUUID();
-  return (at) => uuid5('memory', ...ofScope(scope), key, String(at));
-}
-
-/** What Mem0 finds named in memories is one row a name and scope, so that adding again does not double it. */
-export function entityId(scope: MemoryScope, text: string): string {
-  return uuid5('entity', ...ofScope(scope), text.trim().toLowerCase().replace(/\s+/g, ' '));
+  const { userId = '', agentId = '', runId = '' } = scope;
+  return (at) => uuid5(userId, agentId, runId, key, String(at));
 }
 
 /** Puts memories of one moment in an order: the first 52 bits of the id, exact as a JavaScript number. */
 export function positionOf(id: string): number {
   return Number.parseInt(id.replaceAll('-', '').slice(0, 13), 16);
-}
-
-function ofScope({ userId, agentId, runId }: MemoryScope): string[] {
-  return [userId ?? '', agentId ?? '', runId ?? ''];
 }
 
 /** @param parts as JSON, so that no two lists make one name */

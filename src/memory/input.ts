@@ -12,8 +12,6 @@ export const MAX_HITS = 400;
 
 /** Kind of a memory of which nothing was said. */
 export const DEFAULT_KIND = 'memory';
-/** Rows that Mem0 keeps beside memories: what is named in them. No memory has this kind. */
-export const ENTITY_KIND = 'mem0_entity';
 
 /** Names that Mem0 drops from metadata or writes over: taken, they would be lost. */
 const RESERVED = new Set([
@@ -56,7 +54,7 @@ export function checkAdd(text: string, options: AddOptions): void {
 
 /** @throws OpsError `InvalidInput` */
 export function checkKind(kind: string): void {
-  if (!/^[a-z][a-z0-9_-]{0,63}$/.test(kind) || kind === ENTITY_KIND)
+  if (!/^[a-z][a-z0-9_-]{0,63}$/.test(kind))
     throw invalid(`not a kind of memories: ${quoteForMessage(kind)}`, 'a-z, 0-9, _ and -, 64 at most');
 }
 

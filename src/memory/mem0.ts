@@ -1,7 +1,7 @@
 import type { Memory, VectorStoreConfig } from 'mem0ai/oss';
 import type { Embedder } from './embedders/port.js';
 import { DIMENSIONS } from './documents.js';
-import { type StoreOptions, VespaMemoryStore } from './vectorStore.js';
+import { NoEntities, type StoreOptions, VespaMemoryStore } from './vectorStore.js';
 
 /** An OpenAI-compatible endpoint that takes the facts out of a text. */
 export interface LlmEndpoint {
@@ -45,18 +45,20 @@ export async function createMem0(
   llm: LlmEndpoint | undefined,
 ): Promise<Memory> {
   const mem0 = await loadMem0();
-  const stores: Stores = (collection) => new VespaMemoryStore(store, collection.endsWith('_entities'));
+  const { schema } = store.life;
+  const stores: Stores = (collection) =>
+    collection === schema ? new VespaMemoryStore(store) : new NoEntities(store);
   const memory = new mem0.Memory({
     // It asks its LangChain adapter for nothing but these two methods.
     embedder: { provider: 'langchain', config: { model: embeddingsOf(embedder) } },
     vectorStore: {
       provider: PROVIDER,
-      config: { collectionName: store.life.schema, dimension: DIMENSIONS, stores },
+      config: { collectionName: schema, dimension: DIMENSIONS, stores },
     },
     // A client is always made, used or not.
     llm: {
       provider: 'openai',
-      config: { apiKey: llm?.apiKey ?? 'none', model: llm?.model ?? 'none', baseURL: llm?.baseUrl ?? '' },
+      config: llm ? { apiKey: llm.apiKey, model: llm.model, baseURL: llm.baseUrl } : { apiKey: 'none' },
     },
     disableHistory: true,
   });

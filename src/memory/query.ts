@@ -1,16 +1,16 @@
 import type { DocumentClient } from '../vespa/documents.js';
 import { type SearchRoot, ask } from '../vespa/search.js';
 import { type StoredMemory, STORED_FIELDS, filtersOf, readStored } from './documents.js';
-import { ENTITY_KIND } from './input.js';
 import type { MemoryScope, TenantLife } from './tenantMemory.js';
 import { cosineOf, queryVector } from './vectors.js';
 
 /** Longer than the profiles' own: the nearest of some hundred thousand vectors are found by looking at each. */
 const TIMEOUT = '5s';
 
+export const NEWEST_FIRST = 'created_at desc, position asc';
+
 /** Which of a tenant's rows a query is about. */
 export interface Selection extends MemoryScope {
-  readonly entities?: boolean;
   /** Those that are over by then are not found; milliseconds since the epoch. */
   readonly now?: number;
 }
@@ -24,12 +24,10 @@ export interface Condition {
 /** Life and scope of the rows, always; a number is one of ours. */
 export function conditionOf(life: TenantLife, selection: Selection, more: readonly string[] = []): Condition {
   const equal = { tenant_id: life.tenant, incarnation: life.incarnation, ...filtersOf(selection) };
-  const kind = `kind contains "${ENTITY_KIND}"`;
   const { now } = selection;
   return {
     yql: [
       ...Object.keys(equal).map((field) => `${field} contains @${field}`),
-      ...(selection.entities ? [kind] : [`!(${kind})`]),
       ...(now === undefined ? [] : [`!(range(expires_at, 1L, ${now}L))`]),
       ...more,
     ].join(' and '),
@@ -74,34 +72,21 @@ export async function nearest(
   life: TenantLife,
   options: {
     readonly vector: ArrayLike<number>;
+    /** Of the vector; those that another model made are not found. */
+    readonly embedder: string;
     readonly selection: Selection;
     readonly topK: number;
     readonly signal?: AbortSignal | undefined;
   },
 ): Promise<{ memory: StoredMemory; score: number }[]> {
-  const { vector, selection, topK, signal } = options;
+  const { vector, embedder, selection, topK, signal } = options;
   const near = `({targetHits: ${topK}, approximate: false}nearestNeighbor(embedding, q))`;
   const hits = await find({
     ...{ documents, life, hits: topK, signal, profile: 'semantic_search' },
-    where: conditionOf(life, selection, [near]),
-    more: { 'input.query(q)': queryVector(vector) },
+    where: conditionOf(life, selection, ['embedder contains @embedder', near]),
+    more: { embedder, 'input.query(q)': queryVector(vector) },
   });
   return hits.map(({ memory, relevance }) => ({ memory, score: cosineOf(relevance) }));
-}
-
-/** Those that hold any of the words, by BM25. */
-export async function byWords(
-  documents: Pick<DocumentClient, 'search'>,
-  life: TenantLife,
-  options: { readonly words: string; readonly selection: Selection; readonly topK: number },
-): Promise<{ memory: StoredMemory; score: number }[]> {
-  const { words, selection, topK } = options;
-  const hits = await find({
-    ...{ documents, life, hits: topK, profile: 'bm25' },
-    where: conditionOf(life, selection, ['({defaultIndex: "text", grammar: "any"}userInput(@words))']),
-    more: { words },
-  });
-  return hits.map(({ memory, relevance }) => ({ memory, score: relevance }));
 }
 
 async function run(query: Query, fields: readonly string[]): Promise<SearchRoot> {

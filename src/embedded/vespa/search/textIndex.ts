@@ -1,5 +1,5 @@
 import type { Schema } from '../model.js';
-import type { DocumentStore, FieldValue, StoredDocument } from '../store.js';
+import type { DocumentStore, FieldValue, StoredDocument, TensorValue } from '../store.js';
 
 /** bm25's usual constants, Vespa's defaults. */
 const K1 = 1.2;
@@ -24,6 +24,8 @@ export class SchemaIndex {
   private readonly lengths = new Map<string, Map<string, number>>();
   private readonly totals = new Map<string, number>();
   private readonly values = new Map<string, Attributes>();
+  /** Of the fields that a nearestNeighbor has asked for; as attributes they are in memory at the real one too. */
+  private readonly vectors = new Map<string, Map<string, TensorValue>>();
 
   constructor(
     readonly schema: Schema,
@@ -59,6 +61,16 @@ export class SchemaIndex {
   /** Everything of a document but its tensors, which are read when ranking asks. */
   attributes(id: string): Attributes {
     return this.values.get(id) ?? new Map<string, FieldValue>();
+  }
+
+  /** A tensor field's values by document. */
+  tensors(field: string): ReadonlyMap<string, TensorValue> {
+    let vectors = this.vectors.get(field);
+    if (vectors === undefined) {
+      this.vectors.set(field, (vectors = new Map()));
+      for (const document of this.store.documents(this.schema.name)) keepTensor(vectors, field, document);
+    }
+    return vectors;
   }
 
   has(field: string, word: string, id: string): boolean {
@@ -98,6 +110,7 @@ export class SchemaIndex {
       this.addText(name, id.text, texts.flatMap(tokenize));
     }
     this.values.set(id.text, kept);
+    for (const [field, vectors] of this.vectors) keepTensor(vectors, field, { id, fields });
   }
 
   private addText(field: string, id: string, words: readonly string[]): void {
@@ -112,6 +125,7 @@ export class SchemaIndex {
 
   private remove(id: string): void {
     if (!this.values.delete(id)) return;
+    for (const vectors of this.vectors.values()) vectors.delete(id);
     for (const [field, lengths] of this.lengths) {
       const length = lengths.get(id);
       if (length === undefined) continue;
@@ -124,8 +138,13 @@ export class SchemaIndex {
   }
 
   private clear(): void {
-    for (const map of [this.postings, this.lengths, this.totals, this.values]) map.clear();
+    for (const map of [this.postings, this.lengths, this.totals, this.values, this.vectors]) map.clear();
   }
+}
+
+function keepTensor(into: Map<string, TensorValue>, field: string, { id, fields }: StoredDocument): void {
+  const value = fields.get(field) as TensorValue | undefined;
+  if (value !== undefined) into.set(id.text, value);
 }
 
 function getOrAdd<K, V>(map: Map<K, V>, key: K, make: () => V): V {
