@@ -121,7 +121,7 @@ export function createMemoryLedgerActivities({
 
 export interface MemoryData {
   readonly pool: Pool;
-  memory(life: TenantLife): TenantMemory;
+  readonly memory: (life: TenantLife) => TenantMemory;
 }
 
 /** The part that touches memories; on the data workers. */

@@ -27,7 +27,7 @@ import type { TenantActivities, TenantKey } from './types.js';
 export interface TenantDependencies {
   readonly pool: Pool;
   readonly phoenix: PhoenixClient;
-  memory(life: MemoryLife): TenantMemory;
+  readonly memory: (life: MemoryLife) => TenantMemory;
   readonly vespaUrl: string;
   readonly vespaConfigUrl: string;
 }

@@ -4,6 +4,7 @@ import { Client, Connection } from '@temporalio/client';
 import { afterAll, beforeAll, describe, test } from 'vitest';
 import { CvopsClient } from '../../src/client/index.js';
 import { type TenantId, parseOperationId, parseTenantId } from '../../src/domain/ids.js';
+import { parseRetention } from '../../src/domain/memory.js';
 import { writeMemoryFile } from '../../src/memory/file/write.js';
 import type { MemoryRecord } from '../../src/memory/tenantMemory.js';
 import { listAudit } from '../../src/registry/audit.js';
@@ -29,7 +30,7 @@ beforeAll(async () => {
   pool = openPool(settings.databaseUrl, { name: 'tests' });
   client = await CvopsClient.connect(settings);
   temporal = new Client({ connection: await Connection.connect({ address: settings.temporalAddress }) });
-  folder = await temporaryFolder('memory');
+  folder = await temporaryFolder();
   [acme, globex, trial] = await Promise.all([
     created('startup', { max_qps: '10000' }),
     created('startup', { max_qps: '10000' }),
@@ -87,7 +88,8 @@ describe.concurrent('a tenant’s memory', () => {
     const first = await cvopsJson<{ memories: { id: string; event: string }[] }>(add);
     expect(first.memories).toEqual([{ id: expect.any(String) as string, event: 'ADD' }]);
     const { id } = first.memories[0]!;
-    expect(await cvopsJson(add)).toEqual({ memories: [{ id, event: 'NONE' }] });
+    const again = { tenant, text: TEXT, ...SCOPE, key: 'k1' };
+    expect(await client.memory.add(again)).toEqual([{ id, event: 'NONE' }]);
     await remembered(tenant, OTHERS);
     await client.memory.add({ tenant: other, text: OTHERS[0]!, ...SCOPE });
 
@@ -115,10 +117,9 @@ describe.concurrent('a tenant’s memory', () => {
     const rest = await client.memory.list({ tenant, pageSize: 3, cursor: page.cursor! });
     expect([page.items.length, rest.items.map(({ memory }) => memory)]).toEqual([3, [TEXT]]);
 
-    expect(await cvopsJson(['memory', 'delete', tenant, id, '--dry-run'])).toMatchObject({ deleted: false });
+    expect(await client.memory.delete(tenant, id, '', true)).toBe(true);
     expect(await cvopsJson(['memory', 'delete', tenant, id])).toMatchObject({ deleted: true });
-    const again = await cvops('memory', 'delete', tenant, id, '-o', 'json');
-    expect([again.code, errorOf(again).code]).toEqual([5, 'NotFound']);
+    expect(await client.memory.delete(tenant, id, '')).toBe(false);
     expect(await total(tenant)).toBe(3);
     const audited = await listAudit(pool, { tenant, limit: 20 });
     expect(audited.filter(({ verb }) => verb === 'delete-memory')).toMatchObject([
@@ -195,7 +196,7 @@ describe.concurrent('a tenant’s memory', () => {
     await client.memory.clear(tenant, '').then((handle) => handle.result());
     expect(await cvopsJson(['memory', 'import', tenant, file])).toMatchObject({ memories: 3 });
     const prune = ['memory', 'prune', tenant, '--older-than', '90d', '--kind', 'chat=30d'];
-    expect(await cvopsJson([...prune, '--dry-run'])).toMatchObject({ memories: 2 });
+    expect(await client.memory.planPrune(tenant, parseRetention('90d', ['chat=30d']))).toBe(2);
     expect(await cvopsJson(prune)).toMatchObject({ tenant, outcome: 'done', removed: 2 });
     const { items } = await client.memory.list({ tenant });
     expect(items.map(({ memory }) => memory)).toEqual([TEXT]);
@@ -203,9 +204,9 @@ describe.concurrent('a tenant’s memory', () => {
     const set = ['memory', 'schedule', 'set', tenant, '--older-than', '30d', '--every', '30d'];
     expect(await cvopsJson(set)).toMatchObject({ did: 'made', every: '30d' });
     await temporal.schedule.getHandle(`tenant/${tenant}/memory/prune`).trigger();
-    const show = () =>
-      cvopsJson<{ schedules: { last: object | null }[] }>(['memory', 'schedule', 'show', tenant]);
-    await expect.poll(async () => (await show()).schedules[0]!.last).toMatchObject({ state: 'completed' });
+    await expect
+      .poll(async () => (await client.memorySchedules.list(tenant))[0]!.last)
+      .toMatchObject({ state: 'completed' });
     expect(await total(tenant)).toBe(0);
   });
 });

@@ -68,7 +68,8 @@ describe('whoever changes memories', () => {
 
   test('never overlaps with a closed tenant, whoever comes first', async () => {
     const lives = await Promise.all(Array.from({ length: 8 }, () => makeTenant(pool)));
-    let [inside, overlaps] = [new Set<string>(), 0];
+    const inside = new Set<string>();
+    let overlaps = 0;
     await atOnce(48, async (i) => {
       const life = lives[i % 8]!;
       if (i % 3 > 0)
