@@ -8,7 +8,10 @@ const expect = { poll: { timeout: 30_000 } };
 const maxConcurrency = 30;
 
 /** With a stack of their own they run beside the others; so many that both lines of scripts/test.mjs take as long. */
-const BACKUPS = ['test/integration/backup{Traces,Clone,Keeping}.test.ts'];
+const BACKUPS = [
+  'test/integration/backup{Traces,Clone,Keeping,Consistency}.test.ts',
+  'test/faults/backupKills.test.ts',
+];
 
 export default defineConfig({
   test: {
@@ -27,6 +30,7 @@ export default defineConfig({
           name: 'workflows',
           expect,
           maxConcurrency,
+          globalSetup: ['test/support/globalBundle.ts'],
           include: ['test/workflows/**/*.test.ts', 'test/replay/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,

@@ -8,8 +8,6 @@ import { phoenixProjectName, tenantSchemaName, workflowIds } from '../domain/nam
 import { type BaseSchema, MEMORY_SCHEMA, type ProfileName } from '../domain/profiles.js';
 import { type TenantState, requireState } from '../domain/states.js';
 import { type TemplateValues, applyOverrides } from '../domain/templates.js';
-import { encoderOf } from '../encoders/port.js';
-import { SpanSender } from '../phoenix/spans.js';
 import { type ConfigVersion, currentConfig } from '../registry/config.js';
 import { RETENTION_KINDS } from '../operations/stop.js';
 import type { Pool } from '../registry/database.js';
@@ -168,6 +166,11 @@ export class CvopsClient {
   }
 
   private async openSearch(): Promise<SearchResources> {
+    // Here, as few commands search, and what these bring with them would be an eighth of every one's start.
+    const [{ encoderOf }, { SpanSender }] = await Promise.all([
+      import('../encoders/port.js'),
+      import('../phoenix/spans.js'),
+    ]);
     const documents = await openDocuments(this.settings);
     const spans = new SpanSender(this.settings.phoenixUrl);
     const encoder = encoderOf(this.settings);

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeAll, describe, expect, inject, it } from 'vitest';
 import { type TenantId, parseIncarnation, parseTenantId } from '../../src/domain/ids.js';
 import { phoenixProjectName } from '../../src/domain/naming.js';
@@ -286,12 +287,11 @@ describe('a Phoenix that is down', () => {
 
     const sender = new SpanSender(nowhere, { maxQueued: 50 });
     const { tenant, project } = target(newTenant());
-    const clock = performance.now();
     for (let i = 0; i < 200; i++) sender.recordSearch({ tenant, project }, search(`q${i}`));
-    expect(performance.now() - clock).toBeLessThan(500);
     expect(sender.counts).toMatchObject({ sent: 0, dropped: 150, queued: 50 });
-    await sender.close();
-    expect(performance.now() - clock).toBeLessThan(4_000);
+    // Two timers, of which a busy machine lets the shorter end first.
+    const closed = sender.close().then(() => 'closed');
+    expect(await Promise.race([closed, delay(4_000, 'waits')])).toBe('closed');
     await expect.poll(() => sender.counts).toEqual({ sent: 0, failed: 50, dropped: 150, queued: 0 });
   });
 });

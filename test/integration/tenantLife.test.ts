@@ -101,8 +101,8 @@ describe('soft delete', () => {
     const at = Date.now();
     const status = await cvopsJson<Status>(['tenant', 'deactivate', id, '--reason', 'left us']);
     expect(status).toMatchObject({ tenant: id, state: 'inactive' });
-    expect(Date.parse(status.purgeAt!) - at - 90 * DAY).toBeLessThan(60_000);
     expect(Date.parse(status.purgeAt!)).toBeGreaterThanOrEqual(at + 90 * DAY);
+    expect(Date.parse(status.purgeAt!)).toBeLessThanOrEqual(Date.now() + 90 * DAY);
     purgeAt = status.purgeAt!;
     expect(await cvopsJson(['tenant', 'show', id])).toMatchObject({ state: 'inactive' });
     expect(await digestOf(outside, neighbour)).toBe(others);
@@ -149,7 +149,7 @@ describe('soft delete', () => {
     const at = Date.now();
     const status = await cvopsJson<Status>(['tenant', 'deactivate', id, '--retention-days', '7']);
     expect(Date.parse(status.purgeAt!)).toBeGreaterThanOrEqual(at + 7 * DAY);
-    expect(Date.parse(status.purgeAt!)).toBeLessThan(at + 7 * DAY + 60_000);
+    expect(Date.parse(status.purgeAt!)).toBeLessThanOrEqual(Date.now() + 7 * DAY);
     const [running] = (
       await cvopsJson<{ operations: { kind: string; state: string }[] }>(['op', 'list', '--tenant', id])
     ).operations;

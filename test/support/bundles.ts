@@ -1,13 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import {
-  DefaultLogger,
-  Runtime,
-  type WorkflowBundleWithSourceMap,
-  bundleWorkflowCode,
-} from '@temporalio/worker';
-
-// Here, because a process may do it once, and what makes workers in tests comes by here.
-Runtime.install({ logger: new DefaultLogger('ERROR') });
+import { DefaultLogger, type WorkflowBundleWithSourceMap, bundleWorkflowCode } from '@temporalio/worker';
 
 /** @param file of workflow code, from this folder */
 export function bundleOf(file: string): Promise<WorkflowBundleWithSourceMap> {
