@@ -22,7 +22,7 @@ import { TenantRates } from '../limits/rate.js';
 import { whileWriting } from '../limits/memoryWriter.js';
 import { checkMemoryFile } from '../memory/file/read.js';
 import { checkAdd, checkId } from '../memory/input.js';
-import { type Memories, openMemories } from '../memory/open.js';
+import type { Memories } from '../memory/open.js';
 import type {
   AddedMemory,
   MemoryItem,
@@ -248,16 +248,19 @@ export class MemoryClient {
   }
 
   private memories(): Promise<Memories> {
-    this.opened ??= openMemories(this.connections.settings).then(
-      (memories) => {
-        this.connections.onClose(() => memories.close());
-        return memories;
-      },
-      (error: unknown) => {
-        this.opened = undefined;
-        throw error;
-      },
-    );
+    // Here, as few commands are about memory, and what it brings with it would slow the start of every one down.
+    this.opened ??= import('../memory/open.js')
+      .then(({ openMemories }) => openMemories(this.connections.settings))
+      .then(
+        (memories) => {
+          this.connections.onClose(() => memories.close());
+          return memories;
+        },
+        (error: unknown) => {
+          this.opened = undefined;
+          throw error;
+        },
+      );
     return this.opened;
   }
 }
