@@ -133,7 +133,9 @@ export function createMemoryDataActivities({ pool, memory }: MemoryData): DataAc
       let progress = resume;
       return heartbeating(
         (signal) =>
-          mayPass(of.clear({ signal, ...(resume ? { resume } : {}), onProgress: (made) => (progress = made) })),
+          mayPass(
+            of.clear({ signal, ...(resume ? { resume } : {}), onProgress: (made) => (progress = made) }),
+          ),
         () => progress,
       );
     },

@@ -10,7 +10,7 @@ import { type Pool, transaction } from '../src/registry/database.js';
 import { beginOperation, endOperation } from '../src/registry/operationLog.js';
 import { releaseReserved, schemasOf } from '../src/registry/schemas.js';
 import { findTenant, getLife, insertTenant, setTenantState } from '../src/registry/tenants.js';
-import type { TenantLife as MemoryLife, TenantMemory } from '../src/memory/tenantMemory.js';
+import type { TenantMemories } from '../src/memory/tenantMemories.js';
 import { claimSchemas } from '../src/tenants/claimSchemas.js';
 import { memoryOf } from '../src/tenants/memoryOf.js';
 import { proveMemory } from '../src/tenants/proveMemory.js';
@@ -27,7 +27,7 @@ import type { TenantActivities, TenantKey } from './types.js';
 export interface TenantDependencies {
   readonly pool: Pool;
   readonly phoenix: PhoenixClient;
-  readonly memory: (life: MemoryLife) => TenantMemory;
+  readonly memories: Pick<TenantMemories, 'open' | 'embedder'>;
   readonly vespaUrl: string;
   readonly vespaConfigUrl: string;
 }
@@ -35,7 +35,7 @@ export interface TenantDependencies {
 export function createTenantActivities({
   pool,
   phoenix,
-  memory,
+  memories,
   vespaUrl,
   vespaConfigUrl,
 }: TenantDependencies): TenantActivities {
@@ -116,7 +116,7 @@ export function createTenantActivities({
 
     async proveMemory(key) {
       const at = await memoryOf(pool, await life(key));
-      await mayPass(proveMemory(at, memory(at)));
+      await mayPass(proveMemory(at, memories));
     },
 
     async verifyTenant(key) {

@@ -27,7 +27,6 @@ import { type Encoder, encoderOf } from '../src/encoders/port.js';
 import { TenantRates } from '../src/limits/rate.js';
 import { embedderOf } from '../src/memory/embedders/port.js';
 import { TenantMemories } from '../src/memory/tenantMemories.js';
-import type { TenantLife as MemoryLife, TenantMemory } from '../src/memory/tenantMemory.js';
 import { NoticeWebhook } from '../src/notices/webhook.js';
 import { PhoenixClient } from '../src/phoenix/client.js';
 import { type Pool, openPool } from '../src/registry/database.js';
@@ -101,12 +100,11 @@ export async function openResources(
 }
 
 export function controlActivities(resources: Resources) {
-  const { pool, client, phoenix, documents, settings } = resources;
+  const { pool, client, phoenix, documents, memories, settings } = resources;
   const { vespaUrl, vespaConfigUrl } = settings;
   const configServer = new ConfigServer(vespaConfigUrl);
-  const memory = memoryFrom(resources);
   return {
-    ...typedFailures({ ...createTenantActivities({ pool, phoenix, memory, vespaUrl, vespaConfigUrl }) }),
+    ...typedFailures({ ...createTenantActivities({ pool, phoenix, memories, vespaUrl, vespaConfigUrl }) }),
     ...typedFailures({ ...createApplicationActivities({ pool, client, vespaUrl, vespaConfigUrl }) }),
     ...typedFailures({ ...createLedgerActivities({ pool, documents }) }),
     ...typedFailures({ ...createCountActivities({ pool, documents, configServer }) }),
@@ -156,12 +154,8 @@ export function dataActivities(resources: Resources) {
     ...createRestoreDataActivities(backup),
     ...createVideoActivities({ pool, documents, sources, encoder: resources.encoder(), rates }),
     ...createRemovalActivities({ pool, settings }),
-    ...createMemoryDataActivities({ pool, memory: memoryFrom(resources) }),
+    ...createMemoryDataActivities({ pool, memory: (life) => resources.memories.open(life) }),
   });
-}
-
-function memoryFrom({ memories }: Resources): (life: MemoryLife) => TenantMemory {
-  return (life) => memories.open(life);
 }
 
 function backupResources({ pool, documents, phoenix, shelf, settings }: Resources): BackupResources {

@@ -13,10 +13,14 @@ export class AddRun {
   private readonly added = new Map<string, AddedMemory>();
   private failure: unknown;
 
-  /** @param idAt of the first, second, … memory of the add */
+  /**
+   * @param idAt of the first, second, … memory of the add
+   * @param vectors of texts that are embedded already: what the embedder throws there, Mem0 would print
+   */
   constructor(
     readonly kind: string,
     private readonly idAt: (at: number) => string,
+    readonly vectors: ReadonlyMap<string, ArrayLike<number>>,
   ) {}
 
   /** @param made Mem0's own id, at random; the same one again when it tries a failed one alone */

@@ -46,7 +46,7 @@ export function documentBody(life: TenantLife, memory: StoredMemory, embedding: 
     created_at: created,
     updated_at: payload['updatedAt'] === undefined ? created : timeOf(payload['updatedAt']),
     expires_at: typeof expires === 'string' ? expiryOf(expires) : 0,
-    position: positionOf(id),
+    id_order: positionOf(id),
     embedder,
     payload: json,
     payload_bytes: Buffer.byteLength(json),

@@ -34,7 +34,7 @@ export async function listPage(
 }
 
 function laterThan({ at, id }: Place): string {
-  return `(created_at < ${at}L or (created_at = ${at}L and position > ${positionOf(id)}L))`;
+  return `(created_at < ${at}L or (created_at = ${at}L and id_order > ${positionOf(id)}L))`;
 }
 
 function cursorOf({ createdAt, id }: MemoryItem): string {

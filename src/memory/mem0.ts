@@ -1,4 +1,5 @@
 import type { Memory, VectorStoreConfig } from 'mem0ai/oss';
+import { currentAdd } from './addRun.js';
 import type { Embedder } from './embedders/port.js';
 import { DIMENSIONS } from './documents.js';
 import { NoEntities, type StoreOptions, VespaMemoryStore } from './vectorStore.js';
@@ -72,6 +73,6 @@ function embeddingsOf(embedder: Embedder): object {
     (await embedder.embed(texts)).map((vector) => Array.from(vector));
   return {
     embedDocuments,
-    embedQuery: async (text: string) => (await embedDocuments([text]))[0]!,
+    embedQuery: async (text: string) => currentAdd()?.vectors.get(text) ?? (await embedDocuments([text]))[0]!,
   };
 }

@@ -7,7 +7,7 @@ import { cosineOf, queryVector } from './vectors.js';
 /** Longer than the profiles' own: the nearest of some hundred thousand vectors are found by looking at each. */
 const TIMEOUT = '5s';
 
-export const NEWEST_FIRST = 'created_at desc, position asc';
+export const NEWEST_FIRST = 'created_at desc, id_order asc';
 
 /** Which of a tenant's rows a query is about. */
 export interface Selection extends MemoryScope {

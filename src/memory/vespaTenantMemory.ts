@@ -59,8 +59,9 @@ export class VespaTenantMemory implements TenantMemory {
           `tenant ${this.parts.life.tenant} has no LLM that could take facts out of a text`,
           'set llm_api_key in its configuration, or add the text as it is',
         );
-      const memory = await mem0();
-      return inAdd(new AddRun(kind ?? DEFAULT_KIND, memoryIds(options, key)), () =>
+      const [memory, vectors] = await Promise.all([mem0(), infer ? [] : this.parts.embedder.embed([text])]);
+      const embedded = new Map(vectors.map((vector) => [text, vector]));
+      return inAdd(new AddRun(kind ?? DEFAULT_KIND, memoryIds(options, key), embedded), () =>
         memory.add(text, {
           infer,
           ...(userId === undefined ? {} : { userId }),

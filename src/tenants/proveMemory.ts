@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { MemoryRecord, TenantLife, TenantMemory } from '../memory/tenantMemory.js';
+import type { TenantMemories } from '../memory/tenantMemories.js';
+import type { MemoryRecord, TenantLife } from '../memory/tenantMemory.js';
 import { DIMENSIONS } from '../memory/documents.js';
 import { vectorHex } from '../memory/vectors.js';
 
@@ -11,8 +12,13 @@ const TEXT = 'written, read back, removed';
  *
  * @throws Error when it does not, worth another try
  */
-export async function proveMemory(life: TenantLife, memory: TenantMemory): Promise<void> {
-  const probe = probeOf(life);
+export async function proveMemory(
+  life: TenantLife,
+  memories: Pick<TenantMemories, 'open' | 'embedder'>,
+): Promise<void> {
+  const memory = memories.open(life);
+  // Another model's would be embedded anew.
+  const probe = probeOf(life, memories.embedder);
   await memory.importRecords([probe]);
   const read = await memory.get(probe.id);
   await memory.delete(probe.id);
@@ -21,7 +27,7 @@ export async function proveMemory(life: TenantLife, memory: TenantMemory): Promi
 }
 
 /** One id a life: a try that was killed half-way leaves what the next one takes away. */
-function probeOf({ incarnation }: TenantLife): MemoryRecord {
+function probeOf({ incarnation }: TenantLife, embedder: string): MemoryRecord {
   return {
     id: incarnation,
     kind: 'probe',
@@ -31,7 +37,7 @@ function probeOf({ incarnation }: TenantLife): MemoryRecord {
       createdAt: new Date().toISOString(),
       user_id: 'cvops',
     },
-    embedder: 'none',
+    embedder,
     embedding: vectorHex(Float32Array.from({ length: DIMENSIONS }, () => 1)),
   };
 }

@@ -552,8 +552,11 @@ describe('the name of a purged tenant', () => {
     const creation = createTenantActivities({
       pool,
       phoenix: outside.phoenix,
-      memory: () => {
-        throw new Error('it does not come so far');
+      memories: {
+        embedder: 'none',
+        open: () => {
+          throw new Error('it does not come so far');
+        },
       },
       vespaUrl: outside.vespaUrl,
       vespaConfigUrl: outside.vespaUrl,

@@ -27,7 +27,7 @@ export class WordEmbedder implements Embedder {
   }
 }
 
-function vectorOf(text: string): Float32Array {
+export function vectorOf(text: string): Float32Array {
   const vector = new Float32Array(512);
   for (const word of text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [text]) {
     let hash = 7;
@@ -38,15 +38,19 @@ function vectorOf(text: string): Float32Array {
 }
 
 /** Some tenants' memory schemas on an emulator in the test's own process. */
-export class MemoryWorld {
+export class MemoryWorld<E extends Embedder = WordEmbedder> {
   private constructor(
     readonly vespa: EmulatedVespa,
-    readonly embedder: WordEmbedder,
+    readonly embedder: E,
     readonly memories: TenantMemories,
     private readonly lives: ReadonlyMap<string, TenantLife>,
   ) {}
 
-  static async start(...tenants: readonly string[]): Promise<MemoryWorld> {
+  static start(...tenants: readonly string[]): Promise<MemoryWorld> {
+    return MemoryWorld.with(new WordEmbedder(), ...tenants);
+  }
+
+  static async with<E extends Embedder>(embedder: E, ...tenants: readonly string[]): Promise<MemoryWorld<E>> {
     const lives = new Map(
       tenants.map((tenant) => {
         const schema = `agent_memories_${tenant}`;
@@ -58,7 +62,6 @@ export class MemoryWorld {
       generateSd(schema, loadSchema('agent_memories')),
     ]);
     const vespa = await EmulatedVespa.start(Object.fromEntries(schemas));
-    const embedder = new WordEmbedder();
     const { documents, configServer } = vespa;
     return new MemoryWorld(vespa, embedder, new TenantMemories({ documents, configServer, embedder }), lives);
   }

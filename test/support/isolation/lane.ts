@@ -78,7 +78,7 @@ function allActivities({ pool, documents, phoenix, temporal, vespaUrl }: Omit<La
   const configServer = new ConfigServer(vespaUrl);
   const memories = new TenantMemories({ documents, configServer, embedder: new LocalEmbedder() });
   return {
-    ...createTenantActivities({ pool, phoenix, ...vespa, memory: (life) => memories.open(life) }),
+    ...createTenantActivities({ pool, phoenix, ...vespa, memories }),
     ...createApplicationActivities({ pool, client, ...vespa }),
     ...createLedgerActivities({ pool, documents }),
     ...createRetentionActivities({ pool, client, webhook: undefined }),
