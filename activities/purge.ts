@@ -17,11 +17,13 @@ import { deleteConfig } from '../src/registry/config.js';
 import { type Queryable, transaction } from '../src/registry/database.js';
 import { beginOperation, closeOperation, endOperation } from '../src/registry/operationLog.js';
 import { cancelOthers, startedBefore } from '../src/registry/operations.js';
+import { memoryWritersOf } from '../src/registry/memoryWriters.js';
 import { noteBefore, noteDeleted, noteReadBack } from '../src/registry/purgeStores.js';
 import { beginPurging, endLives } from '../src/registry/retention.js';
 import { releaseReserved, schemasOf } from '../src/registry/schemas.js';
 import { type TenantLife, findTenant, getLife, livesOf } from '../src/registry/tenants.js';
 import { deleteTenantSchedules, pauseTenantSchedules } from '../src/schedules/tenantSchedules.js';
+import { until } from './fence.js';
 import { heartbeating } from './heartbeat.js';
 import type { PurgeActivities } from './types.js';
 
@@ -95,10 +97,11 @@ export function createPurgeActivities(dependencies: PurgeDependencies): PurgeAct
         if (!(error instanceof WorkflowNotFoundError)) throw error;
       }
       return heartbeating(async (signal) => {
-        const stopped = await stopOperations(pool, client, incarnation, {
-          ...{ except: operation, graceMs: STOP_GRACE_MS, signal },
-        });
+        const options = { except: operation, graceMs: STOP_GRACE_MS, signal };
+        const stopped = await stopOperations(pool, client, incarnation, options);
         await giveUpAbandoned(dependencies, incarnation, signal);
+        // What a caller adds is no operation; one that began before the tenant was `purging` is let end.
+        await until(async () => (await memoryWritersOf(pool, incarnation)) === 0, signal);
         return stopped;
       });
     },

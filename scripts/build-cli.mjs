@@ -9,10 +9,11 @@ const bundle = await rolldown({
   input: {
     main: `${dist}src/cli/main.js`,
     worker: `${dist}src/encoders/pixels/worker.js`,
+    textWorker: `${dist}src/memory/embedders/textWorker.js`,
     downloadTemporal: `${dist}src/embedded/downloadTemporal.js`,
   },
-  // Natives, and what is optional.
-  external: ['@temporalio/testing', 'pg-native'],
+  // Natives, what is optional, and what memory loads when it first needs it: much code, and a model beside its own.
+  external: ['@temporalio/testing', 'pg-native', 'mem0ai/oss', /^@energetic-ai\//],
 });
 await bundle.write({ dir: `${dist}cli`, format: 'esm', cleanDir: true });
 await bundle.close();

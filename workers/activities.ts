@@ -11,6 +11,7 @@ import {
   createLedgerActivities,
   createVideoActivities,
 } from '../activities/ingest.js';
+import { createMemoryDataActivities, createMemoryLedgerActivities } from '../activities/memory.js';
 import { createPruneActivities, createRemovalActivities } from '../activities/prune.js';
 import { createPurgeActivities } from '../activities/purge.js';
 import { createReconcileActivities } from '../activities/reconcile.js';
@@ -24,6 +25,8 @@ import { loadSigningKey } from '../src/certificates/keys.js';
 import { checkUrl } from '../src/domain/urlGuard.js';
 import { type Encoder, encoderOf } from '../src/encoders/port.js';
 import { TenantRates } from '../src/limits/rate.js';
+import { embedderOf } from '../src/memory/embedders/port.js';
+import { TenantMemories } from '../src/memory/tenantMemories.js';
 import { NoticeWebhook } from '../src/notices/webhook.js';
 import { PhoenixClient } from '../src/phoenix/client.js';
 import { type Pool, openPool } from '../src/registry/database.js';
@@ -47,6 +50,7 @@ export interface Resources {
   readonly shelf: Shelf;
   /** Told of purges that come near; undefined when nobody is. */
   readonly webhook: NoticeWebhook | undefined;
+  readonly memories: TenantMemories;
   /** Opened at its first use: a `control` worker never encodes. */
   encoder(): Encoder;
   close(): Promise<void>;
@@ -64,6 +68,8 @@ export async function openResources(
   const sources = new Sources(settings);
   await sources.sweep();
   const shelf = new Shelf(settings);
+  const configServer = new ConfigServer(settings.vespaConfigUrl);
+  const memories = new TenantMemories({ documents, configServer, embedder: embedderOf(settings) });
   let encoder: Encoder | undefined;
   return {
     settings,
@@ -73,6 +79,7 @@ export async function openResources(
     documents,
     sources,
     shelf,
+    memories,
     webhook: await openWebhook(settings),
     encoder() {
       if (encoder === undefined) {
@@ -83,6 +90,7 @@ export async function openResources(
     },
     async close() {
       await encoder?.close();
+      await memories.close();
       await documents.close();
       await sources.close();
       await shelf.close();
@@ -92,11 +100,11 @@ export async function openResources(
 }
 
 export function controlActivities(resources: Resources) {
-  const { pool, client, phoenix, documents, settings } = resources;
+  const { pool, client, phoenix, documents, memories, settings } = resources;
   const { vespaUrl, vespaConfigUrl } = settings;
   const configServer = new ConfigServer(vespaConfigUrl);
   return {
-    ...typedFailures({ ...createTenantActivities({ pool, phoenix, documents, vespaUrl, vespaConfigUrl }) }),
+    ...typedFailures({ ...createTenantActivities({ pool, phoenix, memories, vespaUrl, vespaConfigUrl }) }),
     ...typedFailures({ ...createApplicationActivities({ pool, client, vespaUrl, vespaConfigUrl }) }),
     ...typedFailures({ ...createLedgerActivities({ pool, documents }) }),
     ...typedFailures({ ...createCountActivities({ pool, documents, configServer }) }),
@@ -108,6 +116,7 @@ export function controlActivities(resources: Resources) {
     ...typedFailures({ ...createDrillActivities({ pool }) }),
     ...typedFailures({ ...createFenceActivities({ pool }) }),
     ...typedFailures({ ...createPruneActivities({ pool }) }),
+    ...typedFailures({ ...createMemoryLedgerActivities({ pool }) }),
     ...typedFailures({
       ...createPurgeActivities({
         pool,
@@ -146,6 +155,7 @@ export function dataActivities(resources: Resources) {
     ...createRestoreDataActivities(backup),
     ...createVideoActivities({ pool, documents, sources, encoder: resources.encoder(), rates }),
     ...createRemovalActivities({ pool, settings }),
+    ...createMemoryDataActivities({ pool, memory: (life) => resources.memories.open(life) }),
   });
 }
 

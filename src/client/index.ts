@@ -28,6 +28,8 @@ import { ConfigClient, TemplateClient } from './config.js';
 import { Connections } from './connections.js';
 import { IngestClient } from './ingest.js';
 import { LifeClient } from './life.js';
+import { MemoryClient } from './memory.js';
+import { MemoryScheduleClient } from './memorySchedules.js';
 import { OperationHandle } from './operations.js';
 import { SchemaClient } from './schemas.js';
 import { WatchClient } from './watches.js';
@@ -74,6 +76,8 @@ export class CvopsClient {
   readonly backups: BackupClient;
   readonly backupKeeping: BackupKeepingClient;
   readonly backupSchedules: BackupScheduleClient;
+  readonly memory: MemoryClient;
+  readonly memorySchedules: MemoryScheduleClient;
   private readonly settings: Settings;
   private readonly pool: Pool;
   private searching: Promise<SearchResources> | undefined;
@@ -91,6 +95,8 @@ export class CvopsClient {
     this.backups = new BackupClient(connections);
     this.backupKeeping = new BackupKeepingClient(connections);
     this.backupSchedules = new BackupScheduleClient(connections);
+    this.memory = new MemoryClient(connections);
+    this.memorySchedules = new MemoryScheduleClient(connections);
   }
 
   /** @throws OpsError `Unavailable` when the registry does not answer */

@@ -602,7 +602,12 @@ describe('the name of a purged tenant', () => {
     const creation = createTenantActivities({
       pool,
       phoenix: outside.phoenix,
-      documents: outside.stores(pool).documents,
+      memories: {
+        embedder: 'none',
+        open: () => {
+          throw new Error('it does not come so far');
+        },
+      },
       vespaUrl: outside.vespaUrl,
       vespaConfigUrl: outside.vespaUrl,
     });

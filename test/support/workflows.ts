@@ -7,6 +7,7 @@ import type {
   DrillActivities,
   FenceActivities,
   IngestActivities,
+  MemoryActivities,
   PruneActivities,
   PurgeActivities,
   ReconcileActivities,
@@ -33,6 +34,7 @@ export type FakeActivities = Partial<
     RestoreActivities &
     FenceActivities &
     DrillActivities &
+    MemoryActivities &
     PruneActivities &
     ScheduledBackupActivities
 >;
