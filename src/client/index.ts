@@ -9,7 +9,6 @@ import { type BaseSchema, MEMORY_SCHEMA, type ProfileName } from '../domain/prof
 import { type TenantState, requireState } from '../domain/states.js';
 import { type TemplateValues, applyOverrides } from '../domain/templates.js';
 import { encoderOf } from '../encoders/port.js';
-import { SpanSender } from '../phoenix/spans.js';
 import { type ConfigVersion, currentConfig } from '../registry/config.js';
 import { RETENTION_KINDS } from '../operations/stop.js';
 import type { Pool } from '../registry/database.js';
@@ -163,10 +162,9 @@ export class CvopsClient {
 
   private async openSearch(): Promise<SearchResources> {
     const documents = await openDocuments(this.settings);
-    const spans = new SpanSender(this.settings.phoenixUrl);
     const encoder = encoderOf(this.settings);
-    for (const part of [documents, spans, encoder]) this.connections.onClose(() => part.close());
-    return { pool: this.pool, documents, encoder, spans };
+    for (const part of [documents, encoder]) this.connections.onClose(() => part.close());
+    return { pool: this.pool, documents, encoder, tracing: this.connections.telemetry };
   }
 
   async listTenants(state?: TenantState): Promise<TenantSummary[]> {
