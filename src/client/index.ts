@@ -29,6 +29,7 @@ import { ConfigClient, TemplateClient } from './config.js';
 import { Connections } from './connections.js';
 import { IngestClient } from './ingest.js';
 import { LifeClient } from './life.js';
+import { MetricsClient } from './metrics.js';
 import { OperationHandle } from './operations.js';
 import { SchemaClient } from './schemas.js';
 import { WatchClient } from './watches.js';
@@ -75,6 +76,7 @@ export class CvopsClient {
   readonly backups: BackupClient;
   readonly backupKeeping: BackupKeepingClient;
   readonly backupSchedules: BackupScheduleClient;
+  readonly metrics: MetricsClient;
   private readonly settings: Settings;
   private readonly pool: Pool;
   private searching: Promise<SearchResources> | undefined;
@@ -92,6 +94,7 @@ export class CvopsClient {
     this.backups = new BackupClient(connections);
     this.backupKeeping = new BackupKeepingClient(connections);
     this.backupSchedules = new BackupScheduleClient(connections);
+    this.metrics = new MetricsClient(connections);
   }
 
   /** @throws OpsError `Unavailable` when the registry does not answer */
