@@ -130,7 +130,7 @@ export function controlActivities(resources: Resources) {
     ...typedFailures({ ...createCountActivities({ pool, documents, configServer }) }),
     ...typedFailures({ ...createRetentionActivities({ pool, client, webhook: resources.webhook }) }),
     ...typedFailures({ ...createRolloutActivities({ pool, client, configServer }) }),
-    ...typedFailures({ ...createReconcileActivities({ pool, client }) }),
+    ...typedFailures({ ...createReconcileActivities({ pool, client, phoenix }) }),
     ...typedFailures({ ...createBackupLedgerActivities(backupResources(resources)) }),
     ...typedFailures({ ...createRestoreLedgerActivities({ pool }) }),
     ...typedFailures({ ...createDrillActivities({ pool }) }),
