@@ -4,14 +4,18 @@ import {
   OpenTelemetryInternalsInterceptor,
   OpenTelemetryOutboundInterceptor,
 } from '@temporalio/interceptors-opentelemetry/lib/workflow/index.js';
+import { defaultPayloadConverter } from '@temporalio/common';
 import {
+  type ActivityInput,
   type Next,
   type QueryInput,
   type UpdateInput,
   type WorkflowInboundCallsInterceptor,
   type WorkflowInterceptorsFactory,
+  type WorkflowOutboundCallsInterceptor,
   workflowInfo,
 } from '@temporalio/workflow';
+import { TENANT_HEADER } from '../src/domain/operationMarks.js';
 
 /**
  * Ids of spans, from the run. OpenTelemetry's own generator takes them from `Math.random`, which in a workflow is the
@@ -57,6 +61,18 @@ class Inbound extends OpenTelemetryInboundInterceptor {
   }
 }
 
+class Outbound extends OpenTelemetryOutboundInterceptor {
+  override scheduleActivity(
+    input: ActivityInput,
+    next: Next<WorkflowOutboundCallsInterceptor, 'scheduleActivity'>,
+  ): Promise<unknown> {
+    const tenant = workflowInfo().priority?.fairnessKey;
+    if (tenant === undefined) return super.scheduleActivity(input, next);
+    const headers = { ...input.headers, [TENANT_HEADER]: defaultPayloadConverter.toPayload(tenant) };
+    return super.scheduleActivity({ ...input, headers }, next);
+  }
+}
+
 /** The package makes its tracer itself and takes no generator; all interceptors of a run share it. */
 function withRunIds(tracer: Tracer): void {
   Object.assign(tracer, { _idGenerator: new RunIds() });
@@ -64,6 +80,6 @@ function withRunIds(tracer: Tracer): void {
 
 export const interceptors: WorkflowInterceptorsFactory = () => ({
   inbound: [new Inbound()],
-  outbound: [new OpenTelemetryOutboundInterceptor()],
+  outbound: [new Outbound()],
   internals: [new OpenTelemetryInternalsInterceptor()],
 });

@@ -15,12 +15,12 @@ export interface TraceDestination {
  * what is switched off, being deleted or being restored gets no span more: one that came after the deletion would bring
  * the project back, one within a restore would be a difference from the backup.
  *
- * @returns undefined when nothing may be sent
+ * @returns undefined when nothing may be sent; null when there is no such tenant yet, as when its creation just began
  */
 export async function traceDestination(
   db: Queryable,
   tenant: TenantId,
-): Promise<TraceDestination | undefined> {
+): Promise<TraceDestination | null | undefined> {
   const { scope, service, key } = SYSTEM_CONFIG;
   const { rows } = await db.query<TraceDestination>(
     `select t.tenant, t.incarnation, t.phoenix_project as project,
@@ -34,5 +34,11 @@ export async function traceDestination(
          and (o.incarnation = t.incarnation or o.input->>'into' = t.tenant::text))`,
     [tenant, scope, service, key],
   );
-  return rows[0];
+  if (rows[0]) return rows[0];
+  const { rowCount } = await db.query(
+    `select from tenants where tenant = $1
+       and (state in ('creating', 'active', 'inactive', 'purging') or purged_at > now() - interval '1 hour') limit 1`,
+    [tenant],
+  );
+  return rowCount === 0 ? null : undefined;
 }

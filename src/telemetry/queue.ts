@@ -21,7 +21,8 @@ export interface QueueLink {
   readonly times: QueueTimes;
   /** When Phoenix last failed to answer, in milliseconds of `performance.now()`. */
   lastOutage: number;
-  destination(): Promise<Destination | undefined>;
+  /** As `TelemetryOptions.destinationOf`. */
+  destination(): Promise<Destination | null | undefined>;
   open(project: string): ProjectExporter;
   isStored(project: string, spanId: string): Promise<boolean>;
 }
@@ -41,6 +42,8 @@ interface Accepted extends Batch {
 const MAX_BATCH = 512;
 const MAX_PAUSE_MS = 15_000;
 const MAX_RESENDS = 3;
+/** How long a tenant may take from the call that creates it to its row. */
+const YOUNG_MS = 60_000;
 
 /**
  * The spans of one tenant on their way. Phoenix's "accepted" is no promise (it stores from memory a moment later), so a
@@ -133,14 +136,18 @@ export class SpanQueue implements SpanProcessor {
     const { budget, times } = this.link;
     try {
       const destination = await this.link.destination();
-      const to = destination && this.exporterOf(destination.project);
+      if (destination === null && isYoung(batch.spans[0]!)) return this.keep(batch);
+      const to = destination ? this.exporterOf(destination.project) : undefined;
       const own = destination && to ? this.prepared(batch.spans, destination, to.project) : [];
       budget.release('withheld', batch.spans.length - own.length, false);
       if (own.length === 0 || !to) return this.goOn();
       const kept = own.map(({ given }) => given);
       const sent = await to.to.send(own.map(({ span }) => span));
       if (sent === 'refused') budget.release('failed', own.length, false);
-      if (sent === 'unreachable') return this.keep({ spans: kept, resent: batch.resent });
+      if (sent === 'unreachable') {
+        this.link.lastOutage = performance.now();
+        return this.keep({ spans: kept, resent: batch.resent });
+      }
       if (sent === 'accepted') {
         const last = own.at(-1)!.span.spanContext().spanId;
         this.accepted.push({ ...batch, spans: kept, project: to.project, last, at: performance.now() });
@@ -159,9 +166,8 @@ export class SpanQueue implements SpanProcessor {
     return true;
   }
 
-  /** Held until Phoenix, or the registry, is back. */
+  /** Held until Phoenix or the registry is back, or the tenant there. */
   private keep(batch: Batch): false {
-    this.link.lastOutage = performance.now();
     if (this.closed) this.link.budget.release('failed', batch.spans.length, false);
     else this.again.unshift(batch);
     this.pause = Math.min(MAX_PAUSE_MS, Math.max(this.link.times.pauseMs, this.pause * 2));
@@ -201,7 +207,7 @@ export class SpanQueue implements SpanProcessor {
   private async confirm(): Promise<void> {
     const { budget, times } = this.link;
     // A purged project must not come back by what is sent again.
-    if ((await this.link.destination()) === undefined) {
+    if (!(await this.link.destination())) {
       for (const { spans } of this.accepted.splice(0)) budget.release('withheld', spans.length, true);
       return;
     }
@@ -230,4 +236,8 @@ export class SpanQueue implements SpanProcessor {
   private mayBeLost({ at }: Accepted, lostMs: number): boolean {
     return at <= this.link.lastOutage || performance.now() - at > lostMs;
   }
+}
+
+function isYoung({ endTime: [seconds] }: ReadableSpan): boolean {
+  return Date.now() - seconds * 1000 < YOUNG_MS;
 }

@@ -41,8 +41,8 @@ export interface TelemetryOptions {
   readonly phoenixUrl: string;
   /** Bearer token, for a Phoenix with `PHOENIX_ENABLE_AUTH`. */
   readonly token?: string;
-  /** Asked before each batch; undefined: nothing may be sent now. */
-  readonly destinationOf: (tenant: TenantId) => Promise<Destination | undefined>;
+  /** Asked before each batch; undefined: nothing may be sent now, null: the tenant is not there yet. */
+  readonly destinationOf: (tenant: TenantId) => Promise<Destination | null | undefined>;
   /** Tenants with a provider of their own at one time; 100 when not given. */
   readonly maxTenants?: number;
   /** Spans held at one time, over all tenants; 10,000 when not given. */

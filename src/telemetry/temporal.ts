@@ -10,7 +10,7 @@ import {
 } from '@opentelemetry/api';
 import type { ActivityInterceptorsFactory, InjectedSinks } from '@temporalio/worker';
 import type { Next, WorkflowClientInterceptor } from '@temporalio/client';
-import type { Priority } from '@temporalio/common';
+import { type Priority, defaultPayloadConverter } from '@temporalio/common';
 import {
   OpenTelemetryActivityInboundInterceptor,
   type OpenTelemetrySinks,
@@ -19,14 +19,15 @@ import {
   SpanName,
 } from '@temporalio/interceptors-opentelemetry';
 import { type TenantId, parseTenantId } from '../domain/ids.js';
+import { TENANT_HEADER } from '../domain/operationMarks.js';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import { REQUEST, STEP } from './request.js';
 import type { Telemetry } from './telemetry.js';
 
 /**
  * Temporal's own OpenTelemetry interceptors, each span into the project of the workflow's tenant. They know one tracer and
- * one resource a process, so the tenant is found here: a workflow and its activities carry it as their fairness key
- * (`src/domain/operationMarks.ts`). Work of no tenant, such as the one writer of the Vespa application, is not traced.
+ * one resource a process, so the tenant is found here: a workflow carries it as its fairness key
+ * (`src/domain/operationMarks.ts`), and its activities in a header (`workflows/tracing.ts`). Work of no tenant, such as the one writer of the Vespa application, is not traced.
  */
 const TENANT = createContextKey('cvops tenant');
 const EMPTY = resourceFromAttributes({});
@@ -40,9 +41,9 @@ const POLLS: ReadonlySet<string> = new Set([
   SpanName.WORKFLOW_VALIDATE_UPDATE,
 ]);
 
-function tenantOf(priority: Priority | undefined): TenantId | undefined {
+function tenantOf(key: unknown): TenantId | undefined {
   try {
-    return parseTenantId(priority?.fairnessKey);
+    return parseTenantId(key);
   } catch {
     return undefined;
   }
@@ -55,7 +56,9 @@ export function clientInterceptors(telemetry: Telemetry): WorkflowClientIntercep
     input: I,
     next: (input: I) => Promise<O>,
   ): Promise<O> =>
-    context.with(context.active().setValue(TENANT, tenantOf(options.priority)), () => next(input));
+    context.with(context.active().setValue(TENANT, tenantOf(options.priority?.fairnessKey)), () =>
+      next(input),
+    );
   const tracer = new ChosenTracer((name) => {
     const tenant = context.active().getValue(TENANT) as TenantId | undefined;
     return tenant === undefined || POLLS.has(stepOf(name)) ? undefined : telemetry.tracer(tenant);
@@ -73,12 +76,17 @@ export function clientInterceptors(telemetry: Telemetry): WorkflowClientIntercep
 
 /** For a worker: what its activities do is a child of the workflow's step. */
 export function activityInterceptors(telemetry: Telemetry): ActivityInterceptorsFactory {
-  return (activity) => {
-    const tenant = tenantOf(activity.info.priority);
-    if (tenant === undefined) return {};
-    const tracer = new ChosenTracer(() => telemetry.tracer(tenant));
-    return { inbound: new OpenTelemetryActivityInboundInterceptor(activity, { tracer }) };
-  };
+  return (activity) => ({
+    inbound: {
+      execute(input, next) {
+        const header = input.headers[TENANT_HEADER];
+        const tenant = header && tenantOf(defaultPayloadConverter.fromPayload(header));
+        if (tenant === undefined) return next(input);
+        const tracer = new ChosenTracer(() => telemetry.tracer(tenant));
+        return new OpenTelemetryActivityInboundInterceptor(activity, { tracer }).execute(input, next);
+      },
+    },
+  });
 }
 
 /**
@@ -92,7 +100,7 @@ export function workflowSinks(telemetry: Telemetry | undefined): InjectedSinks<O
       export: {
         callDuringReplay: false,
         fn: ({ priority, workflowId, runId }, spans) => {
-          const tenant = tenantOf(priority);
+          const tenant = tenantOf(priority?.fairnessKey);
           if (telemetry === undefined || tenant === undefined) return;
           for (const span of spans)
             if (!POLLS.has(stepOf(span.name)))

@@ -154,7 +154,11 @@ describe('reconcileRetention', () => {
     client.workflow.start('softDeleteTenant', { workflowId, taskQueue: 'nobody' });
   /** Without workers: what it starts stays as it was started. */
   const reconcile = () => {
-    const activities = createReconcileActivities({ pool, client, phoenix: new PhoenixClient('http://127.0.0.1:9') });
+    const activities = createReconcileActivities({
+      pool,
+      client,
+      phoenix: new PhoenixClient('http://127.0.0.1:9'),
+    });
     return new MockActivityEnvironment().run(() => activities.reconcileRetention({ cluster: 'test' }));
   };
 

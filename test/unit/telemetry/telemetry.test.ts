@@ -245,6 +245,16 @@ describe('telemetry', () => {
     await vi.waitFor(() => expect(telemetry.counts).toMatchObject({ held: 0, stored: 1 }));
   });
 
+  it('holds the spans of a creation until its tenant is there', async () => {
+    const telemetry = open({ destinationOf: async (tenant) => lives.get(tenant) ?? null });
+    const acme = life('acme');
+    lives.delete('acme');
+    telemetry.record(acme.tenant, madeSpan({ name: 'StartWorkflow:createTenant' }));
+    expect(await telemetry.flush(100)).toBe(false);
+    lives.set('acme', acme);
+    await vi.waitFor(() => expect(telemetry.counts).toMatchObject({ held: 0, stored: 1 }));
+  });
+
   it('goes to a Phoenix behind a path', async () => {
     const telemetry = open({}, `${url}/tools/phoenix/`);
     send(telemetry, 'acme');
