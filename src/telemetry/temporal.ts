@@ -33,12 +33,13 @@ const TENANT = createContextKey('cvops tenant');
 const EMPTY = resourceFromAttributes({});
 const NOT_TRACED = trace.wrapSpanContext(INVALID_SPAN_CONTEXT);
 
-/** Asked several times a second by whoever watches: no part of an operation. */
-const POLLS: ReadonlySet<string> = new Set([
+/** Asked several times a second by whoever watches; or sent by a workflow of no tenant, whose trace is not sent. */
+const UNSENT: ReadonlySet<string> = new Set([
   SpanName.WORKFLOW_QUERY,
   SpanName.WORKFLOW_DESCRIBE,
   SpanName.WORKFLOW_HANDLE_QUERY,
   SpanName.WORKFLOW_VALIDATE_UPDATE,
+  SpanName.WORKFLOW_HANDLE_SIGNAL,
 ]);
 
 function tenantOf(key: unknown): TenantId | undefined {
@@ -61,7 +62,7 @@ export function clientInterceptors(telemetry: Telemetry): WorkflowClientIntercep
     );
   const tracer = new ChosenTracer((name) => {
     const tenant = context.active().getValue(TENANT) as TenantId | undefined;
-    return tenant === undefined || POLLS.has(stepOf(name)) ? undefined : telemetry.tracer(tenant);
+    return tenant === undefined || UNSENT.has(stepOf(name)) ? undefined : telemetry.tracer(tenant);
   });
   return [
     {
@@ -103,7 +104,7 @@ export function workflowSinks(telemetry: Telemetry | undefined): InjectedSinks<O
           const tenant = tenantOf(priority?.fairnessKey);
           if (telemetry === undefined || tenant === undefined) return;
           for (const span of spans)
-            if (!POLLS.has(stepOf(span.name)))
+            if (!UNSENT.has(stepOf(span.name)))
               telemetry.record(tenant, readable(span, { temporalWorkflowId: workflowId, run_id: runId }));
         },
       },
