@@ -5,6 +5,7 @@ import { phoenixProjectName, workflowIds } from '../src/domain/naming.js';
 import { type BaseSchema, MEMORY_SCHEMA } from '../src/domain/profiles.js';
 import type { PhoenixClient } from '../src/phoenix/client.js';
 import { deleteProject, ensureProject, findProject } from '../src/phoenix/projects.js';
+import { deleteRetentionPolicies } from '../src/phoenix/retention.js';
 import { type ConfigCoordinates, deleteConfig, getConfig, putConfig } from '../src/registry/config.js';
 import { type Pool, transaction } from '../src/registry/database.js';
 import { beginOperation, endOperation } from '../src/registry/operationLog.js';
@@ -15,8 +16,14 @@ import { claimSchemas } from '../src/tenants/claimSchemas.js';
 import { memoryOf } from '../src/tenants/memoryOf.js';
 import { proveMemory } from '../src/tenants/proveMemory.js';
 import { isQuarantined, requireFreeName } from '../src/tenants/quarantine.js';
-import { ROUTING_CONFIG, SYSTEM_CONFIG } from '../src/domain/config/keys.js';
-import { initialRoutingConfig, initialSystemConfig } from '../src/tenants/initialConfig.js';
+import { ROUTING_CONFIG, SYSTEM_CONFIG, TRACE_RETENTION } from '../src/domain/config/keys.js';
+import {
+  initialRoutingConfig,
+  initialSystemConfig,
+  initialTraceRetention,
+} from '../src/tenants/initialConfig.js';
+import { applyTraceRetention } from '../src/tenants/traceRetention.js';
+import { DAY_MS, DEFAULT_RETENTION_DAYS } from '../src/domain/retention.js';
 import { closeUntilRestored } from '../src/registry/restores.js';
 import { requireState } from '../src/domain/states.js';
 import { ConfigServer } from '../src/vespa/configServer.js';
@@ -86,6 +93,7 @@ export function createTenantActivities({
       };
       await put(SYSTEM_CONFIG, initialSystemConfig(input.tenant, values, { vespaUrl, vespaConfigUrl }));
       await put(ROUTING_CONFIG, initialRoutingConfig(values));
+      await put(TRACE_RETENTION, initialTraceRetention());
     },
 
     async removeConfig({ incarnation }) {
@@ -105,13 +113,15 @@ export function createTenantActivities({
     },
 
     async ensurePhoenixProject(key) {
-      const { phoenixProject, tenant } = await life(key);
-      await ensureProject(phoenix, phoenixProject, `Traces of tenant ${tenant}`);
+      const row = await life(key);
+      await ensureProject(phoenix, row.phoenixProject, `Traces of tenant ${row.tenant}`);
+      await applyTraceRetention(pool, phoenix, row);
     },
 
     async deletePhoenixProject(key) {
       const { phoenixProject } = await life(key);
       await deleteProject(phoenix, phoenixProject);
+      await deleteRetentionPolicies(phoenix, phoenixProject);
     },
 
     async proveMemory(key) {

@@ -54,6 +54,8 @@ export interface Settings {
   readonly backupTrustedKeys: string;
   /** The one tenant that the principal may back up and restore; empty: all. `CVOPS_PRINCIPAL_TENANT`. */
   readonly principalTenant: string;
+  /** Whether operations and their steps leave spans; `CVOPS_TRACE_OPERATIONS=off`: only searches, memory calls and routing do. */
+  readonly traceOperations: boolean;
   /** Told of purges that come near; empty: nobody. `CVOPS_NOTICE_WEBHOOK`. */
   readonly noticeWebhook: string;
   /** Reference to the secret that signs those notices; empty: unsigned. `CVOPS_NOTICE_WEBHOOK_SECRET`. */
@@ -107,6 +109,7 @@ export function loadSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     backupKey: env['CVOPS_BACKUP_KEY'] ?? '',
     backupTrustedKeys: env['CVOPS_BACKUP_TRUSTED_KEYS'] ?? '',
     principalTenant: env['CVOPS_PRINCIPAL_TENANT'] ?? '',
+    traceOperations: env['CVOPS_TRACE_OPERATIONS'] !== 'off',
     noticeWebhook: env['CVOPS_NOTICE_WEBHOOK'] ?? '',
     noticeWebhookSecret: env['CVOPS_NOTICE_WEBHOOK_SECRET'] ?? '',
     allowedPrivateHosts: list(env['CVOPS_ALLOWED_PRIVATE_HOSTS'] ?? ''),

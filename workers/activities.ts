@@ -33,16 +33,25 @@ import { type Pool, openPool } from '../src/registry/database.js';
 import { CertificateSigner } from '../src/purge/certificate.js';
 import { readReference } from '../src/secrets.js';
 import type { Settings } from '../src/settings.js';
+import { NO_TRACING } from '../src/telemetry/noTracing.js';
+import { openTelemetry } from '../src/telemetry/open.js';
+import type { Telemetry } from '../src/telemetry/telemetry.js';
+import { clientInterceptors } from '../src/telemetry/temporal.js';
 import { Sources } from '../src/sources/sources.js';
 import { ConfigServer } from '../src/vespa/configServer.js';
 import { openDocuments } from '../src/vespa/access.js';
 import type { DocumentClient } from '../src/vespa/documents.js';
+
+/** How often losses of spans are looked for. */
+const LOSSES_MS = 60_000;
 
 /** What a worker process opens once and closes at its end. */
 export interface Resources {
   readonly settings: Settings;
   readonly pool: Pool;
   readonly client: Client;
+  /** Of operations and their videos; undefined when they are not to be traced. */
+  readonly telemetry: Telemetry | undefined;
   readonly phoenix: PhoenixClient;
   readonly documents: DocumentClient;
   readonly sources: Sources;
@@ -70,11 +79,18 @@ export async function openResources(
   const shelf = new Shelf(settings);
   const configServer = new ConfigServer(settings.vespaConfigUrl);
   const memories = new TenantMemories({ documents, configServer, embedder: embedderOf(settings) });
+  const telemetry = settings.traceOperations ? openTelemetry(settings, pool) : undefined;
+  const lost = telemetry && reportLosses(telemetry, logger);
   let encoder: Encoder | undefined;
   return {
     settings,
     pool,
-    client: new Client({ connection, namespace: settings.temporalNamespace }),
+    telemetry,
+    client: new Client({
+      connection,
+      namespace: settings.temporalNamespace,
+      ...(telemetry ? { interceptors: { workflow: clientInterceptors(telemetry) } } : {}),
+    }),
     phoenix: new PhoenixClient(settings.phoenixUrl),
     documents,
     sources,
@@ -91,12 +107,24 @@ export async function openResources(
     async close() {
       await encoder?.close();
       await memories.close();
+      clearInterval(lost);
+      if (telemetry) logger.info(await telemetry.close(), 'spans');
       await documents.close();
       await sources.close();
       await shelf.close();
       await pool.end();
     },
   };
+}
+
+/** A lost span fails nothing: a log line is where it is seen. */
+function reportLosses(telemetry: Telemetry, logger: pino.Logger): NodeJS.Timeout {
+  let known = 0;
+  return setInterval(() => {
+    const { dropped, failed } = telemetry.counts;
+    if (dropped + failed > known) logger.warn(telemetry.counts, 'spans were lost');
+    known = dropped + failed;
+  }, LOSSES_MS).unref();
 }
 
 export function controlActivities(resources: Resources) {
@@ -110,7 +138,7 @@ export function controlActivities(resources: Resources) {
     ...typedFailures({ ...createCountActivities({ pool, documents, configServer }) }),
     ...typedFailures({ ...createRetentionActivities({ pool, client, webhook: resources.webhook }) }),
     ...typedFailures({ ...createRolloutActivities({ pool, client, configServer }) }),
-    ...typedFailures({ ...createReconcileActivities({ pool, client }) }),
+    ...typedFailures({ ...createReconcileActivities({ pool, client, phoenix }) }),
     ...typedFailures({ ...createBackupLedgerActivities(backupResources(resources)) }),
     ...typedFailures({ ...createRestoreLedgerActivities({ pool }) }),
     ...typedFailures({ ...createDrillActivities({ pool }) }),
@@ -153,7 +181,11 @@ export function dataActivities(resources: Resources) {
   return typedFailures({
     ...createBackupDataActivities(backup),
     ...createRestoreDataActivities(backup),
-    ...createVideoActivities({ pool, documents, sources, encoder: resources.encoder(), rates }),
+    ...createVideoActivities({
+      ...{ pool, documents, sources, rates },
+      encoder: resources.encoder(),
+      tracing: resources.telemetry ?? NO_TRACING,
+    }),
     ...createRemovalActivities({ pool, settings }),
     ...createMemoryDataActivities({ pool, memory: (life) => resources.memories.open(life) }),
   });

@@ -17,6 +17,7 @@ import { parseListenAddress } from '../src/metrics/listenAddress.js';
 import { type MetricsServer, serveTenantMetrics } from '../src/metrics/server.js';
 import { ensureSystemSchedules } from '../src/schedules/systemSchedules.js';
 import { type Settings, loadSettings } from '../src/settings.js';
+import { activityInterceptors, workflowSinks } from '../src/telemetry/temporal.js';
 import { type Resources, openResources } from './activities.js';
 
 export type WorkerRole = 'control' | 'data';
@@ -49,7 +50,10 @@ export async function runWorker(role: WorkerRole, activitiesOf: ActivitiesOf): P
       shutdownForceTime: '30s',
       ...deploymentVersion(),
       activities: activitiesOf(resources),
-      ...(role === 'control' ? await controlOptions() : dataOptions()),
+      ...(resources.telemetry
+        ? { interceptors: { activity: [activityInterceptors(resources.telemetry)] } }
+        : {}),
+      ...(role === 'control' ? await controlOptions(resources) : dataOptions()),
     });
     if (role === 'control') await ensureSystemSchedules(resources.client, settings.vespaCluster);
     logger.info({ address: settings.temporalAddress, taskQueue: TASK_QUEUES[role] }, 'worker ready');
@@ -71,7 +75,7 @@ function collectLessOften(): void {
   setFlagsFromString('--heap-growing-percent=300');
 }
 
-async function controlOptions(): Promise<Partial<WorkerOptions>> {
+async function controlOptions({ telemetry }: Resources): Promise<Partial<WorkerOptions>> {
   // Never bundled on the fly: what runs is what was built, replayed and tested.
   const bundle = fileURLToPath(new URL('../workflow-bundle.js', import.meta.url));
   await readFile(bundle).catch(() => {
@@ -79,6 +83,7 @@ async function controlOptions(): Promise<Partial<WorkerOptions>> {
   });
   return {
     workflowBundle: { codePath: bundle },
+    sinks: workflowSinks(telemetry),
     maxCachedWorkflows: 500,
     maxConcurrentActivityTaskExecutions: 100,
     workflowTaskPollerBehavior: { type: 'autoscaling', minimum: 2, maximum: 20, initial: 4 },

@@ -7,6 +7,7 @@ import { addOperationCommands } from './operations.js';
 import { EXIT, type Format, reportError } from './output.js';
 import { addDemoCommand } from './demo.js';
 import { addMemoryCommands } from './memory.js';
+import { addMetricsCommand } from './metrics.js';
 import { addSchemaCommands } from './schemas.js';
 import { addSearchCommand } from './search.js';
 import { addStackCommands } from './stack.js';
@@ -33,6 +34,7 @@ export function buildProgram(): Command {
   addWatchCommands(program);
   addSearchCommand(program);
   addMemoryCommands(program);
+  addMetricsCommand(program);
   addBackupCommands(program);
   addOperationCommands(program);
   addCertificateCommands(program);

@@ -30,6 +30,7 @@ import { IngestClient } from './ingest.js';
 import { LifeClient } from './life.js';
 import { MemoryClient } from './memory.js';
 import { MemoryScheduleClient } from './memorySchedules.js';
+import { MetricsClient } from './metrics.js';
 import { OperationHandle } from './operations.js';
 import { SchemaClient } from './schemas.js';
 import { WatchClient } from './watches.js';
@@ -78,6 +79,7 @@ export class CvopsClient {
   readonly backupSchedules: BackupScheduleClient;
   readonly memory: MemoryClient;
   readonly memorySchedules: MemoryScheduleClient;
+  readonly metrics: MetricsClient;
   private readonly settings: Settings;
   private readonly pool: Pool;
   private searching: Promise<SearchResources> | undefined;
@@ -97,6 +99,7 @@ export class CvopsClient {
     this.backupSchedules = new BackupScheduleClient(connections);
     this.memory = new MemoryClient(connections);
     this.memorySchedules = new MemoryScheduleClient(connections);
+    this.metrics = new MetricsClient(connections);
   }
 
   /** @throws OpsError `Unavailable` when the registry does not answer */
@@ -167,15 +170,11 @@ export class CvopsClient {
 
   private async openSearch(): Promise<SearchResources> {
     // Here, as few commands search, and what these bring with them would be an eighth of every one's start.
-    const [{ encoderOf }, { SpanSender }] = await Promise.all([
-      import('../encoders/port.js'),
-      import('../phoenix/spans.js'),
-    ]);
+    const { encoderOf } = await import('../encoders/port.js');
     const documents = await openDocuments(this.settings);
-    const spans = new SpanSender(this.settings.phoenixUrl);
     const encoder = encoderOf(this.settings);
-    for (const part of [documents, spans, encoder]) this.connections.onClose(() => part.close());
-    return { pool: this.pool, documents, encoder, spans };
+    for (const part of [documents, encoder]) this.connections.onClose(() => part.close());
+    return { pool: this.pool, documents, encoder, tracing: this.connections.telemetry };
   }
 
   async listTenants(state?: TenantState): Promise<TenantSummary[]> {

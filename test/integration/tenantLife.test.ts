@@ -182,10 +182,10 @@ describe('hard delete', () => {
     expect(count('memory', `agent_memories_${id}`)).toBe(0);
     expect(count('schemas', `${PROFILE}_${id}`)).toBe(1);
     expect(count('traces', `project ${id}_project`)).toBe(1);
-    expect(count('traces', `spans of ${id}_project`)).toBe(2);
+    expect(count('traces', `spans of ${id}_project`)).toBe(6);
     expect(count('ledger', 'videos')).toBe(3);
     expect(count('ledger', 'ingest_items')).toBe(6);
-    expect(count('configuration', 'config_versions')).toBe(2);
+    expect(count('configuration', 'config_versions')).toBe(3);
     expect(await digestOf(outside, id)).toBe(before);
     planFile = path.join(folder, 'plan.json');
     await writeFile(planFile, JSON.stringify(plan));

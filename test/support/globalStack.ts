@@ -30,6 +30,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
     await rm(recordedPackages, { recursive: true, force: true });
     process.env['CVOPS_RECORD_PACKAGES'] = recordedPackages;
   }
+  // Phoenix takes some 200 spans a second and a core: those of every test's every step would hold up all of them.
+  process.env['CVOPS_TRACE_OPERATIONS'] = 'off';
   process.env['CVOPS_VENV'] ??= path.join(projectRoot, '.cvops', 'venv');
   const s3 = await startFauxqs({ port: 0, logger: false });
   const s3Variables = {
