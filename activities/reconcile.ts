@@ -24,9 +24,9 @@ export function createReconcileActivities({
       for (const state of ['active', 'inactive'] as const)
         for (const row of await everyTenant(pool, state)) {
           heartbeat({ tenant: row.tenant });
-          await applyTraceRetention(pool, phoenix, row).catch((error: unknown) =>
-            log.warn('trace retention not applied', { tenant: row.tenant, error: String(error) }),
-          );
+          await applyTraceRetention(pool, phoenix, row).catch((error: unknown) => {
+            log.warn('trace retention not applied', { tenant: row.tenant, error: String(error) });
+          });
         }
       return started;
     },

@@ -115,7 +115,8 @@ export function workflowSinks(telemetry: Telemetry | undefined): InjectedSinks<O
 /** The package makes spans of OpenTelemetry 1; the exporter wants those of 2. */
 function readable(span: SerializableSpan, more: Attributes) {
   const { spanContext, parentSpanId, instrumentationLibrary, attributes, ...rest } = span;
-  const { traceState: _, ...ids } = spanContext;
+  const { traceId, spanId, traceFlags } = spanContext;
+  const ids = { traceId, spanId, traceFlags };
   return {
     ...rest,
     spanContext: () => ids,
