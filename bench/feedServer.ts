@@ -12,7 +12,10 @@ import { loadSchema } from '../src/vespa/schemaFiles.js';
 import { freePort } from '../test/support/postgres.js';
 
 export const SMALL = 'bench_small';
+export const MEMORIES = tenantSchemaName('agent_memories', parseTenantId('bench'));
 export const COLPALI = tenantSchemaName('video_colpali_smol500_mv_frame', parseTenantId('bench'));
+
+const ALL = [SMALL, COLPALI, MEMORIES];
 
 const SMALL_SD = `schema ${SMALL} {
   document ${SMALL} {
@@ -24,11 +27,11 @@ const SMALL_SD = `schema ${SMALL} {
 `;
 const START_MS = 30_000;
 
-/** The emulator alone, in a process of its own, with both schemas. */
+/** The emulator alone, in a process of its own, with all three schemas. */
 export class FeedServer {
   private constructor(
     readonly url: string,
-    private readonly configServer: ConfigServer,
+    readonly configServer: ConfigServer,
     private readonly stopProcess: () => Promise<void>,
   ) {}
 
@@ -57,7 +60,7 @@ export class FeedServer {
     );
     try {
       await until(() => httpHealth(`${config}/state/v1/health`));
-      await server.deploy([SMALL, COLPALI]);
+      await server.deploy(ALL);
       return server;
     } catch (error) {
       await server.stop();
@@ -67,8 +70,8 @@ export class FeedServer {
 
   /** Empties a schema: taken out of the package and put back, so that not even tombstones stay. */
   async empty(schema: string): Promise<void> {
-    await this.deploy([SMALL, COLPALI].filter((each) => each !== schema));
-    await this.deploy([SMALL, COLPALI]);
+    await this.deploy(ALL.filter((each) => each !== schema));
+    await this.deploy(ALL);
   }
 
   async stop(): Promise<void> {
@@ -94,7 +97,11 @@ export class FeedServer {
 }
 
 function sdOf(schema: string): string {
-  return schema === SMALL ? SMALL_SD : generateSd(schema, loadSchema('video_colpali_smol500_mv_frame'));
+  if (schema === SMALL) return SMALL_SD;
+  return generateSd(
+    schema,
+    loadSchema(schema === MEMORIES ? 'agent_memories' : 'video_colpali_smol500_mv_frame'),
+  );
 }
 
 async function until(condition: () => Promise<boolean>): Promise<void> {

@@ -2,6 +2,7 @@ import { backup } from './backup.js';
 import { backupKills } from './backupKills.js';
 import { feed } from './feed.js';
 import { ingest } from './ingest/main.js';
+import { memory } from './memory.js';
 import { restore } from './restore.js';
 import { roundTrip } from './roundTrip.js';
 import { schemas } from './schemas.js';
@@ -11,6 +12,7 @@ const BENCHES: Readonly<Record<string, (args: readonly string[]) => Promise<void
   'backup-kills': backupKills,
   feed,
   ingest,
+  memory,
   restore,
   'round-trip': roundTrip,
   schemas,

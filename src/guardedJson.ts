@@ -1,6 +1,5 @@
 import { type LookupAddress, type LookupOptions, lookup } from 'node:dns';
 import { isIPv6 } from 'node:net';
-import { Agent, request } from 'undici';
 import { checkUrl, classifyAddress, readUrl } from './domain/urlGuard.js';
 
 /** Nothing but the class of what went wrong: what the server said may hold anything. */
@@ -39,6 +38,8 @@ const RETRIED = new Set([408, 425, 429, 500, 502, 503, 504]);
  */
 export async function postGuarded(call: GuardedCall): Promise<unknown> {
   const url = checkUrl(call.url, call);
+  // Here, as few commands call an endpoint: a command's start should not pay for it.
+  const { Agent, request } = await import('undici');
   const agent = new Agent({ connect: { lookup: guardedLookup(url, call.allowedPrivate) } });
   const late = AbortSignal.timeout(call.timeoutMs);
   try {

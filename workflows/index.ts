@@ -1,13 +1,16 @@
 // Every function exported here is a workflow type: named one by one, never `export *`.
 export { annotateSpans, evaluateSpans, retrainRouting } from './optimization.js';
 export { backupTenant } from './backupTenant.js';
+export { clearMemory } from './clearMemory.js';
 export { createTenant } from './createTenant.js';
 export { deploySchemas } from './deploySchemas.js';
 export { drillRestore } from './drillRestore.js';
 export { hardDeleteTenant } from './hardDeleteTenant.js';
+export { importMemory } from './importMemory.js';
 export { ingestVideos } from './ingestVideos.js';
 export { optimizeTenant } from './optimizeTenant.js';
 export { pruneBackups } from './pruneBackups.js';
+export { pruneMemory } from './pruneMemory.js';
 export { reconcileRetention } from './reconcileRetention.js';
 export { restoreTenant } from './restoreTenant.js';
 export { scheduledBackup } from './scheduledBackup.js';

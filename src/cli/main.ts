@@ -8,6 +8,8 @@ import { EXIT, type Format, reportError } from './output.js';
 import { addDemoCommand } from './demo.js';
 import { addOptimizeCommands } from './optimize.js';
 import { addRouteCommand } from './route.js';
+import { addMemoryCommands } from './memory.js';
+import { addMetricsCommand } from './metrics.js';
 import { addSchemaCommands } from './schemas.js';
 import { addSearchCommand } from './search.js';
 import { addStackCommands } from './stack.js';
@@ -35,6 +37,8 @@ export function buildProgram(): Command {
   addSearchCommand(program);
   addRouteCommand(program);
   addOptimizeCommands(program);
+  addMemoryCommands(program);
+  addMetricsCommand(program);
   addBackupCommands(program);
   addOperationCommands(program);
   addCertificateCommands(program);

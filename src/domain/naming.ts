@@ -62,6 +62,10 @@ export const workflowIds = {
   optimize: (tenant: TenantId) => `tenant/${tenant}/optimize`,
   /** Of one scheduled run; the server adds its time. */
   optimization: (tenant: TenantId, what: Optimization) => `tenant/${tenant}/optimize/${what}`,
+  clearMemory: (tenant: TenantId, run: string) => `tenant/${tenant}/memory/clear/${run}`,
+  importMemory: (tenant: TenantId, run: string) => `tenant/${tenant}/memory/import/${run}`,
+  /** One at a time; of a scheduled one the server adds its time. */
+  pruneMemory: (tenant: TenantId) => `tenant/${tenant}/memory/prune`,
   deploySchemas: (run: string) => `schemas/${run}`,
   vespaApplication: (cluster: string) => `vespa/${cluster}/application`,
 } as const;
@@ -71,6 +75,7 @@ export const scheduleIds = {
   watch: (tenant: TenantId, name: WatchName) => `tenant/${tenant}/watch/${name}`,
   scheduled: (tenant: TenantId, what: Scheduled) => `tenant/${tenant}/scheduled/${what}`,
   optimization: (tenant: TenantId, what: Optimization) => `tenant/${tenant}/optimize/${what}`,
+  memory: (tenant: TenantId) => `tenant/${tenant}/memory/prune`,
 } as const;
 
 /** Task queues: `control` runs short activities and all workflows, `data` runs ffmpeg, encoding, feeding, backup. */

@@ -34,6 +34,9 @@ export const OPERATION_KINDS = [
   'drillRestore',
   'pruneBackups',
   'optimizeTenant',
+  'clearMemory',
+  'pruneMemory',
+  'importMemory',
 ] as const;
 export type OperationKind = (typeof OPERATION_KINDS)[number];
 
@@ -58,6 +61,10 @@ export const ALLOWED = {
   search: ['active'],
   route: ['active'],
   optimize: ['active'],
+  /** Read its memories; change them; and go on with a change of them that began before a deactivation. */
+  recall: ['active'],
+  remember: ['active'],
+  continueMemory: ['active', 'inactive'],
   configure: ['active'],
   readConfig: ['creating', 'active', 'inactive', 'purging', 'creation_failed'],
   deploySchemas: ['active'],
@@ -70,6 +77,9 @@ export type TenantVerb = keyof typeof ALLOWED;
 
 const PHRASES: Partial<Record<TenantVerb, string>> = {
   continueIngest: 'go on with an ingest',
+  recall: 'read its memory',
+  remember: 'change its memory',
+  continueMemory: 'go on with a change of its memory',
   configure: 'change its configuration',
   readConfig: 'read its configuration',
   deploySchemas: 'deploy its schemas',
@@ -83,7 +93,7 @@ const PHRASES: Partial<Record<TenantVerb, string>> = {
 };
 
 /** Verbs that change what a backup holds: refused while a fence stands. An ingest under way waits instead. */
-const FENCED = new Set<TenantVerb>(['configure', 'deploySchemas', 'restoreOver']);
+const FENCED = new Set<TenantVerb>(['configure', 'deploySchemas', 'restoreOver', 'remember']);
 
 export function isFenced(verb: TenantVerb): boolean {
   return FENCED.has(verb);

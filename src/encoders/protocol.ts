@@ -68,9 +68,24 @@ const MAX_ROWS = 16_384;
  * The multi-vectors of an answer in the order of the inputs: `data[i].embedding` or `data[i].data`, put in order by
  * `index` when there is one, else `embeddings[i]`; each a list of rows, or one row.
  *
+ * @param dimensions of each row; any when left out
  * @throws OpsError `Rejected` saying what is wrong with the answer
  */
-export function readAnswer(answer: unknown, inputs: number, dimensions: number): Float32Array[][] {
+export function readAnswer(
+  answer: unknown,
+  inputs: number,
+  dimensions?: number,
+  what = 'the encoder',
+): Float32Array[][] {
+  try {
+    return readRows(answer, inputs, dimensions);
+  } catch (error) {
+    if (!(error instanceof Unusable)) throw error;
+    throw new OpsError('Rejected', `${what}'s answer cannot be used: ${error.message}`, error.hint);
+  }
+}
+
+function readRows(answer: unknown, inputs: number, dimensions: number | undefined): Float32Array[][] {
   const { data, embeddings } = (answer ?? {}) as { data?: unknown; embeddings?: unknown };
   const items = Array.isArray(data) ? inOrder(data) : embeddings;
   if (!Array.isArray(items) || items.length !== inputs) {
@@ -91,13 +106,13 @@ function inOrder(data: readonly unknown[]): unknown[] {
   return items.sort((a, b) => Number(a.index) - Number(b.index)).map((item) => item.rows);
 }
 
-function rowsOf(item: unknown, dimensions: number): Float32Array[] {
+function rowsOf(item: unknown, dimensions: number | undefined): Float32Array[] {
   if (!Array.isArray(item) || item.length === 0) throw bad('an embedding is no list of numbers');
   const rows = (Array.isArray(item[0]) ? item : [item]) as unknown[];
   if (rows.length > MAX_ROWS) throw bad(`${rows.length} rows for one input`);
   return rows.map((row) => {
     if (!Array.isArray(row)) throw bad('an embedding mixes rows and numbers');
-    if (row.length !== dimensions) {
+    if (dimensions !== undefined && row.length !== dimensions) {
       throw bad(
         `rows of ${row.length} numbers where the profile has ${dimensions}`,
         'serve the model of the profile',
@@ -110,6 +125,15 @@ function rowsOf(item: unknown, dimensions: number): Float32Array[] {
   });
 }
 
-function bad(why: string, hint?: string): OpsError {
-  return new OpsError('Rejected', `the encoder's answer cannot be used: ${why}`, hint);
+class Unusable extends Error {
+  constructor(
+    why: string,
+    readonly hint?: string,
+  ) {
+    super(why);
+  }
+}
+
+function bad(why: string, hint?: string): Unusable {
+  return new Unusable(why, hint);
 }

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { isSpanContextValid } from '@opentelemetry/api';
 import type { RouteInput, RouteResult } from '../contracts/routing.js';
 import {
   DEFAULT_ROUTING_MS,
@@ -9,12 +10,13 @@ import {
   type SystemConfig,
 } from '../domain/config/keys.js';
 import { OpsError } from '../domain/errors.js';
-import type { SpanSender } from '../phoenix/spans.js';
 import { getConfig } from '../registry/config.js';
 import type { Pool } from '../registry/database.js';
 import { addExperiences } from '../registry/experiences.js';
 import { type TenantRow, requireTenant } from '../registry/tenants.js';
 import { readReference } from '../secrets.js';
+import { storedIds } from '../telemetry/destination.js';
+import type { Tracing } from '../telemetry/telemetry.js';
 import { route } from './router.js';
 import { ROUTING_SPAN, routingAttributes } from './span.js';
 import { embeddedStrategy } from './strategies/embedded.js';
@@ -23,7 +25,7 @@ import { servedStrategy } from './strategies/served.js';
 
 export interface RoutingResources {
   readonly pool: Pool;
-  readonly spans: Pick<SpanSender, 'record'>;
+  readonly tracing: Tracing;
   /** As the URL guard's. */
   readonly allowedPrivate: readonly string[];
 }
@@ -41,7 +43,7 @@ const ASK_ALL_EVERY = 10;
  * @throws OpsError `NotFound`, `WrongState`
  */
 export async function routeTenant(resources: RoutingResources, input: RouteInput): Promise<RouteResult> {
-  const { pool, spans } = resources;
+  const { pool, tracing } = resources;
   const row = await requireTenant(pool, input.tenant, 'route');
   const { routing, system } = await routingConfigs(pool, row);
   const startedAt = new Date();
@@ -49,16 +51,29 @@ export async function routeTenant(resources: RoutingResources, input: RouteInput
   const timeoutMs = routing.max_routing_time_ms ?? DEFAULT_ROUTING_MS;
   const open = (strategy: Strategy) => openStrategy(strategy, routing, system, resources, timeoutMs);
   const askAll = routing.optimization_enabled && Math.random() * ASK_ALL_EVERY < 1;
-  const { decision, votes } = await route(routing, input.query, open, { timeoutMs, askAll });
+  const about = {
+    'operation.name': 'routing',
+    'input.value': input.query,
+    ...(input.session === undefined ? {} : { 'session.id': input.session }),
+  };
+  const { decision, votes, context } = await tracing.traced(
+    row,
+    'AGENT',
+    ROUTING_SPAN,
+    about,
+    async (span) => {
+      const routed = await route(routing, input.query, open, { timeoutMs, askAll });
+      span.setAttributes(routingAttributes(input.query, routed.decision, routed.votes));
+      return { ...routed, context: span.spanContext() };
+    },
+  );
   const latencyMs = Math.round((performance.now() - clock) * 100) / 100;
 
-  const target = { tenant: row.tenant, project: row.phoenixProject, incarnation: row.incarnation };
-  const sent = system.phoenix_enabled
-    ? spans.record(target, {
-        ...{ name: ROUTING_SPAN, operation: 'routing', kind: 'AGENT', input: input.query, startedAt },
-        ...{ session: input.session, attributes: routingAttributes(input.query, decision, votes) },
-      })
-    : undefined;
+  // As Phoenix will have it; nobody sends one where traces are switched off.
+  const sent =
+    system.phoenix_enabled && isSpanContextValid(context)
+      ? storedIds(row.incarnation, context).spanId
+      : undefined;
   await addExperiences(pool, row, routing.experience_buffer_size, [
     {
       spanId: sent ?? randomBytes(8).toString('hex'),
@@ -73,14 +88,8 @@ export async function routeTenant(resources: RoutingResources, input: RouteInput
   const { agent, confidence, route: how } = decision;
   const notAsked = routing.strategies.filter((each) => !votes.some(({ strategy }) => strategy === each));
   return {
-    tenant: row.tenant,
-    agent,
-    confidence,
-    route: how,
-    votes,
-    notAsked,
-    span: sent ?? null,
-    latencyMs,
+    ...{ tenant: row.tenant, agent, confidence, route: how, votes, notAsked },
+    ...{ span: sent ?? null, latencyMs },
   };
 }
 

@@ -53,6 +53,20 @@ export class DocumentClient implements FeedTarget {
     await this.attempt('POST', documentPath(at), { body, signal });
   }
 
+  /**
+   * Puts a document unless there is one by that id.
+   *
+   * @param filled a string field that every document of the schema has
+   * @returns false when there was one: it may be what an earlier try of this very put stored
+   */
+  async putNew(at: DocumentAddress, filled: string, body: Buffer, signal?: AbortSignal): Promise<boolean> {
+    // A condition that no document meets, and `create` for when there is none to meet it.
+    const query = new URLSearchParams({ condition: `${at.schema}.${filled} == ""`, create: 'true' });
+    const path = `${documentPath(at)}?${query.toString()}`;
+    const { status } = await this.attempt('POST', path, { body, signal, also: 412 });
+    return status !== 412;
+  }
+
   /** @returns the document's fields, or undefined when it is not there */
   async get(
     at: DocumentAddress,

@@ -22,6 +22,8 @@ const field = z.strictObject({
     .array(z.enum(['fast-search', 'distance-metric: angular', 'distance-metric: hamming']))
     .default([]),
   index: z.enum(['enable-bm25']).optional(),
+  /** Capital letters count, in the index of a fast-search attribute too. */
+  match: z.enum(['cased']).optional(),
   rank: z.enum(['filter']).optional(),
 });
 

@@ -82,7 +82,26 @@ export async function searchSegments(query: SegmentQuery): Promise<SegmentHit[]>
     ...(strategy.needsFloat ? { 'input.query(qt)': blocks(vectors) } : {}),
     ...(strategy.needsBinary ? { 'input.query(qtb)': blocks(vectors.map(binarize)) } : {}),
   };
-  const answer = await query.documents.search(body, query.signal);
+  const root = await ask(query.documents, body, query.signal);
+  return (root.children ?? []).map((hit) => ({
+    id: typeof hit.fields?.['documentid'] === 'string' ? hit.fields['documentid'] : hit.id,
+    score: hit.relevance,
+    fields: hit.fields ?? {},
+  }));
+}
+
+/**
+ * One query, tried once, answered for all documents or not at all.
+ *
+ * @param body parameters of `/search/`
+ * @throws OpsError `Unavailable` when Vespa fails or answers for a part only; NoAnswer
+ */
+export async function ask(
+  documents: Pick<DocumentClient, 'search'>,
+  body: object,
+  signal?: AbortSignal,
+): Promise<SearchRoot> {
+  const answer = await documents.search(body, signal);
   const root = (jsonOf(answer) as { root?: SearchRoot } | undefined)?.root;
   if (answer.status !== 200 || root === undefined)
     throw new OpsError('Unavailable', `Vespa answered ${answer.status}: ${messageOf(answer)}`);
@@ -95,11 +114,7 @@ export async function searchSegments(query: SegmentQuery): Promise<SegmentHit[]>
       'Vespa searched only a part of the documents',
       'try again, or raise the timeout of the rank profile',
     );
-  return (root.children ?? []).map((hit) => ({
-    id: typeof hit.fields?.['documentid'] === 'string' ? hit.fields['documentid'] : hit.id,
-    score: hit.relevance,
-    fields: hit.fields ?? {},
-  }));
+  return root;
 }
 
 /**
@@ -125,7 +140,7 @@ export async function countFound(
   return root.fields?.totalCount;
 }
 
-interface SearchRoot {
+export interface SearchRoot {
   readonly fields?: { readonly totalCount?: number };
   readonly children?: readonly {
     readonly id: string;

@@ -21,6 +21,8 @@ import { JudgeStandIn } from '../support/judge.js';
 import { planted } from '../support/routingSamples.js';
 import { annotateByHand, routingSpans, sendSpans } from '../support/routingSpans.js';
 
+/** Operations are traced into the same project. */
+const ROUTING = `name == "${ROUTING_SPAN}"`;
 const EVER = { from: new Date(0), to: new Date('9999-01-01T00:00:00Z') };
 let pool: Pool;
 let phoenix: PhoenixClient;
@@ -43,7 +45,7 @@ const routingConfig = async (tenant: TenantId) =>
 const optimize = (tenant: TenantId, exit = 0) =>
   cvopsJson<OptimizeTenantResult>(['optimize', 'run', tenant], exit);
 const stored = (project: string, count: number) =>
-  vi.waitFor(async () => expect(await countSpans(phoenix, project, EVER)).toBe(count), { timeout: 60_000 });
+  vi.waitFor(async () => expect(await countSpans(phoenix, project, EVER, ROUTING)).toBe(count), { timeout: 60_000 });
 
 /** Sends a planted set of decisions into a tenant's project, labelled by people. */
 async function plant({ tenant, phoenixProject }: TenantRow, count: number): Promise<string[]> {
@@ -76,7 +78,7 @@ describe.concurrent('cvops route', () => {
       ['langextract', 'voted'],
     ]);
     await stored(phoenixProject, 1);
-    const [span] = (await spanPage(phoenix, phoenixProject))!.spans;
+    const [span] = (await spanPage(phoenix, phoenixProject, { name: ROUTING_SPAN }))!.spans;
     expect(span).toMatchObject({
       ...{ name: ROUTING_SPAN, status_code: 'OK', context: { span_id: routed.span } },
       attributes: {

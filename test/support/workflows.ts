@@ -8,6 +8,7 @@ import type {
   FenceActivities,
   IngestActivities,
   OptimizeActivities,
+  MemoryActivities,
   PruneActivities,
   PurgeActivities,
   ReconcileActivities,
@@ -19,7 +20,7 @@ import type {
 } from '../../activities/types.js';
 import { TASK_QUEUES } from '../../src/domain/naming.js';
 import { SEARCH_ATTRIBUTES } from '../../src/domain/searchAttributes.js';
-import { bundleOf } from './bundles.js';
+import { productBundle } from './productBundle.js';
 import { temporalExecutable } from './temporal.js';
 
 export type FakeActivities = Partial<
@@ -34,12 +35,13 @@ export type FakeActivities = Partial<
     RestoreActivities &
     FenceActivities &
     DrillActivities &
+    MemoryActivities &
     PruneActivities &
     OptimizeActivities &
     ScheduledBackupActivities
 >;
 
-const bundle = bundleOf('../../workflows/index.ts');
+const bundle = productBundle();
 
 /** A real dev server, the real workflow bundle, and activities of the test's choice on both task queues. */
 export class WorkflowBench {
@@ -66,7 +68,7 @@ export class WorkflowBench {
   async withWorkers<T>(
     activities: FakeActivities,
     work: (client: Client) => Promise<T>,
-    of: ReturnType<typeof bundleOf> = bundle,
+    of: ReturnType<typeof productBundle> = bundle,
   ): Promise<T> {
     const { code } = await of;
     const common = {

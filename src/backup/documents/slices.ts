@@ -5,6 +5,8 @@ export interface SchemaDocuments {
   /** Physical schema. */
   readonly schema: string;
   readonly namespace?: string | undefined;
+  /** Of each document; all of it when left out. */
+  readonly fieldSet?: string;
 }
 
 /** A share of them; together the slices of one number of slices hold every document once. */

@@ -37,7 +37,10 @@ export function applyEdits(
     if (share) {
       const there = fields.get(share.field);
       const others = isRecord(there) ? without(there, share.name) : {};
-      fields.set(share.field, Object.fromEntries([...Object.entries(others), [share.name, readPart(share.rule, text)]]));
+      fields.set(
+        share.field,
+        Object.fromEntries([...Object.entries(others), [share.name, readPart(share.rule, text)]]),
+      );
     } else {
       fields.set(path, Object.hasOwn(key.fields, path) ? readText(key.fields[path]!.rule, text) : text);
     }

@@ -26,6 +26,8 @@ export interface Field {
   readonly index: boolean;
   readonly bm25: boolean;
   readonly fastSearch: boolean;
+  /** `match: cased`: capital letters count. */
+  readonly cased: boolean;
   /** `distance-metric` of a tensor attribute, when given. */
   readonly distanceMetric?: string;
 }

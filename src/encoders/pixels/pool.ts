@@ -1,4 +1,5 @@
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
+import { startWorker } from '../../workerThread.js';
 import type { FrameTask } from './rows.js';
 import type { Answer } from './worker.js';
 
@@ -76,7 +77,7 @@ export class WorkerPool {
   }
 
   private start(): Worker {
-    const worker = startWorker();
+    const worker = startWorker(import.meta.url, 'worker');
     this.workers.add(worker);
     let cause: Error | undefined;
     worker.on('message', (answer: Answer) => {
@@ -106,27 +107,9 @@ export class WorkerPool {
   }
 }
 
+/** Views of one memory: a picture has a thousand rows, and a thousand buffers are much for the garbage collector. */
 function rowsOf(rows: Float32Array, dimensions: number): Float32Array[] {
   return Array.from({ length: rows.length / dimensions }, (_, at) =>
-    rows.slice(at * dimensions, (at + 1) * dimensions),
+    rows.subarray(at * dimensions, (at + 1) * dimensions),
   );
-}
-
-/**
- * As built, the worker is JavaScript beside this file. From the sources (tests), Node strips the types itself but wants
- * to be told that `./x.js` is `./x.ts` there.
- */
-function startWorker(): Worker {
-  const built = new URL('./worker.js', import.meta.url);
-  if (!import.meta.url.endsWith('.ts')) return new Worker(built);
-  const source = new URL('./worker.ts', import.meta.url);
-  const boot = `
-    const { registerHooks } = await import('node:module');
-    registerHooks({
-      resolve: (name, context, next) =>
-        next(context.parentURL?.endsWith('.ts') && name.startsWith('.') ? name.replace(/\\.js$/, '.ts') : name, context),
-    });
-    await import(${JSON.stringify(source.href)});
-  `;
-  return new Worker(new URL(`data:text/javascript,${encodeURIComponent(boot)}`));
 }

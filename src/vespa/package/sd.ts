@@ -21,6 +21,11 @@ function fieldBlock(field: SchemaFile['fields'][number]): string {
     `indexing: ${field.indexing.join(' | ')}`,
     ...(field.attribute.length > 0 ? [block('attribute', field.attribute)] : []),
     ...(field.index ? [`index: ${field.index}`] : []),
+    ...(field.match ? [`match: ${field.match}`] : []),
+    // A dictionary must treat case as the field does; a cased one can be a hash.
+    ...(field.match && field.attribute.includes('fast-search')
+      ? [block('dictionary', ['hash', field.match])]
+      : []),
     ...(field.rank ? [`rank: ${field.rank}`] : []),
   ]);
 }

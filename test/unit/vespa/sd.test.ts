@@ -27,6 +27,7 @@ describe.each(BASE_SCHEMAS)('%s', (base) => {
         index: field.indexing.includes('index'),
         bm25: field.index === 'enable-bm25',
         fastSearch: field.attribute.includes('fast-search'),
+        cased: field.match === 'cased',
       });
   });
 

@@ -167,7 +167,7 @@ function writeDocument(
   }
   // In the query, what is not "true" is false.
   const create = query.has('create') ? query.get('create') === 'true' : parsed['create'] === true;
-  const current = store.read(id.type, id.text);
+  const current = method === 'PUT' || condition !== undefined ? store.read(id.type, id.text) : undefined;
   if (method !== 'DELETE' && parsed['fields'] === undefined) {
     throw refusal(400, 'document is missing the required "fields" field');
   }

@@ -127,6 +127,7 @@ function readField(node: Node, schema: string): Field {
     index: /\bindex\b/.test(indexing),
     bm25: setting('index', 'enable-bm25'),
     fastSearch: setting('attribute', 'fast-search'),
+    cased: all.some((n) => n.head === 'match' && n.value === 'cased'),
     ...(metric === undefined ? {} : { distanceMetric: metric }),
   };
 }

@@ -109,10 +109,10 @@ function searchSchema(
   const inputs = inputsOf(profile, parameters);
   const neighbours = new Map<string, Value>();
   const matcher = guarded(() =>
-    buildMatcher(yql.where, index, (item) => {
+    buildMatcher(yql.where, index, (item, among) => {
       const to = neighbourInput(item, schema, inputs);
       neighbours.set(item.field, to);
-      return nearestIds(store, schema, item, to);
+      return nearestIds(index, item, to, among);
     }),
   );
   const ids = guarded(() => [...index.ids].filter(matcher.matches));
@@ -150,26 +150,21 @@ function neighbourInput(
 }
 
 function nearestIds(
-  store: DocumentStore,
-  schema: Schema,
+  index: SchemaIndex,
   item: Extract<Where, { kind: 'nearest' }>,
   to: Value,
+  among: (id: string) => boolean,
 ): Set<string> {
-  const field = schema.fields.get(item.field)!;
+  const field = index.schema.fields.get(item.field)!;
   if (field.type.kind !== 'tensor') return new Set();
   const { tensor } = field.type;
   const all: { id: string; d: number }[] = [];
-  for (const { id, fields } of store.documents(schema.name)) {
-    const value = fields.get(item.field) as TensorValue | undefined;
-    if (value !== undefined)
-      all.push({
-        id: id.text,
-        d: distance(fromStored(value, tensor), to, field.distanceMetric ?? 'euclidean'),
-      });
-  }
+  for (const [id, value] of index.tensors(item.field))
+    if (among(id))
+      all.push({ id, d: distance(fromStored(value, tensor), to, field.distanceMetric ?? 'euclidean') });
   return new Set(
     all
-      .toSorted((a, b) => a.d - b.d)
+      .sort((a, b) => a.d - b.d)
       .slice(0, item.targetHits)
       .map(({ id }) => id),
   );

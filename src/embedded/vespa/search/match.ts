@@ -3,6 +3,8 @@ import type { FieldValue } from '../store.js';
 import { type SchemaIndex, tokenize } from './textIndex.js';
 import type { Where } from './yql.js';
 
+type Nearest = Extract<Where, { kind: 'nearest' }>;
+
 /** What a query asks of one document, and the words it brings to each field's bm25. */
 export interface Matcher {
   readonly matches: (id: string) => boolean;
@@ -13,13 +15,14 @@ export interface Matcher {
 export class MatchError extends Error {}
 
 /**
- * @param nearest the ids that a nearestNeighbor item selects
+ * @param nearest the ids that a nearestNeighbor item selects among those that the rest of its conjunction lets through:
+ *   filters come first, as with Vespa's pre-filtering, so that a filter takes nothing away from the nearest
  * @throws MatchError
  */
 export function buildMatcher(
   where: Where,
   index: SchemaIndex,
-  nearest: (item: Extract<Where, { kind: 'nearest' }>) => ReadonlySet<string>,
+  nearest: (item: Nearest, among: (id: string) => boolean) => ReadonlySet<string>,
 ): Matcher {
   const words = new Map<string, string[]>();
   const note = (field: string, list: readonly string[]) =>
@@ -35,8 +38,12 @@ export function buildMatcher(
         return (id) => !item(id);
       }
       case 'and': {
-        const items = node.items.map(build);
-        return (id) => items.every((item) => item(id));
+        const items = node.items.filter((item) => item.kind !== 'nearest').map(build);
+        const filter = (id: string) => items.every((item) => item(id));
+        const near = node.items
+          .filter((item) => item.kind === 'nearest')
+          .map((item) => nearest(item, filter));
+        return near.length === 0 ? filter : (id) => near.every((ids) => ids.has(id));
       }
       case 'or': {
         const items = node.items.map(build);
@@ -48,7 +55,7 @@ export function buildMatcher(
         return first!;
       }
       case 'nearest': {
-        const ids = nearest(node);
+        const ids = nearest(node, () => true);
         return (id) => ids.has(id);
       }
       case 'userInput':
@@ -61,11 +68,9 @@ export function buildMatcher(
           values(index, requireField(index.schema, node.field), id).some((v) => pattern.test(textOf(v)));
       }
       case 'in': {
-        const wanted = new Set(node.values.map((v) => textOf(v).toLowerCase()));
-        return (id) =>
-          values(index, requireField(index.schema, node.field), id).some((v) =>
-            wanted.has(textOf(v).toLowerCase()),
-          );
+        const field = requireField(index.schema, node.field);
+        const wanted = new Set(node.values.map((v) => folded(field, textOf(v))));
+        return (id) => values(index, field, id).some((v) => wanted.has(folded(field, textOf(v))));
       }
       case 'compare':
         return compare(node, index);
@@ -113,12 +118,13 @@ function contains(
         query.every((word) => index.has(name, word, id)) &&
         (query.length === 1 || values(index, field, id).some((v) => phrase(textOf(v), query)));
     }
-    // An attribute is matched whole, without regard to case.
-    const wanted = node.words.join(' ').toLowerCase();
+    // An attribute is matched whole.
+    const wanted = folded(field, node.words.join(' '));
     return (id: string) =>
-      values(index, field, id).some((v) =>
-        node.prefix ? textOf(v).toLowerCase().startsWith(wanted) : textOf(v).toLowerCase() === wanted,
-      );
+      values(index, field, id).some((v) => {
+        const text = folded(field, textOf(v));
+        return node.prefix ? text.startsWith(wanted) : text === wanted;
+      });
   });
   return (id) => tests.some((test) => test(id));
 }
@@ -131,10 +137,10 @@ function phrase(text: string, words: readonly string[]): boolean {
 function compare(node: Extract<Where, { kind: 'compare' }>, index: SchemaIndex): (id: string) => boolean {
   const field = requireField(index.schema, node.field);
   const wanted = typeof node.value === 'boolean' ? Number(node.value) : Number(node.value);
-  const text = String(node.value).toLowerCase();
+  const text = folded(field, String(node.value));
   const one = (v: FieldValue): boolean => {
     if (typeof v === 'string')
-      return node.op === '=' ? v.toLowerCase() === text : node.op === '!=' && v.toLowerCase() !== text;
+      return node.op === '=' ? folded(field, v) === text : node.op === '!=' && folded(field, v) !== text;
     const x = Number(v);
     switch (node.op) {
       case '=':
@@ -166,6 +172,11 @@ function requireField(schema: Schema, name: string) {
   const field = schema.fields.get(name);
   if (field === undefined) throw new MatchError(`Field '${name}' does not exist.`);
   return field;
+}
+
+/** Without regard to case, unless the field says otherwise. */
+function folded({ cased }: { readonly cased: boolean }, text: string): string {
+  return cased ? text : text.toLowerCase();
 }
 
 /** Strings and numbers as text; structures, which no term matches, as nothing. */

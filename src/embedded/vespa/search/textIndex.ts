@@ -1,5 +1,5 @@
 import type { Schema } from '../model.js';
-import type { DocumentStore, FieldValue, StoredDocument } from '../store.js';
+import type { DocumentStore, FieldValue, StoredDocument, TensorValue } from '../store.js';
 
 /** bm25's usual constants, Vespa's defaults. */
 const K1 = 1.2;
@@ -24,6 +24,8 @@ export class SchemaIndex {
   private readonly lengths = new Map<string, Map<string, number>>();
   private readonly totals = new Map<string, number>();
   private readonly values = new Map<string, Attributes>();
+  /** Of the fields that a nearestNeighbor has asked for; as attributes they are in memory at the real one too. */
+  private readonly vectors = new Map<string, Map<string, TensorValue>>();
 
   constructor(
     readonly schema: Schema,
@@ -61,6 +63,16 @@ export class SchemaIndex {
     return this.values.get(id) ?? new Map<string, FieldValue>();
   }
 
+  /** A tensor field's values by document. */
+  tensors(field: string): ReadonlyMap<string, TensorValue> {
+    let vectors = this.vectors.get(field);
+    if (vectors === undefined) {
+      this.vectors.set(field, (vectors = new Map<string, TensorValue>()));
+      for (const document of this.store.documents(this.schema.name)) keepTensor(vectors, field, document);
+    }
+    return vectors;
+  }
+
   has(field: string, word: string, id: string): boolean {
     return this.postings.get(field)?.get(word)?.has(id) ?? false;
   }
@@ -89,15 +101,10 @@ export class SchemaIndex {
       if (field === undefined || field.type.kind === 'tensor') continue;
       kept.set(name, value);
       if (!field.index) continue;
-      const texts =
-        typeof value === 'string'
-          ? [value]
-          : Array.isArray(value)
-            ? value.filter((v) => typeof v === 'string')
-            : [];
-      this.addText(name, id.text, texts.flatMap(tokenize));
+      this.addText(name, id.text, wordsOf(value));
     }
     this.values.set(id.text, kept);
+    for (const [field, vectors] of this.vectors) keepTensor(vectors, field, { id, fields });
   }
 
   private addText(field: string, id: string, words: readonly string[]): void {
@@ -111,21 +118,38 @@ export class SchemaIndex {
   }
 
   private remove(id: string): void {
-    if (!this.values.delete(id)) return;
+    const kept = this.values.get(id);
+    if (kept === undefined) return;
+    this.values.delete(id);
+    for (const vectors of this.vectors.values()) vectors.delete(id);
     for (const [field, lengths] of this.lengths) {
       const length = lengths.get(id);
       if (length === undefined) continue;
       lengths.delete(id);
       this.totals.set(field, this.totals.get(field)! - length);
-      for (const [word, list] of this.postings.get(field)!) {
-        if (list.delete(id) && list.size === 0) this.postings.get(field)!.delete(word);
+      const lists = this.postings.get(field)!;
+      for (const word of wordsOf(kept.get(field))) {
+        const list = lists.get(word);
+        if (list?.delete(id) && list.size === 0) lists.delete(word);
       }
     }
   }
 
   private clear(): void {
-    for (const map of [this.postings, this.lengths, this.totals, this.values]) map.clear();
+    for (const map of [this.postings, this.lengths, this.totals, this.values, this.vectors]) map.clear();
   }
+}
+
+/** Of a text, or of several. */
+function wordsOf(value: FieldValue | undefined): string[] {
+  if (typeof value === 'string') return tokenize(value);
+  if (!Array.isArray(value)) return [];
+  return (value as readonly FieldValue[]).filter((v) => typeof v === 'string').flatMap(tokenize);
+}
+
+function keepTensor(into: Map<string, TensorValue>, field: string, { id, fields }: StoredDocument): void {
+  const value = fields.get(field) as TensorValue | undefined;
+  if (value !== undefined) into.set(id.text, value);
 }
 
 function getOrAdd<K, V>(map: Map<K, V>, key: K, make: () => V): V {

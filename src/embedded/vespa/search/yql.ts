@@ -162,7 +162,9 @@ class Parser {
     if (lower === 'range') {
       const field = this.next();
       this.symbol(',');
-      const [low, high] = [Number(this.next()), (this.symbol(','), Number(this.next()))];
+      const low = Number(this.literal());
+      this.symbol(',');
+      const high = Number(this.literal());
       this.symbol(')');
       return {
         kind: 'and',
