@@ -74,7 +74,7 @@ export async function createTenant(input: CreateTenantInput): Promise<CreateTena
         : titled(tenants.activate, 'open for use', key),
     );
     // Not part of the saga: the tenant is open, and what is missing the daily reconciliation makes.
-    if (!input.closed && input.scheduleOptimization)
+    if (input.scheduleOptimization)
       await titled(optimizationSchedules.scheduleOptimization, 'schedules', { tenant, incarnation }).catch(
         (error: unknown) => log.warn('no optimization schedules yet', { tenant, error: String(error) }),
       );
