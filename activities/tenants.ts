@@ -23,7 +23,6 @@ import {
   initialTraceRetention,
 } from '../src/tenants/initialConfig.js';
 import { applyTraceRetention } from '../src/tenants/traceRetention.js';
-import { DAY_MS, DEFAULT_RETENTION_DAYS } from '../src/domain/retention.js';
 import { closeUntilRestored } from '../src/registry/restores.js';
 import { requireState } from '../src/domain/states.js';
 import { ConfigServer } from '../src/vespa/configServer.js';
