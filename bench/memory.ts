@@ -119,8 +119,8 @@ async function peer(folder: string, embedder: LocalEmbedder): Promise<Contender 
       disableHistory: true,
     });
     return {
-      add: (text) => mem0.add(text, { ...scope, infer: false }),
-      search: (query) =>
+      add: (text: string) => mem0.add(text, { ...scope, infer: false }),
+      search: (query: string) =>
         mem0.search(query, { topK: 10, filters: { user_id: scope.userId, agent_id: scope.agentId } }),
     };
   } catch (error) {
