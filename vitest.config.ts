@@ -8,7 +8,10 @@ const expect = { poll: { timeout: 30_000 } };
 const maxConcurrency = 30;
 
 /** With a stack of their own they run beside the others; so many that both lines of scripts/test.mjs take as long. */
-const BACKUPS = ['test/integration/backup{Traces,Clone,Keeping}.test.ts'];
+const BACKUPS = [
+  'test/integration/backup{Traces,Clone,Keeping,Consistency,Scheduled}.test.ts',
+  'test/faults/backupKills.test.ts',
+];
 
 export default defineConfig({
   test: {
@@ -19,6 +22,8 @@ export default defineConfig({
           expect,
           include: ['test/unit/**/*.test.ts'],
           testTimeout: 30_000,
+          // They wait more than they work, and by default two cores run one file at a time.
+          maxWorkers: 2,
           sequence: { groupOrder: 1 },
         },
       },
@@ -27,6 +32,7 @@ export default defineConfig({
           name: 'workflows',
           expect,
           maxConcurrency,
+          globalSetup: ['test/support/globalBundle.ts'],
           include: ['test/workflows/**/*.test.ts', 'test/replay/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,

@@ -8,12 +8,12 @@ import {
 import { compareSlice, storeSlice } from '../src/backup/slices.js';
 import { type BackupResources, writerOf } from '../src/backup/writer.js';
 import { manifestOf, tidyFolder, totalsOf } from '../src/backup/finish.js';
+import { giveUpBackup } from '../src/backup/giveUp.js';
 import { newDataKey } from '../src/backup/format/keys.js';
 import { readManifest, writeManifest } from '../src/backup/format/manifest.js';
 import { namespaceOf } from '../src/backup/namespaces.js';
-import { requireOwnTenant } from '../src/backup/ownership.js';
+import { ownBackup, requireOwnTenant } from '../src/backup/ownership.js';
 import { writeConfigPart, writeSchemaParts, writeVideosPart } from '../src/backup/registryParts.js';
-import { emptyFolder } from '../src/backup/store/emptyFolder.js';
 import { writeTraceParts } from '../src/backup/traceParts.js';
 import { slicesFor } from '../src/backup/documents/slices.js';
 import { TRACE_KINDS } from '../src/backup/traces/lines.js';
@@ -21,9 +21,12 @@ import { verifyBackup } from '../src/backup/verify.js';
 import { OpsError } from '../src/domain/errors.js';
 import { workflowIds } from '../src/domain/naming.js';
 import {
+  beginRegistryParts,
+  nextTracePart,
   partsOf,
   planSlices,
   replaceParts,
+  requireAttempt,
   restartSlices,
   slicesOf,
 } from '../src/registry/backupProgress.js';
@@ -35,7 +38,6 @@ import {
   getBackup,
   insertBackup,
   lockCompleteBackup,
-  noteBackupFailed,
   noteVerified,
 } from '../src/registry/backups.js';
 import { transaction } from '../src/registry/database.js';
@@ -100,12 +102,7 @@ export function createBackupLedgerActivities(resources: BackupResources): Backup
     async failBackup({ backup, operation, state, failure }) {
       const row = await findBackup(pool, backup);
       // Refused before it was registered, or complete after all: nothing is to be taken away.
-      if (row?.operation === operation && (await noteBackupFailed(pool, backup))) {
-        // Failed first: from then on no other attempt can complete it, nor begin a part.
-        const store = await shelf.store(row.store);
-        await heartbeating((signal) => emptyFolder(store, folderOf(row), signal));
-        await transaction(pool, (tx) => forgetProgress(tx, backup));
-      }
+      if (row?.operation === operation) await heartbeating((signal) => giveUpBackup(resources, row, signal));
       await closeOperation(pool, operation, 'backup', { state, error: failure }, { ...failure });
     },
 
@@ -113,8 +110,8 @@ export function createBackupLedgerActivities(resources: BackupResources): Backup
       const input = checkInput(verifyBackupInput, raw);
       const { backup, operation, principal, reason } = input;
       return transaction(pool, async (tx) => {
+        await ownBackup(tx, input.principalTenant, backup);
         const { tenant, incarnation } = await lockCompleteBackup(tx, backup);
-        requireOwnTenant(input.principalTenant, tenant);
         const workflowId = workflowIds.verifyBackup(tenant, operation);
         await beginOperation(
           tx,
@@ -144,13 +141,17 @@ export function createBackupDataActivities(resources: BackupResources): BackupDa
 
     async backUpRegistry(key) {
       return heartbeating(async (signal) => {
-        const { row, place, options } = await writerOf(resources, key, signal);
+        const { row, place, ...writer } = await writerOf(resources, key, signal);
+        const attempt = await beginRegistryParts(pool, row.backup);
+        const beforeStored = () => requireAttempt(pool, row.backup, attempt);
+        const options = { ...writer.options, beforeStored };
         const slices = await slicesOf(pool, row.backup);
         const schemas = [...Map.groupBy(slices, ({ base }) => base).values()].map(([slice]) => slice!);
         const config = await writeConfigPart(pool, place, row.incarnation, options);
         const videos = await writeVideosPart(pool, place, row.incarnation, options);
         const texts = await writeSchemaParts(configServer, place, schemas, options);
-        await replaceParts(pool, row.backup, ['config', 'videos', 'schema'], [config, videos, ...texts]);
+        const parts = [config, videos, ...texts];
+        await replaceParts(pool, row.backup, ['config', 'videos', 'schema'], parts, attempt);
         return { versions: config.count, videos: videos.count };
       });
     },
@@ -161,6 +162,7 @@ export function createBackupDataActivities(resources: BackupResources): BackupDa
         const { row, place, options } = await writerOf(resources, key, signal);
         const { parts, counts } = await writeTraceParts({
           ...{ phoenix, project: phoenixProject, place, options },
+          nextNumber: () => nextTracePart(pool, row.backup),
           call: { signal, heartbeat: () => heartbeat() },
         });
         await replaceParts(pool, row.backup, TRACE_KINDS, parts);

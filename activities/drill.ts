@@ -1,4 +1,4 @@
-import { requireOwnTenant } from '../src/backup/ownership.js';
+import { ownBackup, requireOwnTenant } from '../src/backup/ownership.js';
 import { drillRestoreInput } from '../src/contracts/backupOperations.js';
 import { checkInput } from '../src/contracts/common.js';
 import { drillTenant, parseBackupId } from '../src/domain/backups.js';
@@ -29,6 +29,7 @@ export function createDrillActivities({ pool }: { readonly pool: Pool }): DrillA
             `tenant ${tenant} has no complete backup`,
             `make one: cvops backup create ${tenant}`,
           );
+        await ownBackup(tx, input.principalTenant, wanted);
         const row = await lockCompleteBackup(tx, wanted);
         if (row.tenant !== tenant)
           throw new OpsError('NotFound', `backup ${wanted} is none of tenant ${tenant}`);
@@ -46,9 +47,9 @@ export function createDrillActivities({ pool }: { readonly pool: Pool }): DrillA
       });
     },
 
-    async finishDrill({ operation, backup, documents, spans }) {
+    async finishDrill({ operation, backup, documents, memories, spans }) {
       await transaction(pool, async (tx) => {
-        const counts = { documents, spans };
+        const counts = { documents, memories, spans };
         const detail = { backup, ...counts };
         if (await endOperation(tx, operation, 'restore-drill', { state: 'completed', counts }, detail))
           await noteProven(tx, backup);

@@ -32,3 +32,13 @@ export function toFailure(error: unknown): unknown {
     details: [{ hint: error.hint }],
   });
 }
+
+/** What is away now may be back at the next attempt: left to the retry policy instead of ending the operation. */
+export async function mayPass<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!(error instanceof OpsError) || error.type !== 'Unavailable') throw error;
+    throw new Error(error.message, { cause: error });
+  }
+}

@@ -13,9 +13,7 @@ export function createFenceActivities({ pool }: { readonly pool: Pool }): FenceA
     },
 
     async awaitWriters({ incarnation }) {
-      await heartbeating(async (signal) => {
-        while ((await writersOf(pool, incarnation)) > 0) await delay(LOOK_EVERY_MS, undefined, { signal });
-      });
+      await heartbeating((signal) => until(async () => (await writersOf(pool, incarnation)) === 0, signal));
     },
 
     async renewFence(key) {
@@ -26,4 +24,9 @@ export function createFenceActivities({ pool }: { readonly pool: Pool }): FenceA
       await lowerFence(pool, key);
     },
   };
+}
+
+/** Looks twice a second. @throws the signal's reason */
+export async function until(isSo: () => Promise<boolean>, signal: AbortSignal): Promise<void> {
+  while (!(await isSo())) await delay(LOOK_EVERY_MS, undefined, { signal });
 }

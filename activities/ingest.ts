@@ -33,6 +33,7 @@ import { setPaused } from '../src/registry/turns.js';
 import { storedAs } from '../src/registry/videos.js';
 import { NoRoom } from '../src/sources/noRoom.js';
 import type { Sources } from '../src/sources/sources.js';
+import type { Tracing } from '../src/telemetry/telemetry.js';
 import type { ConfigServer } from '../src/vespa/configServer.js';
 import type { DocumentClient } from '../src/vespa/documents.js';
 import { heartbeating } from './heartbeat.js';
@@ -136,7 +137,7 @@ export function createCountActivities({
 }
 
 export function createVideoActivities(
-  resources: IngestResources & { readonly sources: Sources },
+  resources: IngestResources & { readonly sources: Sources; readonly tracing: Tracing },
 ): VideoActivities {
   const { pool, sources, encoder } = resources;
   const as = (incarnation: Incarnation, profile: ProfileName) => storedAs(incarnation, profile, encoder.id);

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { heartbeat, log } from '@temporalio/activity';
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
+import { type GiveUpResources, giveUpAbandoned } from '../src/backup/giveUp.js';
 import { checkInput } from '../src/contracts/common.js';
 import { hardDeleteInput } from '../src/contracts/life.js';
 import { OpsError } from '../src/domain/errors.js';
@@ -16,15 +17,17 @@ import { deleteConfig } from '../src/registry/config.js';
 import { type Queryable, transaction } from '../src/registry/database.js';
 import { beginOperation, closeOperation, endOperation } from '../src/registry/operationLog.js';
 import { cancelOthers, startedBefore } from '../src/registry/operations.js';
+import { memoryWritersOf } from '../src/registry/memoryWriters.js';
 import { noteBefore, noteDeleted, noteReadBack } from '../src/registry/purgeStores.js';
 import { beginPurging, endLives } from '../src/registry/retention.js';
 import { releaseReserved, schemasOf } from '../src/registry/schemas.js';
 import { type TenantLife, findTenant, getLife, livesOf } from '../src/registry/tenants.js';
 import { deleteTenantSchedules, pauseTenantSchedules } from '../src/schedules/tenantSchedules.js';
+import { until } from './fence.js';
 import { heartbeating } from './heartbeat.js';
 import type { PurgeActivities } from './types.js';
 
-export interface PurgeDependencies extends Stores {
+export interface PurgeDependencies extends Stores, GiveUpResources {
   readonly client: Client;
   readonly signer: CertificateSigner;
 }
@@ -93,9 +96,14 @@ export function createPurgeActivities(dependencies: PurgeDependencies): PurgeAct
       } catch (error) {
         if (!(error instanceof WorkflowNotFoundError)) throw error;
       }
-      return heartbeating((signal) =>
-        stopOperations(pool, client, incarnation, { except: operation, graceMs: STOP_GRACE_MS, signal }),
-      );
+      return heartbeating(async (signal) => {
+        const options = { except: operation, graceMs: STOP_GRACE_MS, signal };
+        const stopped = await stopOperations(pool, client, incarnation, options);
+        await giveUpAbandoned(dependencies, incarnation, signal);
+        // What a caller adds is no operation; one that began before the tenant was `purging` is let end.
+        await until(async () => (await memoryWritersOf(pool, incarnation)) === 0, signal);
+        return stopped;
+      });
     },
 
     async drainTraces() {

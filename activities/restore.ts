@@ -1,7 +1,7 @@
 import { heartbeat } from '@temporalio/activity';
 import { checkInput } from '../src/contracts/common.js';
 import { restoreTenantInput } from '../src/contracts/backupOperations.js';
-import { requireOwnTenant } from '../src/backup/ownership.js';
+import { ownBackup, requireOwnTenant } from '../src/backup/ownership.js';
 import { compareDocuments, restoreDocuments, schemaOf } from '../src/backup/restore/documents.js';
 import { emptySchema } from '../src/backup/restore/emptySchema.js';
 import { planRestore, requireQuiet } from '../src/backup/restore/plan.js';
@@ -13,7 +13,8 @@ import { verifyBackup } from '../src/backup/verify.js';
 import type { BackupResources } from '../src/backup/writer.js';
 import { OpsError } from '../src/domain/errors.js';
 import { workflowIds } from '../src/domain/naming.js';
-import { getBackup, lockCompleteBackup, noteVerified } from '../src/registry/backups.js';
+import { forgetRestored } from '../src/registry/backupProgress.js';
+import { lockCompleteBackup, noteVerified } from '../src/registry/backups.js';
 import { transaction } from '../src/registry/database.js';
 import { lowerFence, raiseFence, renewFence } from '../src/registry/fence.js';
 import { beginOperation, closeOperation, endOperation } from '../src/registry/operationLog.js';
@@ -66,6 +67,7 @@ export function createRestoreLedgerActivities({
         await lowerFence(tx, key);
         const counts = { documents, spans };
         const detail = { backup: key.backup, ...counts };
+        await forgetRestored(tx, key.operation);
         await endOperation(tx, key.operation, 'restore', { state: 'completed', counts }, detail);
         return { state: end };
       });
@@ -73,6 +75,7 @@ export function createRestoreLedgerActivities({
 
     async failRestore({ state, failure, ...key }) {
       await lowerFence(pool, key);
+      await forgetRestored(pool, key.operation);
       await closeOperation(pool, key.operation, 'restore', { state, error: failure }, { ...failure });
     },
   };
@@ -85,11 +88,16 @@ export function createRestoreDataActivities(resources: BackupResources): Restore
     async beginRestore(raw) {
       const input = checkInput(restoreTenantInput, raw);
       const { tenant, operation, backup, principal, reason } = input;
-      const row = await getBackup(pool, backup);
-      requireOwnTenant(input.principalTenant, tenant, row.tenant);
+      requireOwnTenant(input.principalTenant, tenant);
+      const row = await ownBackup(pool, input.principalTenant, backup);
       return heartbeating(async (signal) => {
         const source = await openSource(resources, backup);
-        const { create, bases, ...decision } = await planRestore(resources, input, source, watch(signal));
+        const { create, bases, fresh, ...decision } = await planRestore(
+          resources,
+          input,
+          source,
+          watch(signal),
+        );
         const { incarnation, opens, plan } = decision;
         if (!input.preview)
           await transaction(pool, async (tx) => {
@@ -100,7 +108,7 @@ export function createRestoreDataActivities(resources: BackupResources): Restore
               {
                 ...{ operation, kind: 'restoreTenant', ...life, principal, reason },
                 workflowId: workflowIds.restore(tenant),
-                input: { backup, into: tenant, opens },
+                input: { backup, into: tenant, opens, fresh },
               },
               'restore',
               { backup, from: row.tenant, into: tenant, how: plan.how },
@@ -128,11 +136,11 @@ export function createRestoreDataActivities(resources: BackupResources): Restore
       );
     },
 
-    async restoreRegistry({ fresh, ...key }) {
+    async restoreRegistry(key) {
       return heartbeating(async (signal) => {
         const source = await openSource(resources, key.backup);
         const by = await getOperation(pool, key.operation);
-        return restoreRegistry(pool, source, key, { fresh, by, signal });
+        return restoreRegistry(pool, source, key, { by, signal });
       });
     },
 

@@ -1,31 +1,40 @@
-import { randomUUID } from 'node:crypto';
 import { checkInput } from '../src/contracts/common.js';
 import { createTenantInput } from '../src/contracts/tenants.js';
 import { OpsError } from '../src/domain/errors.js';
-import { MEMORY_NAMESPACE, phoenixProjectName, workflowIds } from '../src/domain/naming.js';
+import { phoenixProjectName, workflowIds } from '../src/domain/naming.js';
 import { type BaseSchema, MEMORY_SCHEMA } from '../src/domain/profiles.js';
 import type { PhoenixClient } from '../src/phoenix/client.js';
 import { deleteProject, ensureProject, findProject } from '../src/phoenix/projects.js';
+import { deleteRetentionPolicies } from '../src/phoenix/retention.js';
 import { type ConfigCoordinates, deleteConfig, getConfig, putConfig } from '../src/registry/config.js';
 import { type Pool, transaction } from '../src/registry/database.js';
 import { beginOperation, endOperation } from '../src/registry/operationLog.js';
 import { releaseReserved, schemasOf } from '../src/registry/schemas.js';
 import { findTenant, getLife, insertTenant, setTenantState } from '../src/registry/tenants.js';
+import type { TenantMemories } from '../src/memory/tenantMemories.js';
 import { claimSchemas } from '../src/tenants/claimSchemas.js';
+import { memoryOf } from '../src/tenants/memoryOf.js';
+import { proveMemory } from '../src/tenants/proveMemory.js';
 import { isQuarantined, requireFreeName } from '../src/tenants/quarantine.js';
-import { ROUTING_CONFIG, SYSTEM_CONFIG } from '../src/domain/config/keys.js';
-import { initialRoutingConfig, initialSystemConfig } from '../src/tenants/initialConfig.js';
+import { ROUTING_CONFIG, SYSTEM_CONFIG, TRACE_RETENTION } from '../src/domain/config/keys.js';
+import {
+  initialRoutingConfig,
+  initialSystemConfig,
+  initialTraceRetention,
+} from '../src/tenants/initialConfig.js';
+import { applyTraceRetention } from '../src/tenants/traceRetention.js';
 import { DAY_MS, DEFAULT_RETENTION_DAYS } from '../src/domain/retention.js';
+import { closeUntilRestored } from '../src/registry/restores.js';
 import { requireState } from '../src/domain/states.js';
 import { ConfigServer } from '../src/vespa/configServer.js';
 import { answersFor } from '../src/vespa/convergence.js';
-import type { DocumentClient } from '../src/vespa/documents.js';
+import { mayPass } from './failures.js';
 import type { TenantActivities, TenantKey } from './types.js';
 
 export interface TenantDependencies {
   readonly pool: Pool;
   readonly phoenix: PhoenixClient;
-  readonly documents: DocumentClient;
+  readonly memories: Pick<TenantMemories, 'open' | 'embedder'>;
   readonly vespaUrl: string;
   readonly vespaConfigUrl: string;
 }
@@ -33,7 +42,7 @@ export interface TenantDependencies {
 export function createTenantActivities({
   pool,
   phoenix,
-  documents,
+  memories,
   vespaUrl,
   vespaConfigUrl,
 }: TenantDependencies): TenantActivities {
@@ -84,6 +93,7 @@ export function createTenantActivities({
       };
       await put(SYSTEM_CONFIG, initialSystemConfig(input.tenant, values, { vespaUrl, vespaConfigUrl }));
       await put(ROUTING_CONFIG, initialRoutingConfig(values));
+      await put(TRACE_RETENTION, initialTraceRetention());
     },
 
     async removeConfig({ incarnation }) {
@@ -103,38 +113,20 @@ export function createTenantActivities({
     },
 
     async ensurePhoenixProject(key) {
-      const { phoenixProject, tenant } = await life(key);
-      await ensureProject(phoenix, phoenixProject, `Traces of tenant ${tenant}`);
+      const row = await life(key);
+      await ensureProject(phoenix, row.phoenixProject, `Traces of tenant ${row.tenant}`);
+      await applyTraceRetention(pool, phoenix, row);
     },
 
     async deletePhoenixProject(key) {
       const { phoenixProject } = await life(key);
       await deleteProject(phoenix, phoenixProject);
+      await deleteRetentionPolicies(phoenix, phoenixProject);
     },
 
     async proveMemory(key) {
-      const memory = (await schemasOf(pool, key.incarnation)).find(
-        ({ baseSchema }) => baseSchema === MEMORY_SCHEMA,
-      );
-      if (memory === undefined)
-        throw new OpsError('VerificationFailed', `tenant ${key.tenant} has no memory schema`);
-      const id = `probe-${randomUUID()}`;
-      const at = { namespace: MEMORY_NAMESPACE, schema: memory.schemaName, id };
-      const fields = {
-        id,
-        kind: 'probe',
-        tenant_id: key.tenant,
-        incarnation: key.incarnation,
-        text: 'written, read back, removed',
-      };
-      await documents.put(at, Buffer.from(JSON.stringify({ fields })));
-      const read = await documents.get(at);
-      await documents.remove(at);
-      if (read?.['incarnation'] !== key.incarnation || (await documents.get(at)) !== undefined) {
-        throw new Error(
-          `memory schema ${memory.schemaName} does not keep what is written, or keeps what is removed`,
-        );
-      }
+      const at = await memoryOf(pool, await life(key));
+      await mayPass(proveMemory(at, memories));
     },
 
     async verifyTenant(key) {
@@ -155,14 +147,16 @@ export function createTenantActivities({
       if (wrong.length > 0) throw new Error(wrong.join('; '));
     },
 
-    async activate({ closed = false, ...key }) {
+    async activate({ restore, ...key }) {
       const row = await life(key);
-      const state = closed ? 'inactive' : 'active';
-      const purgeAt = closed ? new Date(Date.now() + DEFAULT_RETENTION_DAYS * DAY_MS) : undefined;
+      const state = restore === undefined ? 'active' : 'inactive';
       await transaction(pool, async (tx) => {
-        if (!(await setTenantState(tx, key.incarnation, ['creating'], state, purgeAt))) {
+        const done =
+          restore === undefined
+            ? await setTenantState(tx, key.incarnation, ['creating'], state)
+            : await closeUntilRestored(tx, key.incarnation, 'creating', restore);
+        if (!done)
           throw new OpsError('WrongState', `tenant ${key.tenant} is ${row.state}, no longer being created`);
-        }
         await endOperation(tx, key.operation, 'create', { state: 'completed' });
       });
       const schemas = (await schemasOf(pool, key.incarnation)).map(({ schemaName }) => schemaName);

@@ -24,8 +24,16 @@ import type {
 } from '../src/contracts/life.js';
 import type { DeploySchemasInput, DeploySchemasResult } from '../src/contracts/rollout.js';
 import type { PruneBackupsInput, PruneBackupsResult, Unremoved } from '../src/contracts/backupKeeping.js';
+import type {
+  ClearMemoryInput,
+  ClearMemoryResult,
+  ImportMemoryInput,
+  ImportMemoryResult,
+  PruneMemoryInput,
+} from '../src/contracts/memory.js';
 import type { BackupId } from '../src/domain/backups.js';
 import type { KeepPolicy } from '../src/domain/keepPolicy.js';
+import type { MemoryRetention } from '../src/domain/memory.js';
 import type { StoreCount } from '../src/domain/purge.js';
 import type { TenantState } from '../src/domain/states.js';
 import type { FailureType } from '../src/domain/errors.js';
@@ -80,8 +88,8 @@ export interface TenantActivities {
   proveMemory(key: TenantKey): Promise<void>;
   /** Every schema deployed and answering, configuration readable, project there. Fails `VerificationFailed`. */
   verifyTenant(key: TenantKey): Promise<void>;
-  /** `creating → active`, or `inactive` when it is to stay closed. */
-  activate(key: TenantKey & { readonly closed?: boolean }): Promise<CreateTenantResult>;
+  /** `creating → active`; `inactive` until a restore has ended well when it is made for one. */
+  activate(key: TenantKey & { readonly restore?: OperationId }): Promise<CreateTenantResult>;
   failCreate(input: TenantKey & OperationEnd): Promise<void>;
 }
 
@@ -307,6 +315,7 @@ export interface DrillActivities {
     readonly operation: OperationId;
     readonly backup: BackupId;
     readonly documents: number;
+    readonly memories: number;
     readonly spans: number;
   }): Promise<void>;
   failDrill(input: OperationEnd): Promise<void>;
@@ -346,9 +355,7 @@ export interface RestoreActivities {
   closeForRestore(key: RestoreKey & { readonly wasOpen: boolean }): Promise<void>;
   /** Base schemas that the tenant has in Vespa. */
   schemasThere(key: RestoreKey): Promise<BaseSchema[]>;
-  restoreRegistry(
-    key: RestoreKey & { readonly fresh: boolean },
-  ): Promise<{ versions: number; videos: number }>;
+  restoreRegistry(key: RestoreKey): Promise<{ versions: number; videos: number }>;
   /** Takes every document out of a schema, and counts that none is left. */
   emptySchema(key: RestoreKey & { readonly base: BaseSchema }): Promise<{ removed: number }>;
   clearTraces(key: RestoreKey): Promise<void>;
@@ -403,4 +410,36 @@ export interface PruneActivities {
 export interface ScheduledBackupActivities {
   /** The newest complete backup of a life, and how many verifications of its backups were begun. */
   newestBackup(life: TenantLife): Promise<{ backup: BackupId | null; verifications: number }>;
+}
+
+/** Operations on a tenant's memories. */
+export interface MemoryActivities {
+  /** Registers the operation. Fails `NotFound`, `WrongState`, `PermissionDenied`. */
+  beginClearMemory(input: ClearMemoryInput): Promise<{ incarnation: Incarnation }>;
+  /** Removes all of them and reads back that none is left; goes on where it was. Its operation holds the fence. */
+  clearMemory(key: TenantKey): Promise<{ removed: number }>;
+  /** Ends the operation. Fails `Conflict` when the tenant was not closed to changes all the time. */
+  finishClearMemory(key: TenantKey & { readonly removed: number }): Promise<ClearMemoryResult>;
+  /** Registers the operation; fails as above, `InvalidInput` for a retention without an age. */
+  beginPruneMemory(
+    input: PruneMemoryInput & { readonly operation: OperationId; readonly workflowId: string },
+  ): Promise<{ incarnation: Incarnation }>;
+  /** Removes what is too old at `now`, milliseconds since the epoch. Waits while another operation closes the tenant. */
+  removeOldMemories(
+    input: TenantKey & { readonly retention: MemoryRetention; readonly now: number },
+  ): Promise<{ removed: number }>;
+  finishPruneMemory(key: TenantKey & { readonly removed: number }): Promise<void>;
+  /** Registers the operation; fails as above. */
+  beginImportMemory(input: ImportMemoryInput): Promise<{ incarnation: Incarnation }>;
+  /** Reads the file to its end before anything is written. Fails `NotFound`, `VerificationFailed`. */
+  checkMemoryFile(input: { readonly file: string }): Promise<{ memories: number; sha256: string }>;
+  /** Puts every memory of the file, which must be the one that was checked. Waits as `removeOldMemories` does. */
+  importMemories(
+    input: TenantKey & { readonly file: string; readonly sha256: string },
+  ): Promise<{ memories: number }>;
+  finishImportMemory(key: TenantKey & { readonly memories: number }): Promise<ImportMemoryResult>;
+  /** Ends an operation of any of these; one that never was registered is fine. */
+  failMemory(
+    key: TenantKey & OperationEnd & { readonly kind: 'clearMemory' | 'pruneMemory' | 'importMemory' },
+  ): Promise<void>;
 }

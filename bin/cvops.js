@@ -12,5 +12,5 @@ if (major < 22 || (major === 22 && minor < 15)) {
 const { enableCompileCache } = await import('node:module');
 enableCompileCache();
 
-const { main } = await import('../dist/src/cli/main.js');
+const { main } = await import('../dist/cli/main.js');
 await main(process.argv);

@@ -40,6 +40,10 @@ export interface Settings {
   /** What the endpoint is asked to cut its vectors to; empty: they are taken as they come. `MEMORY_EMBEDDER_DIMENSIONS`. */
   readonly memoryEmbedderDimensions: string;
   readonly logLevel: string;
+  /** Where a worker shows the SDK's metrics to Prometheus, `127.0.0.1:9464`; empty: nowhere. `CVOPS_METRICS_ADDRESS`. */
+  readonly metricsAddress: string;
+  /** Where a `control` worker shows how fresh and proven the tenants' backups are. `CVOPS_TENANT_METRICS_ADDRESS`. */
+  readonly tenantMetricsAddress: string;
   /** Reference to the Ed25519 key that signs erasure certificates; `CVOPS_CERTIFICATE_KEY`, else the embedded stack's. */
   readonly certificateKey: string;
   /** Where backups are put: a folder or `s3://bucket/prefix`; `CVOPS_BACKUP_STORE`, else `backups` below the home. */
@@ -50,6 +54,8 @@ export interface Settings {
   readonly backupTrustedKeys: string;
   /** The one tenant that the principal may back up and restore; empty: all. `CVOPS_PRINCIPAL_TENANT`. */
   readonly principalTenant: string;
+  /** Whether operations and their steps leave spans; `CVOPS_TRACE_OPERATIONS=off`: only searches, memory calls and routing do. */
+  readonly traceOperations: boolean;
   /** Told of purges that come near; empty: nobody. `CVOPS_NOTICE_WEBHOOK`. */
   readonly noticeWebhook: string;
   /** Reference to the secret that signs those notices; empty: unsigned. `CVOPS_NOTICE_WEBHOOK_SECRET`. */
@@ -96,11 +102,14 @@ export function loadSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     memoryEmbedderToken: env['MEMORY_EMBEDDER_TOKEN_REF'] ?? '',
     memoryEmbedderDimensions: env['MEMORY_EMBEDDER_DIMENSIONS'] ?? '',
     logLevel: env['LOG_LEVEL'] || 'info',
+    metricsAddress: env['CVOPS_METRICS_ADDRESS'] ?? '',
+    tenantMetricsAddress: env['CVOPS_TENANT_METRICS_ADDRESS'] ?? '',
     certificateKey: env['CVOPS_CERTIFICATE_KEY'] || `file:${path.join(home, 'keys', 'certificate-key.pem')}`,
     backupStore: env['CVOPS_BACKUP_STORE'] || path.join(home, 'backups'),
     backupKey: env['CVOPS_BACKUP_KEY'] ?? '',
     backupTrustedKeys: env['CVOPS_BACKUP_TRUSTED_KEYS'] ?? '',
     principalTenant: env['CVOPS_PRINCIPAL_TENANT'] ?? '',
+    traceOperations: env['CVOPS_TRACE_OPERATIONS'] !== 'off',
     noticeWebhook: env['CVOPS_NOTICE_WEBHOOK'] ?? '',
     noticeWebhookSecret: env['CVOPS_NOTICE_WEBHOOK_SECRET'] ?? '',
     allowedPrivateHosts: list(env['CVOPS_ALLOWED_PRIVATE_HOSTS'] ?? ''),

@@ -11,6 +11,7 @@ import {
   createLedgerActivities,
   createVideoActivities,
 } from '../activities/ingest.js';
+import { createMemoryDataActivities, createMemoryLedgerActivities } from '../activities/memory.js';
 import { createPruneActivities, createRemovalActivities } from '../activities/prune.js';
 import { createPurgeActivities } from '../activities/purge.js';
 import { createReconcileActivities } from '../activities/reconcile.js';
@@ -24,22 +25,33 @@ import { loadSigningKey } from '../src/certificates/keys.js';
 import { checkUrl } from '../src/domain/urlGuard.js';
 import { type Encoder, encoderOf } from '../src/encoders/port.js';
 import { TenantRates } from '../src/limits/rate.js';
+import { embedderOf } from '../src/memory/embedders/port.js';
+import { TenantMemories } from '../src/memory/tenantMemories.js';
 import { NoticeWebhook } from '../src/notices/webhook.js';
 import { PhoenixClient } from '../src/phoenix/client.js';
 import { type Pool, openPool } from '../src/registry/database.js';
 import { CertificateSigner } from '../src/purge/certificate.js';
 import { readReference } from '../src/secrets.js';
 import type { Settings } from '../src/settings.js';
+import { NO_TRACING } from '../src/telemetry/noTracing.js';
+import { openTelemetry } from '../src/telemetry/open.js';
+import type { Telemetry } from '../src/telemetry/telemetry.js';
+import { clientInterceptors } from '../src/telemetry/temporal.js';
 import { Sources } from '../src/sources/sources.js';
 import { ConfigServer } from '../src/vespa/configServer.js';
 import { openDocuments } from '../src/vespa/access.js';
 import type { DocumentClient } from '../src/vespa/documents.js';
+
+/** How often losses of spans are looked for. */
+const LOSSES_MS = 60_000;
 
 /** What a worker process opens once and closes at its end. */
 export interface Resources {
   readonly settings: Settings;
   readonly pool: Pool;
   readonly client: Client;
+  /** Of operations and their videos; undefined when they are not to be traced. */
+  readonly telemetry: Telemetry | undefined;
   readonly phoenix: PhoenixClient;
   readonly documents: DocumentClient;
   readonly sources: Sources;
@@ -47,6 +59,7 @@ export interface Resources {
   readonly shelf: Shelf;
   /** Told of purges that come near; undefined when nobody is. */
   readonly webhook: NoticeWebhook | undefined;
+  readonly memories: TenantMemories;
   /** Opened at its first use: a `control` worker never encodes. */
   encoder(): Encoder;
   close(): Promise<void>;
@@ -64,15 +77,25 @@ export async function openResources(
   const sources = new Sources(settings);
   await sources.sweep();
   const shelf = new Shelf(settings);
+  const configServer = new ConfigServer(settings.vespaConfigUrl);
+  const memories = new TenantMemories({ documents, configServer, embedder: embedderOf(settings) });
+  const telemetry = settings.traceOperations ? openTelemetry(settings, pool) : undefined;
+  const lost = telemetry && reportLosses(telemetry, logger);
   let encoder: Encoder | undefined;
   return {
     settings,
     pool,
-    client: new Client({ connection, namespace: settings.temporalNamespace }),
+    telemetry,
+    client: new Client({
+      connection,
+      namespace: settings.temporalNamespace,
+      ...(telemetry ? { interceptors: { workflow: clientInterceptors(telemetry) } } : {}),
+    }),
     phoenix: new PhoenixClient(settings.phoenixUrl),
     documents,
     sources,
     shelf,
+    memories,
     webhook: await openWebhook(settings),
     encoder() {
       if (encoder === undefined) {
@@ -83,6 +106,9 @@ export async function openResources(
     },
     async close() {
       await encoder?.close();
+      await memories.close();
+      clearInterval(lost);
+      if (telemetry) logger.info(await telemetry.close(), 'spans');
       await documents.close();
       await sources.close();
       await shelf.close();
@@ -91,23 +117,34 @@ export async function openResources(
   };
 }
 
+/** A lost span fails nothing: a log line is where it is seen. */
+function reportLosses(telemetry: Telemetry, logger: pino.Logger): NodeJS.Timeout {
+  let known = 0;
+  return setInterval(() => {
+    const { dropped, failed } = telemetry.counts;
+    if (dropped + failed > known) logger.warn(telemetry.counts, 'spans were lost');
+    known = dropped + failed;
+  }, LOSSES_MS).unref();
+}
+
 export function controlActivities(resources: Resources) {
-  const { pool, client, phoenix, documents, settings } = resources;
+  const { pool, client, phoenix, documents, memories, settings } = resources;
   const { vespaUrl, vespaConfigUrl } = settings;
   const configServer = new ConfigServer(vespaConfigUrl);
   return {
-    ...typedFailures({ ...createTenantActivities({ pool, phoenix, documents, vespaUrl, vespaConfigUrl }) }),
+    ...typedFailures({ ...createTenantActivities({ pool, phoenix, memories, vespaUrl, vespaConfigUrl }) }),
     ...typedFailures({ ...createApplicationActivities({ pool, client, vespaUrl, vespaConfigUrl }) }),
     ...typedFailures({ ...createLedgerActivities({ pool, documents }) }),
     ...typedFailures({ ...createCountActivities({ pool, documents, configServer }) }),
     ...typedFailures({ ...createRetentionActivities({ pool, client, webhook: resources.webhook }) }),
     ...typedFailures({ ...createRolloutActivities({ pool, client, configServer }) }),
-    ...typedFailures({ ...createReconcileActivities({ pool, client }) }),
+    ...typedFailures({ ...createReconcileActivities({ pool, client, phoenix }) }),
     ...typedFailures({ ...createBackupLedgerActivities(backupResources(resources)) }),
     ...typedFailures({ ...createRestoreLedgerActivities({ pool }) }),
     ...typedFailures({ ...createDrillActivities({ pool }) }),
     ...typedFailures({ ...createFenceActivities({ pool }) }),
     ...typedFailures({ ...createPruneActivities({ pool }) }),
+    ...typedFailures({ ...createMemoryLedgerActivities({ pool }) }),
     ...typedFailures({
       ...createPurgeActivities({
         pool,
@@ -118,6 +155,7 @@ export function controlActivities(resources: Resources) {
         configServer,
         temporal: async () => client,
         signer: new CertificateSigner(() => loadSigningKey(settings.certificateKey)),
+        shelf: resources.shelf,
       }),
     }),
   };
@@ -143,8 +181,13 @@ export function dataActivities(resources: Resources) {
   return typedFailures({
     ...createBackupDataActivities(backup),
     ...createRestoreDataActivities(backup),
-    ...createVideoActivities({ pool, documents, sources, encoder: resources.encoder(), rates }),
+    ...createVideoActivities({
+      ...{ pool, documents, sources, rates },
+      encoder: resources.encoder(),
+      tracing: resources.telemetry ?? NO_TRACING,
+    }),
     ...createRemovalActivities({ pool, settings }),
+    ...createMemoryDataActivities({ pool, memory: (life) => resources.memories.open(life) }),
   });
 }
 

@@ -69,8 +69,8 @@ export async function createTenant(input: CreateTenantInput): Promise<CreateTena
       await step('memory', () => titled(tenantResources.proveMemory, 'write, read back, remove', key));
     await step('verification', () => titled(tenantResources.verifyTenant, 'every store answers', key));
     const result = await step('activation', () =>
-      input.closed
-        ? titled(tenants.activate, 'done, and closed', { ...key, closed: true })
+      input.restore
+        ? titled(tenants.activate, 'done, and closed', { ...key, restore: input.restore })
         : titled(tenants.activate, 'open for use', key),
     );
     upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: 'completed' }]);

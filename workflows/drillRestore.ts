@@ -45,12 +45,13 @@ export async function drillRestore(input: DrillRestoreInput): Promise<DrillResto
             steps.step('delete the throw-away tenant', () => drop(input, into, incarnation)),
           ),
         ),
-      ({ documents, spans }) => `${documents} documents, ${spans} spans, all equal`,
+      ({ documents, memories, spans }) =>
+        `${documents} documents, ${memories} memories, ${spans} spans, all equal`,
     );
-    const { documents, spans } = restored;
-    await titled(drills.finishDrill, 'proven', { operation, backup, documents, spans });
+    const { documents, memories, spans } = restored;
+    await titled(drills.finishDrill, 'proven', { operation, backup, documents, memories, spans });
     upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: 'completed' }]);
-    return { backup, tenant, into, documents, spans, operation };
+    return { backup, tenant, into, documents, memories, spans, operation };
   } catch (error) {
     return CancellationScope.nonCancellable(async () => {
       const { state, failure, thrown } = endingOf(error, 'the drill was cancelled');

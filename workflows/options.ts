@@ -5,6 +5,7 @@ import type {
   DrillActivities,
   FenceActivities,
   IngestActivities,
+  MemoryActivities,
   PruneActivities,
   PurgeActivities,
   ReconcileActivities,
@@ -97,8 +98,8 @@ const video: ActivityOptions = {
 };
 
 /**
- * What moves a tenant's data to or from a backup store; heartbeats. An outage is waited out for a day: what was moved by
- * then is noted, and an operation that is run again goes on there.
+ * What goes through much of a tenant's data, such as to or from a backup store; heartbeats. An outage is waited out for a
+ * day: what was done by then is noted, and an operation that is run again goes on there.
  */
 const backup: ActivityOptions = {
   cancellationType,
@@ -135,6 +136,9 @@ export const backups = proxyActivities<BackupActivities>(registry);
 export const backupCleanup = proxyActivities<BackupActivities>(purge);
 export const backupData = proxyActivities<BackupActivities>(backup);
 export const drills = proxyActivities<DrillActivities>(registry);
+export const memories = proxyActivities<MemoryActivities>(registry);
+/** What touches the memories themselves, however many there are. */
+export const memoryData = proxyActivities<MemoryActivities>(backup);
 export const fence = proxyActivities<FenceActivities>(registry);
 export const fenceWait = proxyActivities<FenceActivities>(purge);
 export const restores = proxyActivities<RestoreActivities>(registry);

@@ -55,7 +55,7 @@ export async function restoreTenant(input: RestoreTenantInput): Promise<RestoreT
     if (plan.how === 'replace') await empty(key, bases, steps);
     await steps.step(
       'configuration, videos',
-      () => titled(restoreData.restoreRegistry, 'into the registry', { ...key, fresh: create !== null }),
+      () => titled(restoreData.restoreRegistry, 'into the registry', key),
       ({ versions, videos }) => `${versions} versions, ${videos} videos`,
     );
     for (const base of bases) await restoreSchema(key, base, steps);

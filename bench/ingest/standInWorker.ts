@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { typedFailures } from '../../activities/failures.js';
 import { createVideoActivities } from '../../activities/ingest.js';
+import { NO_TRACING } from '../../src/telemetry/noTracing.js';
 import type { Encoder } from '../../src/encoders/port.js';
 import type { VideoTools } from '../../src/ingest/ingestVideo.js';
 import { TenantRates } from '../../src/limits/rate.js';
@@ -49,5 +50,5 @@ const encoder: Encoder = {
 /** The real data worker, with its real slots and pollers; only ffmpeg and the encoding are replaced. */
 runWorker('data', ({ pool, documents, sources }) => {
   const rates = new TenantRates(pool);
-  return typedFailures({ ...createVideoActivities({ pool, documents, sources, rates, encoder, tools }) });
+  return typedFailures({ ...createVideoActivities({ pool, documents, sources, rates, encoder, tools, tracing: NO_TRACING }) });
 }).catch(reportFailure);

@@ -15,6 +15,8 @@ export interface TraceSource {
   readonly place: BackupPlace;
   readonly options: WriteOptions;
   readonly call: TracesCall;
+  /** Of a part that is about to be written. Given once: an attempt that is thought dead overwrites no part of another. */
+  readonly nextNumber: () => Promise<number>;
 }
 
 /**
@@ -29,6 +31,7 @@ export async function writeTraceParts({
   place,
   options,
   call,
+  nextNumber,
 }: TraceSource): Promise<{ parts: ManifestPart[]; counts: Record<TraceKind, number> }> {
   const parts: ManifestPart[] = [];
   const counts = { spans: 0, annotations: 0, notes: 0 };
@@ -37,11 +40,11 @@ export async function writeTraceParts({
   for (const kind of TRACE_KINDS) {
     const lines = new Cut(traces.lines(kind));
     try {
-      for (let index = 0; index === 0 || !(await lines.isOver()); index++) {
-        const part = await writePart(place, { kind, index }, lines.next(), options);
+      do {
+        const part = await writePart(place, { kind, index: await nextNumber() }, lines.next(), options);
         counts[kind] += part.count;
         parts.push(part);
-      }
+      } while (!(await lines.isOver()));
     } finally {
       await lines.close();
     }

@@ -3,7 +3,7 @@ import type { DocumentClient } from '../vespa/documents.js';
 import type { PhoenixClient } from '../phoenix/client.js';
 import type { BackupId } from '../domain/backups.js';
 import { OpsError } from '../domain/errors.js';
-import { type BackupRow, getBackup } from '../registry/backups.js';
+import { type BackupRow, type BackupState, getBackup } from '../registry/backups.js';
 import type { Pool } from '../registry/database.js';
 import type { PartLimits } from './documents/backUpSlice.js';
 import type { BackupPlace } from './format/place.js';
@@ -27,11 +27,20 @@ export async function writerOf(
   signal?: AbortSignal,
 ): Promise<{ readonly row: BackupRow; readonly place: BackupPlace; readonly options: WriteOptions }> {
   const row = await getBackup(pool, backup);
-  if (row.state === 'failed' || row.state === 'removed')
-    throw new OpsError('WrongState', `backup ${backup} is ${row.state}`, 'begin another one');
+  requireState(row, ['running', 'complete']);
   return {
     row,
     place: await shelf.placeOf(row),
-    options: { key: await shelf.dataKey(row), signal },
+    options: {
+      key: await shelf.dataKey(row),
+      signal,
+      // What an attempt that is thought dead stores after the end would be no part of the backup.
+      beforeStored: async () => requireState(await getBackup(pool, backup), ['running']),
+    },
   };
+}
+
+function requireState({ backup, state }: BackupRow, allowed: readonly BackupState[]): void {
+  if (!allowed.includes(state))
+    throw new OpsError('WrongState', `backup ${backup} is ${state}`, 'begin another one');
 }

@@ -174,12 +174,12 @@ function addDrill(backup: Command): void {
       const handle = await client.backups.drill({ tenant, backup: chosen, reason: options.reason });
       const result = await follow(handle, options);
       if (!result) return answer(options.output, { operation: handle.operation }, () => `drill of ${tenant}`);
-      const { backup: proven, documents, spans, into } = result;
+      const { backup: proven, documents, memories, spans, into } = result;
       answer(
         options.output,
         result,
         () =>
-          `${proven} is proven: ${documents} documents and ${spans} spans came back equal in ${into}, which is gone`,
+          `${proven} is proven: ${documents} documents, ${memories} memories and ${spans} spans came back equal in ${into}, which is gone`,
       );
     });
   });

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import type { ConfigTarget, ConfigWriteWhat, ConfigWritten } from '../client/config.js';
 import type { ConfigChange } from '../domain/config/diff.js';
 import { isRecord } from '../domain/config/fields.js';
-import { ROUTING_CONFIG, SYSTEM_CONFIG, placeName } from '../domain/config/keys.js';
+import { ROUTING_CONFIG, SYSTEM_CONFIG, TRACE_RETENTION, placeName } from '../domain/config/keys.js';
 import { OpsError } from '../domain/errors.js';
 import { parseTenantId } from '../domain/ids.js';
 import { type CommonOptions, wholeNumber, withClient, withOutput } from './context.js';
@@ -14,6 +14,7 @@ interface PlaceOptions extends CommonOptions {
   readonly service: string;
   readonly key: string;
   readonly routing: boolean;
+  readonly traceRetention: boolean;
 }
 
 interface WriteOptions extends PlaceOptions {
@@ -137,7 +138,8 @@ function withPlace(command: Command): Command {
     .option('--scope <scope>', 'scope', SYSTEM_CONFIG.scope)
     .option('--service <service>', 'service', SYSTEM_CONFIG.service)
     .option('--key <key>', 'key', SYSTEM_CONFIG.key)
-    .option('--routing', `short for ${placeName(ROUTING_CONFIG)}`, false);
+    .option('--routing', `short for ${placeName(ROUTING_CONFIG)}`, false)
+    .option('--trace-retention', `short for ${placeName(TRACE_RETENTION)}`, false);
 }
 
 function withWrite(command: Command): Command {
@@ -149,7 +151,11 @@ function withWrite(command: Command): Command {
 
 /** The client checks the texts. */
 function placeOf(id: string, options: PlaceOptions): ConfigTarget {
-  const { scope, service, key } = options.routing ? ROUTING_CONFIG : options;
+  const { scope, service, key } = options.routing
+    ? ROUTING_CONFIG
+    : options.traceRetention
+      ? TRACE_RETENTION
+      : options;
   return { tenant: parseTenantId(id), scope: scope as ConfigTarget['scope'], service, key };
 }
 

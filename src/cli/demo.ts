@@ -16,6 +16,7 @@ import { openDocuments } from '../vespa/access.js';
 import type { DocumentClient } from '../vespa/documents.js';
 import { contentClusterOf } from '../vespa/package/services.js';
 import { type CommonOptions, wholeNumber, withOutput } from './context.js';
+import { type RememberedReport, recall, remember } from './demoMemory.js';
 import { answer, note, table } from './output.js';
 
 interface DemoOptions extends CommonOptions {
@@ -60,7 +61,7 @@ export function addDemoCommand(program: Command): void {
     program
       .command('demo')
       .description(
-        'the main job from nothing: two tenants, real videos, searches; one backed up, deleted, restored',
+        'the main job from nothing: two tenants, real videos, searches, memories; one backed up, deleted, restored',
       )
       .option('--videos <folder>', 'a folder of *.mp4 instead of the sample clips')
       .option('--keep', 'leave everything up afterwards', false)
@@ -69,11 +70,18 @@ export function addDemoCommand(program: Command): void {
     const { home } = loadSettings();
     const stack = await bringUp(home, options);
     try {
-      const { reports, restored } = await run(home, options);
+      const { reports, remembered, restored } = await run(home, options);
       const { temporalUiUrl, phoenixUrl } = loadSettings();
       answer(
         options.output,
-        { ok: true, tenants: reports, restored, temporalUi: temporalUiUrl, phoenix: phoenixUrl },
+        {
+          ok: true,
+          tenants: reports,
+          memories: remembered,
+          restored,
+          temporalUi: temporalUiUrl,
+          phoenix: phoenixUrl,
+        },
         () => summary(reports, restored),
       );
       note(`Temporal UI  ${temporalUiUrl}\nPhoenix      ${phoenixUrl}`);
@@ -100,7 +108,7 @@ async function bringUp(home: string, options: DemoOptions): Promise<Stack | unde
 async function run(
   home: string,
   options: DemoOptions,
-): Promise<{ reports: TenantReport[]; restored: RestoredReport }> {
+): Promise<{ reports: TenantReport[]; remembered: RememberedReport[]; restored: RestoredReport }> {
   const settings = loadSettings();
   const client = await CvopsClient.connect(settings);
   const documents = await openDocuments(settings);
@@ -116,11 +124,15 @@ async function run(
     const reports = await Promise.all(
       TENANTS.map((wanted) => ingestAndSearch(client, documents, cluster, folder, wanted)),
     );
+    heading('a memory for each, of one user and one agent');
+    const remembered = await remember(client);
     const restored = await backUpDeleteRestore(client, reports[0]!);
+    if (JSON.stringify(await recall(client)) !== JSON.stringify(remembered))
+      throw new OpsError('VerificationFailed', 'the memories are not what they were before the restore');
     const again = await ingestAndSearch(client, documents, cluster, folder, TENANTS[0]);
     if (again.inVespa !== reports[0]!.inVespa || again.stored > 0)
       throw new OpsError('VerificationFailed', `${again.tenant} is not what it was before it was deleted`);
-    return { reports, restored };
+    return { reports, remembered, restored };
   } finally {
     await documents.close();
     await client.close();
@@ -215,7 +227,7 @@ async function backUpDeleteRestore(
     .create({ tenant, consistency: 'settled', reason })
     .then((handle) => handle.result());
   note(
-    `${tenant}: ${backup.documents} documents in ${backup.bytes} bytes (${backup.consistency}): ${backup.path}`,
+    `${tenant}: ${backup.documents} documents and ${backup.memories} memories in ${backup.bytes} bytes (${backup.consistency}): ${backup.path}`,
   );
   const deletion = await client.life.delete({ tenant, reason, secondLookSeconds: DEMO_SECOND_LOOK });
   await deletion.result();

@@ -6,6 +6,8 @@ import { addIngestCommand } from './ingest.js';
 import { addOperationCommands } from './operations.js';
 import { EXIT, type Format, reportError } from './output.js';
 import { addDemoCommand } from './demo.js';
+import { addMemoryCommands } from './memory.js';
+import { addMetricsCommand } from './metrics.js';
 import { addSchemaCommands } from './schemas.js';
 import { addSearchCommand } from './search.js';
 import { addStackCommands } from './stack.js';
@@ -31,6 +33,8 @@ export function buildProgram(): Command {
   addIngestCommand(program);
   addWatchCommands(program);
   addSearchCommand(program);
+  addMemoryCommands(program);
+  addMetricsCommand(program);
   addBackupCommands(program);
   addOperationCommands(program);
   addCertificateCommands(program);

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { requireOwnTenant } from '../backup/ownership.js';
+import { ownBackup, requireOwnTenant } from '../backup/ownership.js';
 import { planPrune } from '../backup/prune.js';
 import { type PruneBackupsResult, pruneBackupsInput } from '../contracts/backupKeeping.js';
 import { checkInput, reason as reasonText } from '../contracts/common.js';
@@ -10,7 +10,7 @@ import { type KeepPolicy, type KeepVerdict, requireKeepPolicy } from '../domain/
 import { workflowIds } from '../domain/naming.js';
 import { appendAudit } from '../registry/audit.js';
 import { holdBackup, releaseBackup, tenantsWithBackups } from '../registry/backupKeeping.js';
-import { type BackupRow, type BackupState, folderOf, getBackup, listBackups } from '../registry/backups.js';
+import { type BackupRow, type BackupState, folderOf, listBackups } from '../registry/backups.js';
 import { type Queryable, transaction } from '../registry/database.js';
 import { getTenant } from '../registry/tenants.js';
 import type { Connections } from './connections.js';
@@ -121,7 +121,7 @@ export class BackupKeepingClient {
     const undone = new Error('a dry run');
     let row: BackupRow | undefined;
     await transaction(this.connections.pool, async (tx) => {
-      requireOwnTenant(this.connections.principalTenant, (await getBackup(tx, backup)).tenant);
+      await ownBackup(tx, this.connections.principalTenant, backup);
       row = await move(tx, said);
       if (dryRun) throw undone;
       const { tenant, hold } = row;

@@ -14,11 +14,10 @@ import {
   restoreTenantInput,
   verifyBackupInput,
 } from '../contracts/backupOperations.js';
-import { requireOwnTenant } from '../backup/ownership.js';
+import { ownBackup, requireOwnTenant } from '../backup/ownership.js';
 import { type BackupId, type Consistency, backupId } from '../domain/backups.js';
 import { type TenantId, parseIncarnation, parseOperationId } from '../domain/ids.js';
 import { workflowIds } from '../domain/naming.js';
-import { getBackup } from '../registry/backups.js';
 import { requireTenant } from '../registry/tenants.js';
 import type { Connections } from './connections.js';
 import type { OperationHandle } from './operations.js';
@@ -80,8 +79,7 @@ export class BackupClient {
   /** @throws OpsError `NotFound`, `WrongState`, `PermissionDenied` */
   async verify({ backup, sample, reason }: VerifyRequest): Promise<OperationHandle<VerifyBackupResult>> {
     const asked = this.asked();
-    const { tenant } = await getBackup(this.connections.pool, backup);
-    requireOwnTenant(asked.principalTenant, tenant);
+    const { tenant } = await ownBackup(this.connections.pool, asked.principalTenant, backup);
     const input: VerifyBackupInput = checkInput(verifyBackupInput, {
       ...{ ...asked, backup, reason },
       ...(sample ? { sample } : {}),
@@ -102,9 +100,9 @@ export class BackupClient {
   async restore(request: RestoreRequest): Promise<OperationHandle<RestoreTenantResult>> {
     const asked = this.asked();
     const { backup, replace, preview, overrideQuarantine, reason } = request;
-    const row = await getBackup(this.connections.pool, backup);
+    const row = await ownBackup(this.connections.pool, asked.principalTenant, backup);
     const tenant = request.into ?? row.tenant;
-    requireOwnTenant(asked.principalTenant, tenant, row.tenant);
+    requireOwnTenant(asked.principalTenant, tenant);
     const input: RestoreTenantInput = checkInput(restoreTenantInput, {
       ...{ ...asked, tenant, backup, replace, preview, reason },
       ...(overrideQuarantine ? { overrideQuarantine } : {}),
@@ -125,15 +123,15 @@ export class BackupClient {
 
   /** Whose backup it is. @throws OpsError `NotFound`, `PermissionDenied` */
   async tenantOf(backup: BackupId): Promise<TenantId> {
-    const { tenant } = await getBackup(this.connections.pool, backup);
-    requireOwnTenant(this.asked().principalTenant, tenant);
-    return tenant;
+    const { pool, principalTenant } = this.connections;
+    return (await ownBackup(pool, principalTenant, backup)).tenant;
   }
 
   /** @throws OpsError `NotFound`, `PermissionDenied` */
   async drill({ tenant, backup, reason }: DrillRequest): Promise<OperationHandle<DrillRestoreResult>> {
     const asked = this.asked();
     requireOwnTenant(asked.principalTenant, tenant);
+    if (backup !== undefined) await ownBackup(this.connections.pool, asked.principalTenant, backup);
     const input: DrillRestoreInput = checkInput(drillRestoreInput, {
       ...{ ...asked, tenant, reason },
       ...(backup ? { backup } : {}),

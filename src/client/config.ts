@@ -10,7 +10,10 @@ import { type ConfigChange, diffConfig } from '../domain/config/diff.js';
 import { OpsError } from '../domain/errors.js';
 import { hostAndPort } from '../domain/urlGuard.js';
 import type { ConfigVersion } from '../registry/config.js';
+import { TRACE_RETENTION, placeName } from '../domain/config/keys.js';
+import { PhoenixClient, PhoenixError } from '../phoenix/client.js';
 import type { Pool } from '../registry/database.js';
+import { getTenant } from '../registry/tenants.js';
 import {
   type Template,
   getTemplate,
@@ -27,6 +30,7 @@ import {
   readHistory,
   writeConfig,
 } from '../tenants/config.js';
+import { applyTraceRetention } from '../tenants/traceRetention.js';
 
 export type { ConfigTarget, ConfigWriteWhat, ConfigWritten } from '../tenants/config.js';
 
@@ -62,12 +66,29 @@ export class ConfigClient {
   /**
    * A new version; with `dryRun` only what it would be.
    *
-   * @throws OpsError `InvalidInput` naming each field, `NotFound`, `WrongState`, `Conflict`
+   * @throws OpsError `InvalidInput` naming each field, `NotFound`, `WrongState`, `Conflict`; `PartlyDone` when it is
+   *   written and Phoenix, which it also concerns, does not take it
    */
   async write(request: ConfigWriteRequest): Promise<ConfigWritten> {
     const { principal } = this.settings;
     const input = checkInput(configWriteInput, { ...request, principal });
-    return writeConfig(this.pool, { ...input, allowedPrivate: allowedHosts(this.settings) });
+    const written = await writeConfig(this.pool, { ...input, allowedPrivate: allowedHosts(this.settings) });
+    if (!request.dryRun && placeName(input.at) === placeName(TRACE_RETENTION)) await this.apply(input.at);
+    return written;
+  }
+
+  private async apply({ tenant }: ConfigTarget): Promise<void> {
+    try {
+      const row = await getTenant(this.pool, tenant);
+      await applyTraceRetention(this.pool, new PhoenixClient(this.settings.phoenixUrl), row);
+    } catch (error) {
+      if (!(error instanceof PhoenixError)) throw error;
+      throw new OpsError(
+        'PartlyDone',
+        `the configuration is written, but Phoenix did not take it: ${error.message}`,
+        'it is tried again every day; or write it again when Phoenix is back',
+      );
+    }
   }
 
   /** Newest first. @throws OpsError `NotFound`, `WrongState` */

@@ -4,6 +4,9 @@ import { type TenantId, parseTenantId } from '../domain/ids.js';
 import { type OperationStart, operationOptions } from '../operations/start.js';
 import { type Pool, openPool } from '../registry/database.js';
 import type { Settings } from '../settings.js';
+import { openTelemetry } from '../telemetry/open.js';
+import type { Telemetry } from '../telemetry/telemetry.js';
+import { clientInterceptors } from '../telemetry/temporal.js';
 import { OperationHandle, workflowUrl } from './operations.js';
 
 /** How long the Temporal server may take to answer at all. */
@@ -12,6 +15,7 @@ const CONNECT_TIMEOUT = '5s';
 /** What the parts of the client share: the registry, and Temporal once somebody needs it. */
 export class Connections {
   private opened: Promise<Client> | undefined;
+  private tracing: Telemetry | undefined;
   private readonly closers: (() => Promise<void>)[] = [];
 
   private constructor(
@@ -38,6 +42,7 @@ export class Connections {
 
   async close(): Promise<void> {
     for (const close of this.closers.reverse()) await close();
+    await this.tracing?.close();
     await this.pool.end();
   }
 
@@ -45,6 +50,12 @@ export class Connections {
   get principalTenant(): TenantId | undefined {
     const { principalTenant } = this.settings;
     return principalTenant === '' ? undefined : parseTenantId(principalTenant);
+  }
+
+  /** Opened at its first use; what it holds is sent when the connections close. */
+  get telemetry(): Telemetry {
+    this.tracing ??= openTelemetry(this.settings, this.pool);
+    return this.tracing;
   }
 
   onClose(close: () => Promise<void>): void {
@@ -87,7 +98,12 @@ export class Connections {
       );
     }
     this.onClose(() => connection.close());
-    return new Client({ connection, namespace });
+    const { traceOperations } = this.settings;
+    return new Client({
+      connection,
+      namespace,
+      ...(traceOperations ? { interceptors: { workflow: clientInterceptors(this.telemetry) } } : {}),
+    });
   }
 }
 

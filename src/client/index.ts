@@ -8,8 +8,6 @@ import { phoenixProjectName, tenantSchemaName, workflowIds } from '../domain/nam
 import { type BaseSchema, MEMORY_SCHEMA, type ProfileName } from '../domain/profiles.js';
 import { type TenantState, requireState } from '../domain/states.js';
 import { type TemplateValues, applyOverrides } from '../domain/templates.js';
-import { encoderOf } from '../encoders/port.js';
-import { SpanSender } from '../phoenix/spans.js';
 import { type ConfigVersion, currentConfig } from '../registry/config.js';
 import { RETENTION_KINDS } from '../operations/stop.js';
 import type { Pool } from '../registry/database.js';
@@ -23,13 +21,16 @@ import { type SearchResources, searchTenant } from '../search/searchTenant.js';
 import { requireFreeName } from '../tenants/quarantine.js';
 import type { Settings } from '../settings.js';
 import { BackupClient } from './backups.js';
-import { lastProven } from '../registry/backups.js';
+import { backupTimes } from '../registry/backupTimes.js';
 import { BackupKeepingClient } from './backupKeeping.js';
 import { BackupScheduleClient } from './backupSchedules.js';
 import { ConfigClient, TemplateClient } from './config.js';
 import { Connections } from './connections.js';
 import { IngestClient } from './ingest.js';
 import { LifeClient } from './life.js';
+import { MemoryClient } from './memory.js';
+import { MemoryScheduleClient } from './memorySchedules.js';
+import { MetricsClient } from './metrics.js';
 import { OperationHandle } from './operations.js';
 import { SchemaClient } from './schemas.js';
 import { WatchClient } from './watches.js';
@@ -76,6 +77,9 @@ export class CvopsClient {
   readonly backups: BackupClient;
   readonly backupKeeping: BackupKeepingClient;
   readonly backupSchedules: BackupScheduleClient;
+  readonly memory: MemoryClient;
+  readonly memorySchedules: MemoryScheduleClient;
+  readonly metrics: MetricsClient;
   private readonly settings: Settings;
   private readonly pool: Pool;
   private searching: Promise<SearchResources> | undefined;
@@ -93,6 +97,9 @@ export class CvopsClient {
     this.backups = new BackupClient(connections);
     this.backupKeeping = new BackupKeepingClient(connections);
     this.backupSchedules = new BackupScheduleClient(connections);
+    this.memory = new MemoryClient(connections);
+    this.memorySchedules = new MemoryScheduleClient(connections);
+    this.metrics = new MetricsClient(connections);
   }
 
   /** @throws OpsError `Unavailable` when the registry does not answer */
@@ -162,11 +169,12 @@ export class CvopsClient {
   }
 
   private async openSearch(): Promise<SearchResources> {
+    // Here, as few commands search, and what these bring with them would be an eighth of every one's start.
+    const { encoderOf } = await import('../encoders/port.js');
     const documents = await openDocuments(this.settings);
-    const spans = new SpanSender(this.settings.phoenixUrl);
     const encoder = encoderOf(this.settings);
-    for (const part of [documents, spans, encoder]) this.connections.onClose(() => part.close());
-    return { pool: this.pool, documents, encoder, spans };
+    for (const part of [documents, encoder]) this.connections.onClose(() => part.close());
+    return { pool: this.pool, documents, encoder, tracing: this.connections.telemetry };
   }
 
   async listTenants(state?: TenantState): Promise<TenantSummary[]> {
@@ -180,18 +188,18 @@ export class CvopsClient {
     TenantSummary & {
       config: ConfigVersion[];
       operations: OperationRow[];
-      /** When a backup of it was last restored into a throw-away tenant and found equal, ISO 8601; null: never. */
+      /** When a backup of this life was last restored into a throw-away tenant and found equal, ISO 8601; null: never. */
       lastProvenRestore: string | null;
     }
   > {
     const row = await getTenant(this.pool, tenant);
-    const [schemas, config, operations, lastProvenRestore] = await Promise.all([
+    const [schemas, config, operations, [times]] = await Promise.all([
       schemasOf(this.pool, row.incarnation),
       currentConfig(this.pool, row.incarnation),
       listOperations(this.pool, { tenant, limit: 10 }),
-      lastProven(this.pool, tenant),
+      backupTimes(this.pool, row.incarnation),
     ]);
-    return { ...summary(row, schemas), lastProvenRestore, config, operations };
+    return { ...summary(row, schemas), lastProvenRestore: times?.provenAt ?? null, config, operations };
   }
 
   /** Newest first. */

@@ -11,7 +11,6 @@ import { OpsError } from '../domain/errors.js';
 import { type OperationId, type TenantId, parseOperationId } from '../domain/ids.js';
 import { workflowIds } from '../domain/naming.js';
 import { type ProfileName, parseProfile } from '../domain/profiles.js';
-import { encoderOf } from '../encoders/port.js';
 import { countItemsOf, listItems } from '../ingest/listing.js';
 import { countItems, failedItems } from '../registry/ledger.js';
 import { type OperationRow, getOperation, listOperations } from '../registry/operations.js';
@@ -79,6 +78,8 @@ export class IngestClient {
   }
 
   private async encoderId(): Promise<string> {
+    // Here, as it brings an HTTP client with it that no other command needs.
+    const { encoderOf } = await import('../encoders/port.js');
     const encoder = encoderOf(this.connections.settings);
     await encoder.close();
     return encoder.id;

@@ -129,7 +129,9 @@ export interface DrillRestoreResult {
   readonly tenant: string;
   /** The throw-away tenant, which is gone again. */
   readonly into: string;
+  /** Restored and compared, all of the backup. */
   readonly documents: number;
+  readonly memories: number;
   readonly spans: number;
   readonly operation: string;
 }

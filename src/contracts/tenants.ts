@@ -15,8 +15,8 @@ export const createTenantInput = z.strictObject({
   profiles: z.array(profileName).min(1),
   /** Names the `vespaApplication` workflow that deploys the schemas. */
   cluster: z.string().min(1),
-  /** Ends `inactive`, for a restore to open when its data is there. */
-  closed: z.boolean().optional(),
+  /** The operation it is made for: it ends `inactive`, for that restore, or a later one, to open when its data is there. */
+  restore: operationId.optional(),
   /** Take a name that was purged a short while ago; an admin's word, and in the audit log. */
   overrideQuarantine: z.boolean().optional(),
   principal,

@@ -12,9 +12,9 @@ export const DEFAULT_PRUNE_SECONDS = 86_400;
 export const MAX_SAMPLES = 1000;
 
 /**
- * Seconds into each interval: a tenant has its own, by a hash, so that not all of them back up at midnight UTC, which is
+ * Seconds into each interval: a tenant has its own, by a hash, so that not all of them begin at midnight UTC, which is
  * where intervals begin.
  */
-export function scheduleOffset(tenant: TenantId, what: Scheduled, everySeconds: number): number {
+export function scheduleOffset(tenant: TenantId, what: Scheduled | 'memory', everySeconds: number): number {
   return (javaHashCode(`${tenant}/${what}`) >>> 0) % everySeconds;
 }

@@ -1,6 +1,6 @@
 import { isStorePath } from './backups.js';
 import { OpsError } from './errors.js';
-import { quoteForMessage } from './ids.js';
+import { quotePlace } from './places.js';
 import { isBucketName } from './sources.js';
 
 /** Where a backup store is. A folder's path is absolute, on the data workers' machine; a prefix neither begins nor ends with `/`. */
@@ -16,7 +16,7 @@ const LONGEST_PREFIX = 500;
 
 /**
  * The one parser of where backups lie: `/folder`, `file:///folder`, `s3://bucket`, `s3://bucket/prefix`. A text that may
- * hold a secret (a user in an address, a signed query) is refused without being repeated.
+ * hold a secret (a user in an address, a signed query) is refused without that being repeated.
  *
  * @throws OpsError `InvalidInput`
  */
@@ -73,7 +73,7 @@ function folderOf(path: string, text: string): string {
 }
 
 function refused(why: string, text: string): OpsError {
-  const shown = text === '' || /[@?#]/.test(text) ? '' : `: ${quoteForMessage(text)}`;
+  const shown = text === '' ? '' : `: ${quotePlace(text)}`;
   return new OpsError(
     'InvalidInput',
     `${why}${shown}`,

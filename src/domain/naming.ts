@@ -57,6 +57,10 @@ export const workflowIds = {
   prune: (tenant: TenantId) => `tenant/${tenant}/prune`,
   /** Of one run; the server adds its time. */
   scheduled: (tenant: TenantId, what: Scheduled) => `tenant/${tenant}/scheduled/${what}`,
+  clearMemory: (tenant: TenantId, run: string) => `tenant/${tenant}/memory/clear/${run}`,
+  importMemory: (tenant: TenantId, run: string) => `tenant/${tenant}/memory/import/${run}`,
+  /** One at a time; of a scheduled one the server adds its time. */
+  pruneMemory: (tenant: TenantId) => `tenant/${tenant}/memory/prune`,
   deploySchemas: (run: string) => `schemas/${run}`,
   vespaApplication: (cluster: string) => `vespa/${cluster}/application`,
 } as const;
@@ -65,6 +69,7 @@ export const workflowIds = {
 export const scheduleIds = {
   watch: (tenant: TenantId, name: WatchName) => `tenant/${tenant}/watch/${name}`,
   scheduled: (tenant: TenantId, what: Scheduled) => `tenant/${tenant}/scheduled/${what}`,
+  memory: (tenant: TenantId) => `tenant/${tenant}/memory/prune`,
 } as const;
 
 /** Task queues: `control` runs short activities and all workflows, `data` runs ffmpeg, encoding, feeding, backup. */

@@ -2,6 +2,9 @@ import type { OperationId, TenantId } from './ids.js';
 import { SEARCH_ATTRIBUTES } from './searchAttributes.js';
 import type { OperationKind } from './states.js';
 
+/** Header by which an activity hears whose it is: it inherits the workflow's fairness key, and is not told of it. */
+export const TENANT_HEADER = 'cvops-tenant';
+
 /** Who starts what for whom; `tenant` is null for an operation over many. */
 export interface OperationStart {
   readonly kind: OperationKind;

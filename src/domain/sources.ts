@@ -1,5 +1,5 @@
 import { OpsError } from './errors.js';
-import { quoteForMessage } from './ids.js';
+import { quotePlace } from './places.js';
 
 /**
  * Where the videos of an ingest are. Paths are on the data workers' machine, absolute; an S3 prefix is a prefix of keys,
@@ -30,7 +30,7 @@ export function parseSource(text: string): VideoSource {
   const refuse = (why: string) =>
     new OpsError(
       'InvalidInput',
-      `${why}: ${quoteForMessage(text)}`,
+      `${why}: ${quotePlace(text)}`,
       'a source is a folder, a list file, or s3://bucket/prefix',
     );
   if (text.length === 0 || text.length > LONGEST) throw refuse(`not 1 to ${LONGEST} characters long`);

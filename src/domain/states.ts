@@ -33,6 +33,9 @@ export const OPERATION_KINDS = [
   'restoreTenant',
   'drillRestore',
   'pruneBackups',
+  'clearMemory',
+  'pruneMemory',
+  'importMemory',
 ] as const;
 export type OperationKind = (typeof OPERATION_KINDS)[number];
 
@@ -55,6 +58,10 @@ export const ALLOWED = {
   /** An ingest that began before its tenant was deactivated and is let end. */
   continueIngest: ['active', 'inactive'],
   search: ['active'],
+  /** Read its memories; change them; and go on with a change of them that began before a deactivation. */
+  recall: ['active'],
+  remember: ['active'],
+  continueMemory: ['active', 'inactive'],
   configure: ['active'],
   readConfig: ['creating', 'active', 'inactive', 'purging', 'creation_failed'],
   deploySchemas: ['active'],
@@ -67,6 +74,9 @@ export type TenantVerb = keyof typeof ALLOWED;
 
 const PHRASES: Partial<Record<TenantVerb, string>> = {
   continueIngest: 'go on with an ingest',
+  recall: 'read its memory',
+  remember: 'change its memory',
+  continueMemory: 'go on with a change of its memory',
   configure: 'change its configuration',
   readConfig: 'read its configuration',
   deploySchemas: 'deploy its schemas',
@@ -78,7 +88,7 @@ const PHRASES: Partial<Record<TenantVerb, string>> = {
 };
 
 /** Verbs that change what a backup holds: refused while a fence stands. An ingest under way waits instead. */
-const FENCED = new Set<TenantVerb>(['configure', 'deploySchemas', 'restoreOver']);
+const FENCED = new Set<TenantVerb>(['configure', 'deploySchemas', 'restoreOver', 'remember']);
 
 export function isFenced(verb: TenantVerb): boolean {
   return FENCED.has(verb);

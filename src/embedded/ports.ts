@@ -14,6 +14,10 @@ export const DEFAULT_PORTS = {
   'phoenix-grpc': 4317,
   vespa: 8080,
   'vespa-config': 19071,
+  // Prometheus: of the workers' SDK, and of the tenants.
+  'metrics-control': 9464,
+  'metrics-data': 9465,
+  'metrics-tenants': 9466,
 } as const;
 export type PortName = keyof typeof DEFAULT_PORTS;
 export type Ports = Readonly<Record<PortName, number>>;

@@ -6,7 +6,7 @@ import { ensureKeyPair } from '../certificates/keyPair.js';
 import { OpsError } from '../domain/errors.js';
 import { type StackAddresses, stackFile } from '../settings.js';
 import { chooseAddresses, externalServices } from './addresses.js';
-import { type PortName, choosePorts, requireFreePort } from './ports.js';
+import { type PortName, type Ports, choosePorts, requireFreePort } from './ports.js';
 import { endProcess, isRunning, writeWhole } from './processes.js';
 import { claimHome, markReady, readRecords, recordsFile, releaseHome } from './records.js';
 import { type RunnerState, ServiceRunner, type StartedProcess } from './runner.js';
@@ -91,6 +91,10 @@ export class Stack {
 
   get addresses(): StackAddresses {
     return this.context.addresses;
+  }
+
+  get ports(): Ports {
+    return this.context.ports;
   }
 
   get home(): string {

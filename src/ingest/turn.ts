@@ -11,6 +11,7 @@ import { requireTenant } from '../registry/tenants.js';
 import { mayGoOn } from '../registry/turns.js';
 import { noteRefused, storedAs } from '../registry/videos.js';
 import type { Sources } from '../sources/sources.js';
+import type { Tracing } from '../telemetry/telemetry.js';
 import { DocumentError, FeedBlocked, RetriesExhausted } from '../vespa/retry.js';
 import { type IngestResources, type VideoToIngest, ingestVideo } from './ingestVideo.js';
 
@@ -20,6 +21,7 @@ const TURN_MS = 4000;
 export interface TurnResources extends IngestResources {
   readonly sources: Sources;
   readonly slots: VideoSlots;
+  readonly tracing: Tracing;
   /** Hears of each video that failed, with its reason. */
   readonly onFailed?: (item: LedgerItem) => void;
 }
@@ -100,11 +102,16 @@ async function ingestItem(
   { item, path, video, fingerprint }: LedgerItem,
   signal: AbortSignal,
 ): Promise<Parameters<typeof finishItem>[3] | Refusal> {
-  const { pool, encoder } = resources;
+  const { pool, encoder, tracing } = resources;
+  const about = { 'input.value': path, video, profile: life.profile, operation };
   try {
-    return await counted(pool, { operation, item, signal }, () =>
-      ingestVideo(resources, { ...life, path, video }, signal),
-    );
+    return await tracing.traced(life, 'CHAIN', 'ingest.video', about, async (span) => {
+      const end = await counted(pool, { operation, item, signal }, () =>
+        ingestVideo(resources, { ...life, path, video }, signal),
+      );
+      span.setAttributes({ 'output.value': end.state, documents: end.documents });
+      return end;
+    });
   } catch (error) {
     // Not retried here, where a worker's slot would be held for it: the run waits as a whole.
     if (error instanceof FeedBlocked) return { how: 'blocked', why: error.message };

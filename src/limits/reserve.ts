@@ -4,7 +4,7 @@ import type { Incarnation } from '../domain/ids.js';
 import type { Queryable } from '../registry/database.js';
 
 /** Requests of one kind are counted apart: an ingest takes nothing from the tenant's searches. */
-export type RateKind = 'feed' | 'search';
+export type RateKind = 'feed' | 'search' | 'memory';
 
 export interface RateKey {
   readonly incarnation: Incarnation;

@@ -28,6 +28,11 @@ export class TenantMemories {
     },
   ) {}
 
+  /** Id of the model that embeds here. */
+  get embedder(): string {
+    return this.options.embedder.id;
+  }
+
   /** @param llm of the tenant's configuration; without one texts are stored verbatim only */
   open(life: TenantLife, llm?: LlmEndpoint): TenantMemory {
     const { documents, configServer, embedder } = this.options;

@@ -8,6 +8,9 @@ import { type OperationRow, finishOperation, runningOperations } from '../regist
 const FIRST_PAUSE_MS = 50;
 const MAX_PAUSE_MS = 1_000;
 
+/** What an operation that was ended by force leaves in its row. */
+const ENDED = { code: 'Conflict', message: 'its tenant is purged' } as const;
+
 /** Rows of the retention workflow itself: it waits, and ends by itself when it sees the tenant's state. */
 export const RETENTION_KINDS: readonly OperationKind[] = [
   'softDeleteTenant',
@@ -54,10 +57,10 @@ export async function stopOperations(
     options.signal.throwIfAborted();
     await delay(pause);
   }
-  for (const { workflowId } of left)
-    await client.workflow.getHandle(workflowId).terminate('its tenant is purged');
+  for (const { workflowId } of left) await client.workflow.getHandle(workflowId).terminate(ENDED.message);
   // Their own last step has not come: the row must not say that it runs.
-  for (const { operation } of await others()) await finishOperation(pool, operation, { state: 'cancelled' });
+  for (const { operation } of await others())
+    await finishOperation(pool, operation, { state: 'cancelled', error: ENDED });
   return { stopped: first.length, terminated: left.length };
 }
 

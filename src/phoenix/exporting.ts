@@ -1,66 +1,52 @@
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
-import { resourceFromAttributes } from '@opentelemetry/resources';
-import {
-  AlwaysOnSampler,
-  BasicTracerProvider,
-  BatchSpanProcessor,
-  type SpanExporter,
-} from '@opentelemetry/sdk-trace-base';
+import type { ReadableSpan } from '@opentelemetry/sdk-trace-base';
+import { ExportResultCode } from '@opentelemetry/core';
 import { authorization, checkProjectName } from './client.js';
 
-/** `ExportResultCode.SUCCESS` of `@opentelemetry/core`, which is no dependency of ours. */
-const SUCCESS = 0;
-
-export interface ProviderOptions {
+export interface ExporterOptions {
   readonly phoenixUrl: string;
   readonly project: string;
   readonly token?: string | undefined;
-  readonly exportTimeoutMs: number;
-  readonly maxQueued: number;
-  /** Hears of every batch once: how many spans left the queue, and whether Phoenix took them. */
-  readonly onExported: (spans: number, taken: boolean) => void;
+  /** For one batch with its retries. */
+  readonly timeoutMs: number;
+}
+
+/** How a batch fared: Phoenix has it in its memory, will never take it, or could not be asked. */
+export type Sent = 'accepted' | 'refused' | 'unreachable';
+
+export interface ProjectExporter {
+  /** Never throws. */
+  send(spans: readonly ReadableSpan[]): Promise<Sent>;
+  close(): Promise<void>;
 }
 
 /**
- * A tracer provider whose spans go to one Phoenix project. All that OpenTelemetry would take from the environment and
- * that could lose or divert spans (sampler, limits, batch sizes, headers) is set here.
+ * Sends spans to one Phoenix project. The project is named in a header beside the resource: the header wins, so that one
+ * in OTEL_EXPORTER_OTLP_HEADERS cannot send a tenant's spans elsewhere.
+ *
+ * @throws OpsError `InvalidInput` for a project name
  */
-export function openProvider(options: ProviderOptions): BasicTracerProvider {
+export function openExporter(options: ExporterOptions): ProjectExporter {
   const project = checkProjectName(options.project);
   // Protobuf: Phoenix refuses OTLP's JSON with 415.
   const exporter = new OTLPTraceExporter({
     url: `${options.phoenixUrl}/v1/traces`,
-    timeoutMillis: options.exportTimeoutMs,
-    // Wins over the resource, so that one in OTEL_EXPORTER_OTLP_HEADERS cannot send a tenant's spans elsewhere.
+    timeoutMillis: options.timeoutMs,
     headers: { 'x-project-name': project, ...authorization(options.token) },
   });
-  return new BasicTracerProvider({
-    sampler: new AlwaysOnSampler(),
-    resource: resourceFromAttributes({
-      'service.name': 'cogniverse-ops',
-      'openinference.project.name': project,
-    }),
-    spanLimits: { attributeCountLimit: 128, attributeValueLengthLimit: 32_768 },
-    spanProcessors: [
-      new BatchSpanProcessor(counting(exporter, options.onExported), {
-        maxQueueSize: options.maxQueued,
-        maxExportBatchSize: Math.min(512, options.maxQueued),
-        scheduledDelayMillis: 500,
-        exportTimeoutMillis: options.exportTimeoutMs + 1_000,
+  return {
+    send: (spans) =>
+      new Promise((resolve) => {
+        exporter.export([...spans], ({ code, error }) =>
+          resolve(code === ExportResultCode.SUCCESS ? 'accepted' : outcomeOf(error)),
+        );
       }),
-    ],
-  });
+    close: () => exporter.shutdown().catch(() => undefined),
+  };
 }
 
-function counting(exporter: SpanExporter, onExported: ProviderOptions['onExported']): SpanExporter {
-  return {
-    export(spans, done) {
-      exporter.export(spans, (result) => {
-        onExported(spans.length, (result.code as number) === SUCCESS);
-        done(result);
-      });
-    },
-    shutdown: () => exporter.shutdown(),
-    forceFlush: () => exporter.forceFlush?.() ?? Promise.resolve(),
-  };
+/** The exporter's error carries the HTTP status as its code, and none when nothing answered. */
+function outcomeOf(error: (Error & { readonly code?: unknown }) | undefined): Sent {
+  const status = typeof error?.code === 'number' ? error.code : 0;
+  return status >= 400 && status < 500 && status !== 408 && status !== 429 ? 'refused' : 'unreachable';
 }

@@ -42,6 +42,7 @@ export const METHODS: Readonly<Record<PurgeStore, string>> = {
 /** Tables of the registry that hold a tenant's content, names of files and videos, or what it did just now. */
 const LEDGER = {
   ingest_slots: 'incarnation = any($1)',
+  memory_writers: 'incarnation = any($1)',
   rate_buckets: 'incarnation = any($1)',
   ingest_items: 'operation in (select operation from operations where incarnation = any($1))',
   videos: 'incarnation = any($1)',

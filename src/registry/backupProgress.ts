@@ -139,14 +139,53 @@ export async function restartSlices(
   });
 }
 
-/** These are all parts of those kinds: what a former attempt had more of is void. Not for parts of slices. */
+/** The number of a part of traces that is about to be written, of any kind: none is given twice. */
+export async function nextTracePart(db: Queryable, backup: BackupId): Promise<number> {
+  const { rows } = await db.query<{ number: number }>(
+    'update backups set trace_parts_begun = trace_parts_begun + 1 where backup = $1 returning trace_parts_begun - 1 as number',
+    [backup],
+  );
+  return rows[0]!.number;
+}
+
+/** Another attempt at the parts of fixed names begins: from here on the former ones may complete none. */
+export async function beginRegistryParts(db: Queryable, backup: BackupId): Promise<number> {
+  const { rows } = await db.query<{ attempt: number }>(
+    'update backups set registry_attempts = registry_attempts + 1 where backup = $1 returning registry_attempts as attempt',
+    [backup],
+  );
+  return rows[0]!.attempt;
+}
+
+/**
+ * That the backup runs.
+ *
+ * @param attempt of the parts of fixed names: that no other has begun since
+ * @throws Error
+ */
+export async function requireAttempt(db: Queryable, backup: BackupId, attempt?: number): Promise<void> {
+  const { rowCount } = await db.query(
+    `select 1 from backups where backup = $1 and state = 'running' and registry_attempts = coalesce($2, registry_attempts)
+     for share`,
+    [backup, attempt ?? null],
+  );
+  if (rowCount !== 1) throw new Error(`another attempt at backup ${backup} is under way, or it has ended`);
+}
+
+/**
+ * These are all parts of those kinds: what a former attempt had more of is void. Not for parts of slices.
+ *
+ * @param attempt see {@link requireAttempt}
+ */
 export async function replaceParts(
   pool: Pool,
   backup: BackupId,
   kinds: readonly PartKind[],
   parts: readonly ManifestPart[],
+  attempt?: number,
 ): Promise<void> {
   await transaction(pool, async (tx) => {
+    await requireAttempt(tx, backup, attempt);
     await tx.query(`delete from backup_parts where backup = $1 and part->>'kind' = any($2)`, [backup, kinds]);
     for (const part of parts) await putPart(tx, backup, part);
   });
@@ -198,6 +237,11 @@ export async function noteRestored(
      on conflict (operation, path) do update set documents = excluded.documents, digest = excluded.digest`,
     [operation, path, count, digest],
   );
+}
+
+/** A restore that has ended needs them no more: the next one begins anew. */
+export async function forgetRestored(db: Queryable, operation: OperationId): Promise<void> {
+  await db.query('delete from restored_parts where operation = $1', [operation]);
 }
 
 /** By path. */

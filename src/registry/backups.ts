@@ -80,7 +80,11 @@ export async function findBackup(db: Queryable, backup: BackupId): Promise<Backu
 export async function getBackup(db: Queryable, backup: BackupId): Promise<BackupRow> {
   const row = await findBackup(db, backup);
   if (row) return row;
-  throw new OpsError('NotFound', `no backup ${backup}`, 'see them with: cvops backup list');
+  throw noSuchBackup(backup);
+}
+
+export function noSuchBackup(backup: BackupId): OpsError {
+  return new OpsError('NotFound', `no backup ${backup}`, 'see them with: cvops backup list');
 }
 
 /** A complete one, which stays until the transaction ends. @throws OpsError `NotFound`, `WrongState` */
@@ -123,6 +127,19 @@ export async function backupsOfLife(db: Queryable, incarnation: Incarnation): Pr
   return rows;
 }
 
+/** Those of a life that have not ended and whose operation has; and those that failed and were not cleaned up. */
+export async function abandonedBackups(db: Queryable, incarnation: Incarnation): Promise<BackupRow[]> {
+  const { rows } = await db.query<BackupRow>(
+    `select ${COLUMNS} from backups where incarnation = $1
+     and operation not in (select operation from operations where incarnation = $1 and state = 'running')
+     and (state = 'running'
+       or state = 'failed' and backup in (select backup from backup_slices union select backup from backup_parts))
+     order by backup`,
+    [incarnation],
+  );
+  return rows;
+}
+
 /** `running → complete`. @returns false when it was ended otherwise */
 export async function completeBackup(
   tx: Queryable,
@@ -159,15 +176,6 @@ export async function noteVerified(db: Queryable, backup: BackupId, sound: boole
 
 export async function noteProven(db: Queryable, backup: BackupId): Promise<void> {
   await db.query('update backups set proven_at = now() where backup = $1', [backup]);
-}
-
-/** When a backup of the tenant was last proven by a restore, ISO 8601; null: never. */
-export async function lastProven(db: Queryable, tenant: TenantId): Promise<string | null> {
-  const { rows } = await db.query<{ at: string | null }>(
-    `select to_json(max(proven_at))#>>'{}' as at from backups where tenant = $1`,
-    [tenant],
-  );
-  return rows[0]?.at ?? null;
 }
 
 export function folderOf({ tenant, backup }: Pick<BackupRow, 'tenant' | 'backup'>) {

@@ -1,6 +1,7 @@
 import { OpsError } from '../domain/errors.js';
 import type { Incarnation, OperationId, TenantId } from '../domain/ids.js';
 import type { Queryable } from './database.js';
+import { memoryWritersOf } from './memoryWriters.js';
 
 /** A fence that nobody renews falls after this long. */
 export const FENCE_MINUTES = 15;
@@ -54,11 +55,11 @@ export async function lowerFence(db: Queryable, { incarnation, operation }: Fenc
   );
 }
 
-/** Videos of the tenant in work: what a fence has to wait for. */
+/** Videos of the tenant in work, and changes of its memories: what a fence has to wait for. */
 export async function writersOf(db: Queryable, incarnation: Incarnation): Promise<number> {
-  const { rows } = await db.query<{ writers: number }>(
-    'select count(*)::int as writers from ingest_slots where incarnation = $1 and expires_at > clock_timestamp()',
+  const { rows } = await db.query<{ videos: number }>(
+    'select count(*)::int as videos from ingest_slots where incarnation = $1 and expires_at > clock_timestamp()',
     [incarnation],
   );
-  return rows[0]!.writers;
+  return rows[0]!.videos + (await memoryWritersOf(db, incarnation));
 }

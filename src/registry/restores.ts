@@ -1,4 +1,5 @@
 import { OpsError } from '../domain/errors.js';
+import type { Incarnation, OperationId } from '../domain/ids.js';
 import { DAY_MS, DEFAULT_RETENTION_DAYS } from '../domain/retention.js';
 import type { Queryable } from './database.js';
 import { type FenceKey } from './fence.js';
@@ -26,13 +27,26 @@ export async function closeForRestore(
       `tenant ${tenant} was deactivated after this restore began`,
       'restore again: it stays inactive then',
     );
-  const purgeAt = new Date(Date.now() + DEFAULT_RETENTION_DAYS * DAY_MS);
-  if (!(await setTenantState(tx, incarnation, ['active'], 'inactive', purgeAt)))
+  if (!(await closeUntilRestored(tx, incarnation, 'active', operation)))
     throw new OpsError('WrongState', `tenant ${tenant} is no longer there to be restored into`);
-  await tx.query('update tenants set unfinished_restore = $2 where incarnation = $1', [
-    incarnation,
-    operation,
-  ]);
+}
+
+/**
+ * `from`, or `inactive` already: `inactive` until {@link openRestored}, by this restore or a later one. Its retention
+ * begins now.
+ *
+ * @returns false when it is in another state
+ */
+export async function closeUntilRestored(
+  tx: Queryable,
+  incarnation: Incarnation,
+  from: 'creating' | 'active',
+  restore: OperationId,
+): Promise<boolean> {
+  const purgeAt = new Date(Date.now() + DEFAULT_RETENTION_DAYS * DAY_MS);
+  if (!(await setTenantState(tx, incarnation, [from], 'inactive', purgeAt))) return false;
+  await tx.query('update tenants set unfinished_restore = $2 where incarnation = $1', [incarnation, restore]);
+  return true;
 }
 
 /** It is whole again, and open if it is to be. @returns the state it is in */

@@ -1,15 +1,10 @@
-import {
-  type ScheduleDescription,
-  type ScheduleOptions,
-  ScheduleOverlapPolicy,
-  type ScheduleSpec,
-} from '@temporalio/client';
+import { type ScheduleDescription, type ScheduleOptions, ScheduleOverlapPolicy } from '@temporalio/client';
 import type { ScheduledBackupInput } from '../contracts/backupKeeping.js';
-import { scheduleOffset } from '../domain/backupSchedules.js';
 import { OpsError } from '../domain/errors.js';
 import { TASK_QUEUES, scheduleIds, workflowIds } from '../domain/naming.js';
 import { workflowMarks } from '../domain/operationMarks.js';
 import { type WatchTimes, jitterSeconds } from '../domain/watches.js';
+import { whenOf } from './when.js';
 
 /** `kind` of the registry's row, and the workflow type. */
 export const SCHEDULED_BACKUP = 'scheduledBackup';
@@ -19,7 +14,7 @@ export function backupSchedule(input: ScheduledBackupInput, times: WatchTimes): 
   const { tenant, what } = input;
   return {
     scheduleId: scheduleIds.scheduled(tenant, what),
-    spec: { ...whenOf(input, times), jitter: jitterSeconds(times) * 1000 },
+    spec: { ...whenOf(tenant, what, times), jitter: jitterSeconds(times) * 1000 },
     // One that still runs is not joined by another. A night's backup that an outage swallowed is worth making up for,
     // once: of those that were missed the first runs and the others find it running.
     policies: { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: '1 day', pauseOnFailure: false },
@@ -40,13 +35,6 @@ export function backupSchedule(input: ScheduledBackupInput, times: WatchTimes): 
     memo: { tenant, what },
     state: { note: noteOf(input) },
   };
-}
-
-function whenOf({ tenant, what }: ScheduledBackupInput, times: WatchTimes): ScheduleSpec {
-  if ('cron' in times) return { cronExpressions: [times.cron] };
-  const { everySeconds } = times;
-  const offset = scheduleOffset(tenant, what, everySeconds) * 1000;
-  return { intervals: [{ every: everySeconds * 1000, offset }] };
 }
 
 function noteOf(input: ScheduledBackupInput): string {

@@ -2,10 +2,10 @@ import type { SearchHit, SearchInput, SearchResult } from '../contracts/search.j
 import { OpsError } from '../domain/errors.js';
 import { PROFILES } from '../domain/profiles.js';
 import type { Encoder } from '../encoders/port.js';
-import type { SpanSender } from '../phoenix/spans.js';
 import type { Pool } from '../registry/database.js';
 import { deployedSchema } from '../registry/schemas.js';
 import { type TenantRow, requireTenant } from '../registry/tenants.js';
+import type { Tracing } from '../telemetry/telemetry.js';
 import type { DocumentClient } from '../vespa/documents.js';
 import { type SegmentHit, searchSegments, strategyOf } from '../vespa/search.js';
 
@@ -13,7 +13,7 @@ export interface SearchResources {
   readonly pool: Pool;
   readonly documents: Pick<DocumentClient, 'search'>;
   readonly encoder: Encoder;
-  readonly spans: SpanSender;
+  readonly tracing: Tracing;
 }
 
 /**
@@ -25,46 +25,75 @@ export interface SearchResources {
 export async function searchTenant(resources: SearchResources, input: SearchInput): Promise<SearchResult> {
   const strategy = strategyOf(input.profile, input.ranking);
   const row = await requireTenant(resources.pool, input.tenant, 'search');
-  const startedAt = new Date();
   const clock = performance.now();
-  const span = {
+  const elapsed = () => Math.round((performance.now() - clock) * 100) / 100;
+  const about = {
+    'operation.name': 'search',
+    backend: 'vespa',
+    'input.value': input.query,
     query: input.query,
     profile: input.profile,
-    ranking: strategy.profile.name,
-    topK: input.topK,
-    session: input.session,
-    startedAt,
+    strategy: strategy.profile.name,
+    top_k: input.topK,
+    ...(input.session === undefined ? {} : { 'session.id': input.session }),
   };
-  const target = { tenant: input.tenant, project: row.phoenixProject };
-  try {
-    const hits = await search(resources, row, input);
-    resources.spans.recordSearch(target, { ...span, results: hits.length, topScore: hits[0]?.score });
-    return { tenant: input.tenant, hits, latencyMs: Math.round((performance.now() - clock) * 100) / 100 };
-  } catch (error) {
-    resources.spans.recordSearch(target, {
-      ...span,
-      results: 0,
-      error: error instanceof Error ? error.message : String(error),
-    });
-    throw error;
-  }
+  return resources.tracing.traced(row, 'CHAIN', 'search_service.search', about, async (span) => {
+    try {
+      const hits = await search(resources, row, input);
+      span.setAttributes({
+        num_results: hits.length,
+        'output.value': JSON.stringify(hits.map(({ video, start, score }) => ({ video, start, score }))),
+        'output.mime_type': 'application/json',
+        ...(hits[0] ? { top_score: hits[0].score } : {}),
+      });
+      return { tenant: input.tenant, hits, latencyMs: elapsed() };
+    } finally {
+      span.setAttribute('latency_ms', elapsed());
+    }
+  });
 }
 
-async function search(resources: SearchResources, row: TenantRow, input: SearchInput): Promise<SearchHit[]> {
-  const schema = await deployedSchema(resources.pool, row, input.profile);
+async function search(
+  { pool, documents, encoder, tracing }: SearchResources,
+  row: TenantRow,
+  input: SearchInput,
+): Promise<SearchHit[]> {
+  const schema = await deployedSchema(pool, row, input.profile);
   const profile = PROFILES[input.profile];
-  const hits = await searchSegments({
-    documents: resources.documents,
-    schema: schema.schemaName,
-    profile: input.profile,
-    ranking: input.ranking,
-    text: input.query,
-    vectors: () => resources.encoder.encodeText(input.query, profile),
-    dimensions: profile.dimensions,
-    topK: input.topK,
-  });
+  // Within the retrieval, which asks for them only if its ranking wants vectors.
+  const vectors = () =>
+    tracing.traced(row, 'EMBEDDING', 'encode_query', { 'embedding.model_name': encoder.id }, () =>
+      encoder.encodeText(input.query, profile),
+    );
+  const hits = await tracing.traced(
+    row,
+    'RETRIEVER',
+    'vespa.search',
+    { schema: schema.schemaName, ranking: input.ranking, top_k: input.topK },
+    async (span) => {
+      const found = await searchSegments({
+        documents,
+        schema: schema.schemaName,
+        profile: input.profile,
+        ranking: input.ranking,
+        text: input.query,
+        vectors,
+        dimensions: profile.dimensions,
+        topK: input.topK,
+      });
+      for (const [i, { id, score }] of found.slice(0, SPAN_DOCUMENTS).entries())
+        span.setAttributes({
+          [`retrieval.documents.${i}.document.id`]: id,
+          [`retrieval.documents.${i}.document.score`]: score,
+        });
+      return found;
+    },
+  );
   return hits.map((hit) => toHit(row, hit));
 }
+
+/** Hits that a span names: a trace tells how a search went, and is no copy of its answer. */
+const SPAN_DOCUMENTS = 10;
 
 function toHit(row: TenantRow, { id, score, fields }: SegmentHit): SearchHit {
   // The schema already keeps tenants apart; this is the second lock, on what each document says of itself.

@@ -2,6 +2,7 @@ import {
   type RoutingConfig,
   STRATEGIES,
   type SystemConfig,
+  type TraceRetentionConfig,
   fixedSystemFields,
 } from '../domain/config/keys.js';
 import type { TenantId } from '../domain/ids.js';
@@ -38,4 +39,9 @@ export function initialRoutingConfig(values: TemplateValues): RoutingConfig {
     experience_buffer_size: 10000,
     optimization_enabled: values.optimization_enabled,
   };
+}
+
+/** Generous: a restored backup's traces are swept by the same rule. */
+export function initialTraceRetention(): TraceRetentionConfig {
+  return { max_days: 365 };
 }

@@ -1,7 +1,7 @@
 import { OpsError } from '../domain/errors.js';
 import { readReference } from '../secrets.js';
 import type { Settings } from '../settings.js';
-import { DocumentClient } from './documents.js';
+import type { DocumentClient } from './documents.js';
 import type { VespaAccess } from './feeding/transport.js';
 
 type AccessSettings = Pick<Settings, 'vespaCertFile' | 'vespaKeyFile' | 'vespaCaFile' | 'vespaTokenRef'>;
@@ -48,6 +48,7 @@ export async function openDocuments(
   connections?: number,
 ): Promise<DocumentClient> {
   const access = await vespaAccess(settings);
+  const { DocumentClient } = await import('./documents.js');
   return new DocumentClient(settings.vespaUrl, {
     access,
     ...(connections === undefined ? {} : { connections }),

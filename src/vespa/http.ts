@@ -1,12 +1,18 @@
-import { Agent, type Dispatcher, request } from 'undici';
+import type { Agent, Dispatcher } from 'undici';
 
+/** Loaded at the first call: most commands make none, and it would be an eighth of their start. */
+const undici = () => import('undici');
+
+let pool: Agent | undefined;
 /** One pool per process for the config server and search: short answers, few connections. */
-const agent = new Agent({
-  connections: 32,
-  keepAliveTimeout: 30_000,
-  headersTimeout: 380_000,
-  bodyTimeout: 380_000,
-});
+function agent({ Agent }: Awaited<ReturnType<typeof undici>>): Agent {
+  return (pool ??= new Agent({
+    connections: 32,
+    keepAliveTimeout: 30_000,
+    headersTimeout: 380_000,
+    bodyTimeout: 380_000,
+  }));
+}
 
 export interface HttpAnswer {
   readonly status: number;
@@ -30,10 +36,11 @@ export async function call(
     readonly dispatcher?: Dispatcher;
   } = {},
 ): Promise<HttpAnswer> {
+  const loaded = await undici();
   try {
-    const answer = await request(url, {
+    const answer = await loaded.request(url, {
       method,
-      dispatcher: options.dispatcher ?? agent,
+      dispatcher: options.dispatcher ?? agent(loaded),
       ...(options.body === undefined ? {} : { body: options.body }),
       ...(options.type === undefined ? {} : { headers: { 'content-type': options.type } }),
       ...(options.signal === undefined ? {} : { signal: options.signal }),

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import {
   BACKUP,
   DOCUMENTS,
@@ -6,6 +6,7 @@ import {
   GIVEN_UP_RESTORE,
   RESTORE,
   Run,
+  type Step,
   failed,
 } from '../support/backupSteps.js';
 import { BackupWorld, SPANS } from '../support/backupWorld.js';
@@ -99,4 +100,56 @@ test('a restore that is given up leaves the tenant closed, wherever the giving u
     });
   });
   expect(deaths).toBeGreaterThan(2);
+});
+
+test('a restore into a life that was made for a failed one gives it the history of the backup, and no other', async () => {
+  const made = new Run(world.life);
+  await world.carryOut(BACKUP, made);
+  const history = await world.history();
+  await world.madeForAFailedRestore();
+  expect(await world.history()).not.toEqual(history);
+  const again = new Run(world.life, made.backup);
+  await world.carryOut(GIVEN_UP_RESTORE, again);
+  await world.carryOut(RESTORE, new Run(world.life, made.backup));
+  expect(await world.history()).toEqual(history);
+});
+
+describe('an attempt that is thought dead and goes on', () => {
+  const of = (...names: Step['name'][]) => BACKUP.filter(({ name }) => names.includes(name));
+
+  /** It hangs at its first object until others have done these steps. @returns what comes of it */
+  async function overtaken(run: Run, hanging: Step, others: readonly Step[]): Promise<unknown> {
+    const [hangs, begun] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const put = world.store.put.bind(world.store);
+    vi.spyOn(world.store, 'put').mockImplementationOnce(async (...object) => {
+      begun.resolve();
+      await hangs.promise;
+      return put(...object);
+    });
+    const late = world.carryOut([hanging], run).catch((error: unknown) => error);
+    await begun.promise;
+    // What they store is not the same.
+    await world.spoil();
+    await world.carryOut(others, run);
+    hangs.resolve();
+    return late;
+  }
+
+  test.each(['backUpRegistry', 'backUpTraces'] as const)(
+    'at %s overwrites nothing of what is stored since, nor adds to what is complete',
+    async (name) => {
+      const again = of(name);
+      const rest = of('backUpRegistry', 'backUpTraces', 'finishBackup').filter((step) => step.name !== name);
+      for (const meanwhile of [again, [...again, ...rest]]) {
+        const run = new Run(world.life);
+        await world.carryOut(of('beginBackup', 'backUpSlice'), run);
+        if (name === 'backUpTraces') await world.carryOut(of('backUpRegistry'), run);
+        const late = await overtaken(run, again[0]!, meanwhile);
+        if (meanwhile === again) await world.carryOut(rest, run);
+        // Traces have numbers of their own: while the backup runs either attempt's are whole.
+        if (name === 'backUpRegistry' || meanwhile !== again) expect(late).toBeInstanceOf(Error);
+        expect(await world.verdictOf(run)).toMatchObject({ ok: true, errors: [] });
+      }
+    },
+  );
 });

@@ -4,6 +4,7 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { createLedgerActivities, createVideoActivities } from '../../activities/ingest.js';
+import { NO_TRACING } from '../../src/telemetry/noTracing.js';
 import type { Encoder } from '../../src/encoders/port.js';
 import type { TenantRates } from '../../src/limits/rate.js';
 import type { OperationId } from '../../src/domain/ids.js';
@@ -121,6 +122,7 @@ class World {
       encoder,
       rates: UNLIMITED,
       sources,
+      tracing: NO_TRACING,
     };
     const { ingestTurn } = createVideoActivities(resources);
     const { tenant } = this.life;

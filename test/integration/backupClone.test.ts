@@ -10,7 +10,8 @@ import { CvopsClient } from '../../src/client/index.js';
 import { parseBackupId } from '../../src/domain/backups.js';
 import { parseTenantId } from '../../src/domain/ids.js';
 import { workflowIds } from '../../src/domain/naming.js';
-import { getBackup, lastProven } from '../../src/registry/backups.js';
+import { getBackup } from '../../src/registry/backups.js';
+import { backupTimes } from '../../src/registry/backupTimes.js';
 import { BackupWorld, type Everything, FRAMES, PROFILES, backUp } from '../support/backups.js';
 import { NO_LIMIT, cvopsJson, cvopsWith, errorOf, freshTenant, stackSettings } from '../support/cvops.js';
 import { newIncarnation, newOperation } from '../support/registry.js';
@@ -40,6 +41,11 @@ beforeAll(async () => {
   backup = await backUp(id);
 });
 afterAll(() => world?.close());
+
+async function provenAt(id: string) {
+  const [times] = await backupTimes(world.pool, (await world.tenant(id)).incarnation);
+  return times!.provenAt;
+}
 
 /** The documents of one life as they are in another. */
 async function renamed(documents: Everything['documents'], from: string, to: string) {
@@ -133,18 +139,18 @@ describe.concurrent('with a deletion in it', () => {
   });
 
   test('a drill proves a backup by a tenant that is gone afterwards', async ({ expect }) => {
-    const { tenant } = await world.tenant(canary);
-    const { backup: newest, documents } = await backUp(canary);
-    expect(await lastProven(world.pool, tenant)).toBeNull();
+    const { backup: newest, documents, memories } = await backUp(canary);
+    expect(await provenAt(canary)).toBeNull();
     const drill = await cvopsJson<DrillRestoreResult>(['backup', 'drill', canary]);
-    expect(drill).toMatchObject({ backup: newest, documents, spans: 32 });
+    expect(drill).toMatchObject({ backup: newest, documents, memories, spans: 32 });
+    expect(memories).toBe(12);
     expect(await world.tenant(drill.into)).toMatchObject({ state: 'purged' });
     const { rows } = await world.pool.query(
       'select 1 from tenant_schemas s join tenants t using (incarnation) where t.tenant = $1',
       [drill.into],
     );
     expect(rows).toEqual([]);
-    expect(await lastProven(world.pool, tenant)).toEqual(expect.any(String));
+    expect(await provenAt(canary)).toEqual(expect.any(String));
   });
 });
 
@@ -172,6 +178,17 @@ describe('a principal of another tenant', () => {
     };
     for (const [verb, refused] of Object.entries(asked))
       await expect(refused(), verb).rejects.toMatchObject({ type: 'PermissionDenied', exitCode: 4 });
+    // One that is not there is answered as another's is.
+    const none = parseBackupId('20200101T000000Z-00000000');
+    for (const unknown of [
+      () => stranger.backups.verify({ backup: none, reason: '' }),
+      () => stranger.backups.restore({ backup: none, ...how }),
+      () => stranger.backups.drill({ tenant: own, backup: none, reason: '' }),
+      () => stranger.backups.drill({ tenant: own, backup: of, reason: '' }),
+      () => stranger.backupKeeping.hold(none, 'mine'),
+      () => stranger.backups.tenantOf(none),
+    ])
+      await expect(unknown()).rejects.toEqual(await stranger.backups.tenantOf(of).catch((e: unknown) => e));
     await stranger.close();
     const result = await cvopsWith(env, 'backup', 'restore', backup.backup, '--replace', '-o', 'json');
     expect([result.code, errorOf(result).code]).toEqual([4, 'PermissionDenied']);

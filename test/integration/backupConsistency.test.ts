@@ -9,8 +9,8 @@ import { cvopsJson, cvopsWith, errorOf, freshTenant, stackSettings } from '../su
 import { OwnWorkers } from '../support/ownWorkers.js';
 import { makeVideo, temporaryFolder } from '../support/videos.js';
 
-/** Videos of two documents, at one document a second. */
-const MANY = 16;
+/** Videos of two documents, at one document a second: a minute, which a busy machine may take to begin a backup. */
+const MANY = 30;
 let world: BackupWorld;
 let proxy: CountingProxy;
 let workers: OwnWorkers;

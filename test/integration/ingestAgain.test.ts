@@ -68,8 +68,11 @@ describe('--retry-failed', () => {
 describe('a run under way', () => {
   test('is paced, paused, gone on with, cancelled, and its rest is taken up by --resume', async () => {
     const many = await temporaryFolder();
-    const count = 14;
-    for (let i = 0; i < count; i++) await makeVideo(path.join(many, `v${i}.mp4`), { seconds: 8 + (i % 3) });
+    const count = 30;
+    const first = await makeVideo(path.join(many, 'v0.mp4'), { seconds: 2 });
+    for (let i = 1; i < count; i++) await copyFile(first, path.join(many, `v${i}.mp4`));
+    // At a document a second they take a minute: no machine is so slow between two commands that none is left.
+    await cvopsJson(['config', 'set', other, '--set', 'max_qps=1']);
     const { operation } = await cvopsJson<{ operation: string }>([
       ...['ingest', other, many, '--profile', PROFILE],
       ...['--concurrency', '1', '--no-wait'],
@@ -98,6 +101,7 @@ describe('a run under way', () => {
     expect(shown.counts.stored + shown.counts.pending).toBe(count);
     expect(shown.counts.pending).toBeGreaterThan(0);
 
+    await cvopsJson(['config', 'set', other, '--set', 'max_qps=10000']);
     const rest = await cvopsJson<Ingested>(['ingest', other, '--resume']);
     expect(rest.videos).toEqual({ stored: shown.counts.pending, unchanged: 0, failed: 0 });
     const all = await cvopsJson<Ingested>(['ingest', other, many, '--profile', PROFILE]);

@@ -94,12 +94,11 @@ describe('two tenants', () => {
     const [slow, quick] = await Promise.all([limited(1), limited(10_000)]);
     const { rates } = newProcess();
     const stop = new AbortController();
-    const held = Promise.allSettled([1, 2, 3, 4, 5].map(() => rates.take(slow, stop.signal)));
-    const times = await hammer(rates, quick, 1000);
+    const held = Promise.allSettled(Array.from({ length: 600 }, () => rates.take(slow, stop.signal)));
+    // At 1 a second those take ten minutes: whoever stood behind them would not be done.
+    for (let i = 0; i < 500; i++) await rates.take(quick);
     stop.abort();
-    // Five at 1 a second take four seconds: whoever stood behind them would have had none.
     expect((await held).filter(({ status }) => status === 'rejected').length).toBeGreaterThan(0);
-    expect(times.length).toBeGreaterThan(500);
   });
 
   test.concurrent('feeding takes nothing from searching', async ({ expect }) => {
@@ -166,13 +165,14 @@ describe('a taker', () => {
     expect([seen, closed]).toEqual([[0], true]);
   });
 
-  test.concurrent('hears of a new limit within a second', async ({ expect }) => {
+  test.concurrent('hears of a new limit while it takes', async () => {
     const key = await limited(2);
     const { rates } = newProcess();
     await hammer(rates, key, 600);
     await setQps(key, 1000);
-    const times = await hammer(rates, key, 1500);
-    expect(times.length).toBeGreaterThan(200);
+    // By the former one, 20.
+    const soon = AbortSignal.timeout(10_000);
+    for (let i = 0; i < 300; i++) await rates.take(key, soon);
   });
 
   test.concurrent('of a life that is over is refused, and leaves no row', async ({ expect }) => {

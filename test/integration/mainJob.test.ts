@@ -3,7 +3,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseTenantId } from '../../src/domain/ids.js';
 import { PhoenixClient } from '../../src/phoenix/client.js';
-import { listSpans } from '../../src/phoenix/spans.js';
+import { listSpans } from '../../src/phoenix/storedSpans.js';
 import { type Pool, openPool } from '../../src/registry/database.js';
 import { verifyAudit } from '../../src/registry/audit.js';
 import { DocumentClient } from '../../src/vespa/documents.js';

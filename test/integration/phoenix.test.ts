@@ -1,13 +1,15 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { afterEach, beforeAll, describe, expect, inject, it } from 'vitest';
-import { type TenantId, parseIncarnation, parseTenantId } from '../../src/domain/ids.js';
+import { type TenantId, parseTenantId } from '../../src/domain/ids.js';
 import { phoenixProjectName } from '../../src/domain/naming.js';
 import { PhoenixClient, PhoenixError } from '../../src/phoenix/client.js';
 import { deleteProject, ensureProject, findProject } from '../../src/phoenix/projects.js';
-import { type SearchSpan, SpanSender, type SpanTarget, listSpans } from '../../src/phoenix/spans.js';
-import { countSpans, readSpans, spanPage } from '../../src/phoenix/storedSpans.js';
+import { countSpans, listSpans, readSpans, spanPage } from '../../src/phoenix/storedSpans.js';
+import { type Destination, storedIds } from '../../src/telemetry/destination.js';
+import type { TelemetryOptions } from '../../src/telemetry/telemetry.js';
 import { freePort } from '../support/postgres.js';
 import { atOnce } from '../support/registry.js';
+import { type MadeSpan, destinationFor, madeSpan, telemetryTo } from '../support/telemetry.js';
 
 let url: string;
 let phoenix: PhoenixClient;
@@ -28,20 +30,29 @@ function newTenant(): TenantId {
   return tenant;
 }
 
-function target(tenant: TenantId): SpanTarget {
-  return { tenant, project: phoenixProjectName(tenant), incarnation: parseIncarnation(randomUUID()) };
+function target(tenant = newTenant()): Destination {
+  return destinationFor(tenant);
 }
 
-const search = (query: string, more: Partial<SearchSpan> = {}): SearchSpan => ({
-  query,
-  profile: 'video_colpali_smol500_mv_frame',
-  ranking: 'hybrid_float_bm25',
-  topK: 10,
-  startedAt: new Date(Date.now() - 25),
-  results: 3,
-  topScore: 12.5,
-  ...more,
-});
+const search = (query: string, { attributes, ...more }: MadeSpan = {}) =>
+  madeSpan({ ...more, attributes: { 'input.value': query, ...attributes } });
+
+/** Sends them, waits until they are accepted, and says what became of them. */
+async function send(
+  spans: readonly (readonly [Destination, ReturnType<typeof search>])[],
+  options: Partial<TelemetryOptions> = {},
+) {
+  const telemetry = telemetryTo(
+    url,
+    spans.map(([to]) => to),
+    options,
+  );
+  for (const [to, span] of spans) telemetry.record(to.tenant, span);
+  expect(await telemetry.flush(20_000)).toBe(true);
+  return telemetry.close();
+}
+
+const hex = (bytes: number) => randomBytes(bytes).toString('hex');
 
 async function collect<T>(all: AsyncIterable<T>): Promise<T[]> {
   const list: T[] = [];
@@ -83,10 +94,9 @@ describe('a project', () => {
   });
 
   it('is deleted with its spans, and deleting it again is success', async () => {
-    const { project, ...rest } = target(newTenant());
-    const sender = new SpanSender(url);
-    sender.recordSearch({ project, ...rest }, search('gone'));
-    await sender.close();
+    const to = target();
+    const { project } = to;
+    await send([[to, search('gone')]]);
     await stored(project, 1);
     for (let i = 0; i < 2; i++) await deleteProject(phoenix, project);
     expect(await findProject(phoenix, project)).toBeUndefined();
@@ -127,15 +137,17 @@ describe('a path that is none', () => {
 });
 
 describe('spans', () => {
-  it('of three tenants, sent mixed by one sender that keeps two, are each in the right project and nowhere else', async () => {
-    const targets = [target(newTenant()), target(newTenant()), target(newTenant())];
-    const sender = new SpanSender(url, { maxTenants: 2 });
-    for (let i = 0; i < 10; i++)
-      for (const each of targets)
-        sender.recordSearch(each, search(`${each.tenant} ${i}`, { session: 'shared' }));
-    expect(await sender.flush(20_000)).toBe(true);
-    await sender.close();
-    expect(sender.counts).toEqual({ sent: 30, failed: 0, dropped: 0, queued: 0 });
+  it('of three tenants with equal trace, span and session ids, sent mixed, are each in the right project and nowhere else', async () => {
+    const targets = [target(), target(), target()];
+    const ids = Array.from({ length: 10 }, () => ({ traceId: hex(16), spanId: hex(8) }));
+    const attributes = { 'session.id': 'shared' };
+    const counts = await send(
+      ids.flatMap((id, i) =>
+        targets.map((each) => [each, search(`${each.tenant} ${i}`, { ...id, attributes })] as const),
+      ),
+      { maxTenants: 2 },
+    );
+    expect(counts).toMatchObject({ failed: 0, dropped: 0, withheld: 0 });
 
     for (const { tenant, project, incarnation } of targets) {
       const spans = await stored(project, 10);
@@ -145,10 +157,14 @@ describe('spans', () => {
       for (const span of spans) {
         expect(span.attributes).toMatchObject({
           tenant_id: tenant,
+          'tenant.id': tenant,
           incarnation,
           'session.id': `${tenant}:shared`,
         });
       }
+      expect(spans.map(({ context }) => context.span_id).toSorted()).toEqual(
+        ids.map(({ traceId, spanId }) => storedIds(incarnation, { traceId, spanId }).spanId).toSorted(),
+      );
     }
     // Deleting one tenant's project leaves the others' spans, equal session names or not.
     await deleteProject(phoenix, targets[0]!.project);
@@ -156,46 +172,40 @@ describe('spans', () => {
     await stored(targets[2]!.project, 10);
   });
 
-  it('tell of a search what it was, and of a failed one why', async () => {
-    const { tenant, project } = target(newTenant());
-    const sender = new SpanSender(url);
-    const startedAt = new Date(Date.now() - 1234);
-    sender.recordSearch({ tenant, project }, search('a red car', { startedAt, session: 's1' }));
-    sender.recordSearch({ tenant, project }, search('broken', { results: 0, error: 'Vespa answered 503' }));
-    await sender.close();
-
-    const spans = await stored(project, 2);
-    const [good, bad] = ['a red car', 'broken'].map((q) => spans.find((s) => s.attributes['query'] === q));
-    expect(good).toMatchObject({
-      name: 'search_service.search',
+  it('of traced work are one trace with its parts, what failed with why', async () => {
+    const to = target();
+    const telemetry = telemetryTo(url, [to]);
+    const failing = telemetry.traced(to, 'CHAIN', 'outer', { 'input.value': 'a red car' }, () =>
+      telemetry.traced(to, 'RETRIEVER', 'inner', {}, async () => {
+        throw new Error('Vespa answered 503, token=abcdef');
+      }),
+    );
+    await expect(failing).rejects.toThrow('503');
+    await telemetry.flush();
+    const spans = await stored(to.project, 2);
+    const [outer, inner] = ['outer', 'inner'].map((name) => spans.find((span) => span.name === name)!);
+    expect(outer).toMatchObject({
       span_kind: 'CHAIN',
-      status_code: 'OK',
       parent_id: null,
-      attributes: {
-        'operation.name': 'search',
-        backend: 'vespa',
-        'tenant.id': tenant,
-        'input.value': 'a red car',
-        profile: 'video_colpali_smol500_mv_frame',
-        strategy: 'hybrid_float_bm25',
-        top_k: 10,
-        num_results: 3,
-        top_score: 12.5,
-        'session.id': `${tenant}:s1`,
-      },
+      status_code: 'ERROR',
+      status_message: 'Vespa answered 503, token=***',
+      attributes: { 'operation.name': 'outer', 'input.value': 'a red car' },
     });
-    expect(good?.attributes['latency_ms']).toBeGreaterThanOrEqual(1234);
-    expect(Date.parse(good!.start_time)).toBe(startedAt.getTime());
-    expect(bad).toMatchObject({ status_code: 'ERROR', status_message: 'Vespa answered 503' });
+    expect(inner).toMatchObject({ span_kind: 'RETRIEVER', parent_id: outer!.context.span_id });
+    expect(inner!.context.trace_id).toBe(outer!.context.trace_id);
+    // Seen stored, not only accepted.
+    await expect.poll(() => telemetry.counts).toMatchObject({ held: 0, stored: 2 });
+    await telemetry.close();
   });
 
   it('with a NUL, half a surrogate pair or a long text arrive, where Phoenix would drop them or their batch', async () => {
-    const { tenant, project } = target(newTenant());
-    const sender = new SpanSender(url);
-    sender.recordSearch({ tenant, project }, search('n\0ul', { error: 'why\0', session: 's\0' }));
-    sender.recordSearch({ tenant, project }, search('half \ud800'));
-    sender.recordSearch({ tenant, project }, search('x'.repeat(100_000)));
-    await sender.close();
+    const to = target();
+    const { project } = to;
+    await send([
+      [to, search('n\0ul', { error: 'why\0', attributes: { 'session.id': 's\0' } })],
+      [to, search('half \ud800')],
+      [to, search('x'.repeat(100_000))],
+    ]);
     const spans = await stored(project, 3);
     expect(spans.map((s) => (s.attributes['input.value'] as string).slice(0, 40)).toSorted()).toEqual([
       'half \ufffd',
@@ -205,30 +215,31 @@ describe('spans', () => {
   });
 
   it('are read in pages, filtered, and counted over a time', async () => {
-    const { tenant, project } = target(newTenant());
-    const sender = new SpanSender(url);
+    const to = target();
+    const { tenant, project } = to;
     const start = Date.UTC(2026, 0, 1);
-    for (let i = 0; i < 25; i++) {
-      const startedAt = new Date(start + i * 60_000);
-      sender.recordSearch(
-        { tenant, project },
-        search(`q${i}`, { startedAt, session: String(i % 5), ...(i % 5 === 0 ? { error: 'e' } : {}) }),
-      );
-    }
-    await sender.close();
+    await send(
+      Array.from({ length: 25 }, (_, i) => {
+        const startedAt = new Date(start + i * 60_000);
+        const attributes = { 'session.id': String(i % 5) };
+        return [to, search(`q${i}`, { startedAt, attributes, ...(i % 5 === 0 ? { error: 'e' } : {}) })];
+      }),
+    );
     await stored(project, 25);
 
     const read = await collect(readSpans(phoenix, project, {}, 7));
-    expect(read.map((s) => s.attributes['query'])).toEqual(Array.from({ length: 25 }, (_, i) => `q${i}`));
+    expect(read.map((s) => s.attributes['input.value'])).toEqual(
+      Array.from({ length: 25 }, (_, i) => `q${i}`),
+    );
     const newest = await spanPage(phoenix, project, { limit: 3 });
-    expect(newest?.spans.map((s) => s.attributes['query'])).toEqual(['q24', 'q23', 'q22']);
+    expect(newest?.spans.map((s) => s.attributes['input.value'])).toEqual(['q24', 'q23', 'q22']);
     const next = await spanPage(phoenix, project, { limit: 30, after: newest?.next });
     expect(next?.spans).toHaveLength(22);
     expect(next?.next).toBeUndefined();
 
     const range = { from: new Date(start + 5 * 60_000), to: new Date(start + 15 * 60_000) };
     const inRange = await collect(readSpans(phoenix, project, { ...range, roots: true }));
-    expect(inRange.map((s) => s.attributes['query'])).toEqual(
+    expect(inRange.map((s) => s.attributes['input.value'])).toEqual(
       Array.from({ length: 10 }, (_, i) => `q${i + 5}`),
     );
     expect(await countSpans(phoenix, project, range)).toBe(10);
@@ -236,7 +247,7 @@ describe('spans', () => {
     expect(await countSpans(phoenix, project, { from: new Date(0), to: new Date(start) })).toBe(0);
 
     const ofSession = readSpans(phoenix, project, { attribute: ['session.id', `${tenant}:2`] });
-    expect((await collect(ofSession)).map((s) => s.attributes['query'])).toEqual([
+    expect((await collect(ofSession)).map((s) => s.attributes['input.value'])).toEqual([
       'q2',
       'q7',
       'q12',
@@ -245,21 +256,19 @@ describe('spans', () => {
     ]);
     const { context } = read[3]!;
     const one = await spanPage(phoenix, project, { traceId: context.trace_id, spanId: context.span_id });
-    expect(one?.spans.map((s) => s.attributes['query'])).toEqual(['q3']);
+    expect(one?.spans.map((s) => s.attributes['input.value'])).toEqual(['q3']);
     expect((await spanPage(phoenix, project, { name: 'other' }))?.spans).toEqual([]);
   });
 
   it('are not sent to another project by the environment', async () => {
-    const [mine, other] = [target(newTenant()), target(newTenant())];
+    const [mine, other] = [target(), target()];
     const names = ['OTEL_EXPORTER_OTLP_HEADERS', 'OTEL_TRACES_SAMPLER', 'OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT'];
     const before = names.map((name) => process.env[name]);
     try {
       process.env['OTEL_EXPORTER_OTLP_HEADERS'] = `x-project-name=${other.project}`;
       process.env['OTEL_TRACES_SAMPLER'] = 'always_off';
       process.env['OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT'] = '1';
-      const sender = new SpanSender(url);
-      sender.recordSearch(mine, search('mine'));
-      await sender.close();
+      await send([[mine, search('mine')]]);
     } finally {
       names.forEach((name, i) => {
         if (before[i] === undefined) delete process.env[name];
@@ -268,7 +277,7 @@ describe('spans', () => {
     }
     expect((await stored(mine.project, 1))[0]!.attributes).toMatchObject({
       tenant_id: mine.tenant,
-      query: 'mine',
+      'input.value': 'mine',
     });
     expect(await findProject(phoenix, other.project)).toBeUndefined();
   });
@@ -284,14 +293,12 @@ describe('a Phoenix that is down', () => {
     expect((error as PhoenixError).status).toBe(0);
     expect((error as Error).message).toContain(`no answer from Phoenix at ${nowhere}: connect ECONNREFUSED`);
 
-    const sender = new SpanSender(nowhere, { maxQueued: 50 });
-    const { tenant, project } = target(newTenant());
-    const clock = performance.now();
-    for (let i = 0; i < 200; i++) sender.recordSearch({ tenant, project }, search(`q${i}`));
-    expect(performance.now() - clock).toBeLessThan(500);
-    expect(sender.counts).toMatchObject({ sent: 0, dropped: 150, queued: 50 });
-    await sender.close();
-    expect(performance.now() - clock).toBeLessThan(4_000);
-    await expect.poll(() => sender.counts).toEqual({ sent: 0, failed: 50, dropped: 150, queued: 0 });
+    const to = target();
+    const telemetry = telemetryTo(nowhere, [to], { maxSpans: 50 });
+    for (let i = 0; i < 200; i++)
+      expect(await telemetry.traced(to, 'TOOL', 'work', {}, async () => i)).toBe(i);
+    expect(telemetry.counts).toMatchObject({ stored: 0, dropped: 150, held: 50 });
+    await telemetry.close(100);
+    await expect.poll(() => telemetry.counts).toMatchObject({ stored: 0, failed: 50, dropped: 150, held: 0 });
   });
 });

@@ -7,6 +7,7 @@ import { createPurgeActivities } from '../../activities/purge.js';
 import { createTenantActivities } from '../../activities/tenants.js';
 import type { PurgeActivities, TenantKey } from '../../activities/types.js';
 import { verifyCertificate } from '../../src/certificates/certificate.js';
+import { parseBackupId } from '../../src/domain/backups.js';
 import type { HardDeleteInput } from '../../src/contracts/life.js';
 import { type TenantState, TENANT_STATES } from '../../src/domain/states.js';
 import { TEMPLATES } from '../../src/domain/templates.js';
@@ -15,6 +16,8 @@ import { listAudit, verifyAudit } from '../../src/registry/audit.js';
 import { currentConfig, putConfig } from '../../src/registry/config.js';
 import { type Pool, transaction } from '../../src/registry/database.js';
 import { addItems, finishItem } from '../../src/registry/ledger.js';
+import { planSlices, slicesOf } from '../../src/registry/backupProgress.js';
+import { getBackup } from '../../src/registry/backups.js';
 import { getOperation, startOperation } from '../../src/registry/operations.js';
 import { findCertificate, purgeStoresOf } from '../../src/registry/purgeStores.js';
 import { deactivate, endLives } from '../../src/registry/retention.js';
@@ -29,6 +32,8 @@ import {
 import { noteSchedule, schedulesOf } from '../../src/registry/tenantSchedules.js';
 import { getVideo, noteFeeding } from '../../src/registry/videos.js';
 import { SYSTEM_CONFIG } from '../../src/domain/config/keys.js';
+import { type StoreWorld, folderWorld } from '../support/backupStores.js';
+import { countObjects, madeBackup } from '../support/madeBackups.js';
 import { PurgeStandIns } from '../support/purgeStandIns.js';
 import {
   type Life,
@@ -50,18 +55,26 @@ const logger = new DefaultLogger('ERROR');
 let registry: TestRegistry;
 let pool: Pool;
 let outside: PurgeStandIns;
+let backups: StoreWorld;
 let activities: PurgeActivities;
 beforeAll(async () => {
-  registry = await startTestRegistry();
+  [registry, backups] = await Promise.all([startTestRegistry(), folderWorld()]);
   pool = registry.pool;
 });
 afterAll(() => registry?.stop());
 beforeEach(async () => {
   outside = await PurgeStandIns.start();
   const signer = new CertificateSigner(async () => privateKey);
-  activities = createPurgeActivities({ ...outside.stores(pool), client: outside.temporal.client, signer });
+  activities = activitiesWith(signer);
   return () => outside.stop();
 });
+
+const activitiesWith = (signer: CertificateSigner) =>
+  createPurgeActivities({
+    ...outside.stores(pool),
+    ...{ client: outside.temporal.client, signer, shelf: { store: async () => backups.store } },
+    untilHeardMs: 0,
+  });
 
 /** Runs an activity as a worker does. */
 async function run<K extends keyof PurgeActivities>(
@@ -359,7 +372,7 @@ describe('the certificate', () => {
     const signer = new CertificateSigner(async () => {
       throw new Error('no key');
     });
-    activities = createPurgeActivities({ ...outside.stores(pool), client: outside.temporal.client, signer });
+    activities = activitiesWith(signer);
     await expect(begin(inputFor(life))).rejects.toThrow('no key');
     expect(await findIncarnation(pool, life.incarnation)).toMatchObject({ state: 'active' });
   });
@@ -450,6 +463,43 @@ describe('what runs for the tenant', () => {
     expect(outside.temporal.journal).toEqual([`signal ${retention}`, `cancel ${ingestId}`]);
     expect(await getOperation(pool, ingest)).toMatchObject({ state: 'cancelled' });
     expect(await getOperation(pool, input.operation)).toMatchObject({ state: 'running' });
+  });
+
+  test('a backup that was ended by force is failed, and nothing that it stored stays; complete ones stay whole', async () => {
+    const life = await makeTenant(pool);
+    const at = '2026-01-01T00:00:00Z';
+    const whole = await madeBackup(pool, life, backups.store, { at });
+    const [hung, failed] = [
+      await madeBackup(pool, life, backups.store, { at, state: 'running' }),
+      await madeBackup(pool, life, backups.store, { at, state: 'failed' }),
+    ];
+    // Killed before it had cleaned up.
+    await planSlices(pool, failed, { base: FRAMES, slices: 2, schema: 'any', namespace: 'any' });
+    const neighbour = await makeTenant(pool);
+    const running = await madeBackup(pool, neighbour, backups.store, { at, state: 'running' });
+    const input = inputFor(life);
+    await begin(input);
+    const left = async () => {
+      const of = { [whole]: life, [hung]: life, [failed]: life, [running]: neighbour };
+      return Promise.all(
+        Object.entries(of).map(async ([backup, { tenant }]) => [
+          (await getBackup(pool, parseBackupId(backup))).state,
+          await countObjects(backups.store, tenant, parseBackupId(backup)),
+        ]),
+      );
+    };
+    for (let attempt = 0; attempt < 2; attempt++) {
+      await run('stopOperations', keyOf(input));
+      expect(await left()).toEqual([
+        ...[['complete', 4] as const, ['failed', 0] as const, ['failed', 0] as const],
+        ['running', 3],
+      ]);
+    }
+    expect(await slicesOf(pool, failed)).toEqual([]);
+    const { operation } = await getBackup(pool, hung);
+    expect(await getOperation(pool, operation)).toMatchObject({
+      ...{ state: 'cancelled', error: { message: 'its tenant is purged' } },
+    });
   });
 
   test('a former purge that was terminated has this one’s workflow id: it is not this one that is cancelled', async () => {
@@ -552,7 +602,12 @@ describe('the name of a purged tenant', () => {
     const creation = createTenantActivities({
       pool,
       phoenix: outside.phoenix,
-      documents: outside.stores(pool).documents,
+      memories: {
+        embedder: 'none',
+        open: () => {
+          throw new Error('it does not come so far');
+        },
+      },
       vespaUrl: outside.vespaUrl,
       vespaConfigUrl: outside.vespaUrl,
     });

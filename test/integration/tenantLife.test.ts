@@ -101,8 +101,8 @@ describe('soft delete', () => {
     const at = Date.now();
     const status = await cvopsJson<Status>(['tenant', 'deactivate', id, '--reason', 'left us']);
     expect(status).toMatchObject({ tenant: id, state: 'inactive' });
-    expect(Date.parse(status.purgeAt!) - at - 90 * DAY).toBeLessThan(60_000);
     expect(Date.parse(status.purgeAt!)).toBeGreaterThanOrEqual(at + 90 * DAY);
+    expect(Date.parse(status.purgeAt!)).toBeLessThanOrEqual(Date.now() + 90 * DAY);
     purgeAt = status.purgeAt!;
     expect(await cvopsJson(['tenant', 'show', id])).toMatchObject({ state: 'inactive' });
     expect(await digestOf(outside, neighbour)).toBe(others);
@@ -149,7 +149,7 @@ describe('soft delete', () => {
     const at = Date.now();
     const status = await cvopsJson<Status>(['tenant', 'deactivate', id, '--retention-days', '7']);
     expect(Date.parse(status.purgeAt!)).toBeGreaterThanOrEqual(at + 7 * DAY);
-    expect(Date.parse(status.purgeAt!)).toBeLessThan(at + 7 * DAY + 60_000);
+    expect(Date.parse(status.purgeAt!)).toBeLessThanOrEqual(Date.now() + 7 * DAY);
     const [running] = (
       await cvopsJson<{ operations: { kind: string; state: string }[] }>(['op', 'list', '--tenant', id])
     ).operations;
@@ -182,10 +182,10 @@ describe('hard delete', () => {
     expect(count('memory', `agent_memories_${id}`)).toBe(0);
     expect(count('schemas', `${PROFILE}_${id}`)).toBe(1);
     expect(count('traces', `project ${id}_project`)).toBe(1);
-    expect(count('traces', `spans of ${id}_project`)).toBe(2);
+    expect(count('traces', `spans of ${id}_project`)).toBe(6);
     expect(count('ledger', 'videos')).toBe(3);
     expect(count('ledger', 'ingest_items')).toBe(6);
-    expect(count('configuration', 'config_versions')).toBe(2);
+    expect(count('configuration', 'config_versions')).toBe(3);
     expect(await digestOf(outside, id)).toBe(before);
     planFile = path.join(folder, 'plan.json');
     await writeFile(planFile, JSON.stringify(plan));

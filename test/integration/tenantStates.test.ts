@@ -42,12 +42,15 @@ const system = (tenant: TenantId) =>
 
 /** What a user would do, to its end; each answers with the state it says the tenant is in, where it says one. */
 const VERBS: Record<
-  Exclude<TenantVerb, 'continueIngest' | 'schedule'>,
+  Exclude<TenantVerb, 'continueIngest' | 'continueMemory' | 'schedule'>,
   (tenant: TenantId) => Promise<unknown>
 > = {
   create: async (tenant) =>
     (
-      await client.createTenant({ tenant, template: 'trial', overrides: {}, profiles: [PROFILE], reason: '' })
+      await client.createTenant({
+        ...{ tenant, template: 'trial', overrides: { memory_enabled: 'true' } },
+        ...{ profiles: [PROFILE], reason: '' },
+      })
     ).result(),
   deactivate: async (tenant) =>
     (await client.life.deactivate({ tenant, retentionDays: 5, running: 'drain', reason: '' })).result(),
@@ -66,6 +69,8 @@ const VERBS: Record<
     ).result(),
   search: (tenant) =>
     client.search({ tenant, query: 'road', profile: PROFILE, ranking: 'float_float', topK: 3 }),
+  recall: (tenant) => client.memory.stats(tenant),
+  remember: (tenant) => client.memory.add({ tenant, text: 'the road is closed', userId: 'ann' }),
   configure: (tenant) =>
     client.config.write({
       at: system(tenant),

@@ -362,7 +362,7 @@ describe('other containers', () => {
 describe('tools', () => {
   it('are killed when they take too long or write too much', async () => {
     const endless = ['-v', 'error', '-f', 'lavfi', '-i', 'testsrc2=s=64x64', '-f', 'rawvideo', 'pipe:1'];
-    const began = Date.now();
+    // Neither would end by itself.
     await expect(runTool('ffmpeg', endless, { timeoutMs: 60_000, maxOutputBytes: 1 << 20 })).rejects.toThrow(
       'ffmpeg wrote more than 1048576 bytes',
     );
@@ -370,7 +370,6 @@ describe('tools', () => {
     await expect(runTool('ffmpeg', silent, { timeoutMs: 300, maxOutputBytes: 1 << 20 })).rejects.toThrow(
       'ffmpeg took longer than 300 ms',
     );
-    expect(Date.now() - began).toBeLessThan(10_000);
     await expect.poll(() => childrenOf(process.pid)).toBe(0);
   });
 

@@ -1,23 +1,20 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { historyFromJSON } from '@temporalio/common/lib/proto-utils.js';
-import { DefaultLogger, Runtime, Worker, bundleWorkflowCode } from '@temporalio/worker';
+import { DefaultLogger, Runtime, Worker, type WorkflowBundle } from '@temporalio/worker';
 import { beforeAll, expect, test } from 'vitest';
 import * as workflows from '../../workflows/index.js';
+import { bundleOf } from '../support/bundles.js';
 
 const folder = path.join(import.meta.dirname, 'histories');
 const files = readdirSync(folder).filter((name) => name.endsWith('.json'));
 const load = (name: string) => historyFromJSON(JSON.parse(readFileSync(path.join(folder, name), 'utf8')));
 
-let workflowBundle: { code: string };
+let workflowBundle: WorkflowBundle;
 beforeAll(async () => {
   Runtime.install({ logger: new DefaultLogger('ERROR') });
-  const quiet = new DefaultLogger('ERROR');
-  workflowBundle = await bundleWorkflowCode({
-    workflowsPath: fileURLToPath(new URL('../../workflows/index.ts', import.meta.url)),
-    logger: quiet,
-  });
+  // As they run: tracing must not change what a history says either.
+  workflowBundle = await bundleOf('../../workflows/index.ts', ['../../workflows/tracing.ts']);
 });
 
 test('every workflow type has a stored history', () => {

@@ -99,7 +99,7 @@ export const RESTORE: readonly Step[] = [
   ...BEGIN_RESTORE,
   {
     name: 'restoreRegistry',
-    call: (activities, { key }) => activities.restoreRegistry({ ...key, fresh: false }),
+    call: (activities, { key }) => activities.restoreRegistry(key),
   },
   { name: 'restoreDocuments', call: (activities, { ofSchema }) => activities.restoreDocuments(ofSchema) },
   { name: 'compareDocuments', call: (activities, { ofSchema }) => activities.compareDocuments(ofSchema) },

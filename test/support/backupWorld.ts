@@ -6,13 +6,24 @@ import { createRestoreDataActivities, createRestoreLedgerActivities } from '../.
 import { PART_LIMITS } from '../../src/backup/documents/backUpSlice.js';
 import { Shelf, type ShelfSettings } from '../../src/backup/shelf.js';
 import type { BackupStore } from '../../src/backup/store/store.js';
+import { type BackupVerdict, verifyBackup } from '../../src/backup/verify.js';
 import type { BackupResources } from '../../src/backup/writer.js';
+import { loadSigningKey, publicOf } from '../../src/certificates/keys.js';
 import { ensureKeyPair } from '../../src/certificates/keyPair.js';
 import type { BackupManifest } from '../../src/contracts/backup.js';
+import { backupFolder } from '../../src/domain/backups.js';
 import { SYSTEM_CONFIG } from '../../src/domain/config/keys.js';
 import { CONTENT_NAMESPACE, tenantSchemaName } from '../../src/domain/naming.js';
-import { currentConfig, putConfig } from '../../src/registry/config.js';
+import {
+  type ConfigVersion,
+  allConfigVersions,
+  currentConfig,
+  putConfig,
+} from '../../src/registry/config.js';
+import { finishOperation, startOperation } from '../../src/registry/operations.js';
+import { closeUntilRestored } from '../../src/registry/restores.js';
 import { markDeployed, reserveSchemas } from '../../src/registry/schemas.js';
+import { setTenantState } from '../../src/registry/tenants.js';
 import { deleteVideos, insertVideos } from '../../src/registry/videoRows.js';
 import { generateSd } from '../../src/vespa/package/sd.js';
 import { loadSchema } from '../../src/vespa/schemaFiles.js';
@@ -21,7 +32,7 @@ import { Mortal } from './crashing.js';
 import { EmulatedVespa } from './emulatedVespa.js';
 import { MemoryStore } from './memoryStore.js';
 import { PhoenixOfSpans } from './phoenixOfSpans.js';
-import { type Life, type TestRegistry, makeTenant, startTestRegistry } from './registry.js';
+import { type Life, type TestRegistry, makeTenant, newOperation, startTestRegistry } from './registry.js';
 import { sortedLines } from './tenantData.js';
 import { temporaryFolder } from './videos.js';
 
@@ -167,8 +178,35 @@ export class BackupWorld {
       documents: documents
         .flatMap(([, bytes]) => zstdDecompressSync(bytes).toString().split('\n'))
         .toSorted(),
-      others: others.map(([place, bytes]) => [place, bytes.toString('base64')]),
+      others: others.map(([place, bytes]) => [unnumbered(place), bytes.toString('base64')]),
     };
+  }
+
+  /** What the whole verification of a backup says. */
+  async verdictOf({ backup }: Run): Promise<BackupVerdict> {
+    const place = { store: this.store, folder: backupFolder(this.life.tenant, backup) };
+    return verifyBackup(place, { trustedKeys: [publicOf(await loadSigningKey(this.certificateKey))] });
+  }
+
+  /** Every version of the configuration, as far as `configure` has set it. */
+  async history(): Promise<unknown[]> {
+    const versions = await allConfigVersions(this.registry.pool, this.life.incarnation);
+    return versions.map(({ version, value, createdAt }) => [version, value['max_qps'], createdAt]);
+  }
+
+  /** As if the life had been made for a restore that then failed: closed, with a configuration of its own. */
+  async madeForAFailedRestore(): Promise<void> {
+    const { pool } = this.registry;
+    const { tenant, incarnation } = this.life;
+    const operation = newOperation();
+    await startOperation(pool, {
+      ...{ operation, kind: 'restoreTenant', tenant, incarnation, principal: 'tests', reason: '' },
+      ...{ workflowId: `test/${operation}`, input: { fresh: true, opens: true } },
+    });
+    await finishOperation(pool, operation, { state: 'failed' });
+    await setTenantState(pool, incarnation, ['active'], 'creating');
+    await closeUntilRestored(pool, incarnation, 'creating', operation);
+    await this.configure(9);
   }
 
   async restored(run: Run) {
@@ -215,9 +253,14 @@ export class BackupWorld {
   }
 }
 
+/** A killed attempt has used numbers up. */
+const unnumbered = (place: string) => place.replace(/-[0-9]{5,}\.jsonl/, '.jsonl');
+
 /** What a manifest says, but for times, the parts of documents, and which backup it is. */
 function ofEveryBackup(file: Buffer): object {
   const { manifest } = JSON.parse(file.toString()) as { manifest: BackupManifest };
-  const parts = manifest.parts.filter(({ kind }) => kind !== 'documents');
+  const parts = manifest.parts
+    .filter(({ kind }) => kind !== 'documents')
+    .map((part) => ({ ...part, path: unnumbered(part.path) }));
   return { ...manifest, parts, backup: '', startedAt: '', endedAt: '' };
 }

@@ -13,9 +13,12 @@ export interface CommandResult {
 /** Tests run the command some hundreds of times: a fifth of what it costs to start is compiling the same files. */
 export const compileCache = path.join(projectRoot, '.cvops', 'compile-cache');
 
+/** Only tests of tracing trace operations; see globalStack.ts. */
+const UNTRACED = { CVOPS_TRACE_OPERATIONS: 'off' };
+
 /** The settings of the run's shared stack. */
 export function stackSettings() {
-  return loadSettings({ CVOPS_HOME: inject('stack').home, CVOPS_PRINCIPAL: 'tests' });
+  return loadSettings({ CVOPS_HOME: inject('stack').home, CVOPS_PRINCIPAL: 'tests', ...UNTRACED });
 }
 
 /** Runs the real command in a process of its own against the run's shared stack. */
@@ -35,6 +38,7 @@ export async function cvopsWith(
       CVOPS_PRINCIPAL: 'tests',
       NODE_COMPILE_CACHE: compileCache,
       NO_COLOR: '1',
+      ...UNTRACED,
       ...inject('s3'),
       ...env,
     },

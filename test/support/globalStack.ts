@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { startFauxqs } from 'fauxqs';
 import type { TestProject } from 'vitest/node';
+import type { Ports } from '../../src/embedded/ports.js';
 import { startStack } from '../../src/embedded/stack.js';
 import { projectRoot } from '../../src/projectRoot.js';
 import type { StackAddresses } from '../../src/settings.js';
@@ -9,7 +10,7 @@ import { recordedPackages } from './recordedPackages.js';
 
 declare module 'vitest' {
   interface ProvidedContext {
-    stack: { readonly home: string; readonly addresses: StackAddresses };
+    stack: { readonly home: string; readonly addresses: StackAddresses; readonly ports: Ports };
     /** What a command needs to find the S3 server that the workers use. */
     s3: Readonly<Record<string, string>>;
   }
@@ -29,6 +30,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
     await rm(recordedPackages, { recursive: true, force: true });
     process.env['CVOPS_RECORD_PACKAGES'] = recordedPackages;
   }
+  // Phoenix takes some 200 spans a second and a core: those of every test's every step would hold up all of them.
+  process.env['CVOPS_TRACE_OPERATIONS'] = 'off';
   process.env['CVOPS_VENV'] ??= path.join(projectRoot, '.cvops', 'venv');
   const s3 = await startFauxqs({ port: 0, logger: false });
   const s3Variables = {
@@ -43,7 +46,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     log: (line) => process.stderr.write(`stack: ${line}\n`),
     env: {},
   });
-  project.provide('stack', { home, addresses: stack.addresses });
+  project.provide('stack', { home, addresses: stack.addresses, ports: stack.ports });
   project.provide('s3', s3Variables);
   return async () => {
     await stack.stop();

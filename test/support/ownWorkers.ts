@@ -64,6 +64,7 @@ export class OwnWorkers {
         ...addressVariables(addresses),
         ...this.environment,
         CVOPS_HOME: home,
+        CVOPS_TRACE_OPERATIONS: 'off',
         ...env,
       },
       stdio: ['ignore', 'pipe', 'pipe'],

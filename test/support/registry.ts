@@ -9,9 +9,11 @@ import {
   parseTenantId,
 } from '../../src/domain/ids.js';
 import { phoenixProjectName } from '../../src/domain/naming.js';
+import { MEMORY_SCHEMA } from '../../src/domain/profiles.js';
 import { type Pool, openPool } from '../../src/registry/database.js';
 import { migrate } from '../../src/registry/migrate.js';
 import { startOperation } from '../../src/registry/operations.js';
+import { markDeployed, reserveSchemas } from '../../src/registry/schemas.js';
 import { insertTenant, setTenantState } from '../../src/registry/tenants.js';
 import { startTestPostgres } from './postgres.js';
 
@@ -75,6 +77,14 @@ export async function makeTenant(pool: Pool, tenant = `tenant${++counter}`): Pro
   const life = lifeOf(tenant);
   await insertTenant(pool, life);
   await setTenantState(pool, life.incarnation, ['creating'], 'active');
+  return life;
+}
+
+/** One whose memory schema is in Vespa, by the registry. */
+export async function makeTenantWithMemory(pool: Pool): Promise<Life> {
+  const life = await makeTenant(pool);
+  await reserveSchemas(pool, life.tenant, life.incarnation, [MEMORY_SCHEMA]);
+  await markDeployed(pool, life.incarnation, [MEMORY_SCHEMA], 1);
   return life;
 }
 

@@ -11,6 +11,7 @@ interface Asked {
   readonly backup?: string;
   readonly tenant?: string;
   readonly operation?: string;
+  readonly file?: string;
   readonly request?: SchemaChangeRequest;
   readonly state?: string;
   readonly failure?: { readonly code: string; readonly message: string };
@@ -80,8 +81,8 @@ export class Stage {
     await this.client.workflow.getHandle(request.replyTo!).signal(schemasChanged, answer);
   }
 
-  private playOf({ backup, tenant, operation, request }: Asked): Play {
-    for (const key of [backup, tenant, operation, request?.tenant]) {
+  private playOf({ backup, tenant, operation, request, file }: Asked): Play {
+    for (const key of [backup, tenant, operation, request?.tenant, file]) {
       const play = this.plays.get(key ?? '');
       if (play) return play;
     }

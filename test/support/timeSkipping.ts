@@ -2,10 +2,10 @@ import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { Worker, type WorkerOptions } from '@temporalio/worker';
 import { TASK_QUEUES } from '../../src/domain/naming.js';
 import { SEARCH_ATTRIBUTES } from '../../src/domain/searchAttributes.js';
-import { bundleOf } from './bundles.js';
+import { productBundle } from './productBundle.js';
 import { testServerExecutable } from './temporal.js';
 
-const bundle = bundleOf('../../workflows/index.ts');
+const bundle = productBundle();
 /** Less than a test may take. */
 const DEADLINE_MS = 110_000;
 /** `INDEXED_VALUE_TYPE_KEYWORD` of the API. */

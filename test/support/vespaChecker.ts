@@ -23,7 +23,8 @@ export class VespaChecker {
   private readonly lines: AsyncIterator<string>;
   private readonly exited: Promise<unknown>;
   private errors = '';
-  private packages = 0;
+  /** Folders of packages: one that is judged and then replaced is written once. */
+  private readonly written = new Map<Package, string>();
 
   private constructor(private readonly folder: string) {
     this.child = spawn(path.join(checker, 'run.sh'), ['batch']);
@@ -39,7 +40,10 @@ export class VespaChecker {
 
   /** A package alone, or against the one that it replaces. */
   async validate(files: Package, previous?: Package): Promise<Verdict> {
-    const dirs = [await this.write(files), ...(previous === undefined ? [] : [await this.write(previous)])];
+    const dirs = [
+      await this.folderOf(files),
+      ...(previous === undefined ? [] : [await this.folderOf(previous)]),
+    ];
     this.child.stdin.write(`--quiet ${dirs.join(' ')}\n`);
     for (let text = ''; ;) {
       const line = await this.lines.next();
@@ -56,13 +60,16 @@ export class VespaChecker {
     await rm(this.folder, { recursive: true, force: true });
   }
 
-  private async write(files: Package): Promise<string> {
-    const dir = path.join(this.folder, `package-${this.packages++}`);
+  private async folderOf(files: Package): Promise<string> {
+    const there = this.written.get(files);
+    if (there !== undefined) return there;
+    const dir = path.join(this.folder, `package-${this.written.size}`);
     for (const [name, body] of files) {
       const file = path.join(dir, name);
       await mkdir(path.dirname(file), { recursive: true });
       await writeFile(file, body);
     }
+    this.written.set(files, dir);
     return dir;
   }
 }

@@ -7,6 +7,7 @@ import type {
   DrillActivities,
   FenceActivities,
   IngestActivities,
+  MemoryActivities,
   PruneActivities,
   PurgeActivities,
   ReconcileActivities,
@@ -18,7 +19,7 @@ import type {
 } from '../../activities/types.js';
 import { TASK_QUEUES } from '../../src/domain/naming.js';
 import { SEARCH_ATTRIBUTES } from '../../src/domain/searchAttributes.js';
-import { bundleOf } from './bundles.js';
+import { productBundle } from './productBundle.js';
 import { temporalExecutable } from './temporal.js';
 
 export type FakeActivities = Partial<
@@ -33,11 +34,12 @@ export type FakeActivities = Partial<
     RestoreActivities &
     FenceActivities &
     DrillActivities &
+    MemoryActivities &
     PruneActivities &
     ScheduledBackupActivities
 >;
 
-const bundle = bundleOf('../../workflows/index.ts');
+const bundle = productBundle();
 
 /** A real dev server, the real workflow bundle, and activities of the test's choice on both task queues. */
 export class WorkflowBench {
@@ -64,7 +66,7 @@ export class WorkflowBench {
   async withWorkers<T>(
     activities: FakeActivities,
     work: (client: Client) => Promise<T>,
-    of: ReturnType<typeof bundleOf> = bundle,
+    of: ReturnType<typeof productBundle> = bundle,
   ): Promise<T> {
     const { code } = await of;
     const common = {

@@ -43,8 +43,8 @@ function world(broken?: Step) {
     deletePhoenixProject: () => did('deletePhoenixProject', undefined),
     proveMemory: () => did('proveMemory', undefined),
     verifyTenant: () => did('verifyTenant', undefined),
-    activate: ({ closed, ...key }) => {
-      const state = closed ? 'inactive' : 'active';
+    activate: ({ restore, ...key }) => {
+      const state = restore ? 'inactive' : 'active';
       return did('activate', { ...key, state, schemas: ['s'], phoenixProject: 'p' });
     },
     failCreate: ({ failure, state }) =>
@@ -106,7 +106,9 @@ test('does every step in order and ends active', async () => {
 
 test('closed, for a restore: the same steps, and it ends inactive', async () => {
   const { calls, activities } = world();
-  expect(await run(activities, { closed: true })).toMatchObject({ state: 'inactive' });
+  expect(await run(activities, { restore: parseOperationId(randomUUID()) })).toMatchObject({
+    state: 'inactive',
+  });
   expect(calls).toEqual(FORWARD);
 });
 

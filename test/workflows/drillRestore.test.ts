@@ -76,7 +76,7 @@ const neverMade = () => {
 describe.concurrent('drillRestore', () => {
   test('restores, deletes for good, and only then says that the backup is proven', async ({ expect }) => {
     const { play, handle, into, ended } = await begin();
-    expect(await ended()).toMatchObject({ into, documents: 20, spans: 7 });
+    expect(await ended()).toMatchObject({ into, documents: 20, memories: 5, spans: 7 });
     const at = (call: string) => play.calls.indexOf(call);
     expect(at('finishRestore')).toBeLessThan(at('beginPurge'));
     expect(play.calls.slice(-2)).toEqual([PURGE_END, 'finishDrill']);

@@ -21,6 +21,8 @@ import {
 
 const BASES = ['video_colpali_smol500_mv_frame', 'agent_memories'] as const;
 const TENANT = 'acme_corp';
+/** The restore that a new life is made for. */
+const MADE_FOR = parseOperationId(randomUUID());
 
 function plan(how: 'create' | 'fill' | 'replace') {
   return {
@@ -44,7 +46,7 @@ function creation() {
       reason: '',
     },
     ...{ values: TEMPLATES['enterprise']!, profiles: [BASES[0]], cluster: 'test', principal: 'tester' },
-    ...{ operation: parseOperationId(randomUUID()), closed: true },
+    ...{ operation: parseOperationId(randomUUID()), restore: MADE_FOR },
   };
   return { ...decided, create };
 }
@@ -73,9 +75,9 @@ const defaults = {
   writeInitialConfig: () => undefined,
   ensurePhoenixProject: () => undefined,
   verifyTenant: () => undefined,
-  activate: (key: { closed?: boolean }) => ({
+  activate: (key: { restore?: string }) => ({
     ...key,
-    state: key.closed ? 'inactive' : 'active',
+    state: key.restore ? 'inactive' : 'active',
     schemas: [],
   }),
   removeConfig: () => undefined,
@@ -181,17 +183,17 @@ describe.concurrent('restoreTenant', () => {
   });
 
   test('a new life is made closed, and is nobody’s to open before all is there', async ({ expect }) => {
-    const closed: unknown[] = [];
+    const madeFor: unknown[] = [];
     const wasOpen: unknown[] = [];
     const { play, ended } = await begin({
       own: {
         beginRestore: creating,
-        activate: (key: { closed?: boolean }) => (closed.push(key.closed), defaults.activate(key)),
+        activate: (key: { restore?: string }) => (madeFor.push(key.restore), defaults.activate(key)),
         closeForRestore: (key: { wasOpen: boolean }) => void wasOpen.push(key.wasOpen),
       },
     });
     expect(await ended()).toMatchObject({ state: 'active', how: 'create' });
-    expect([closed, wasOpen]).toEqual([[true], [false]]);
+    expect([madeFor, wasOpen]).toEqual([[MADE_FOR], [false]]);
     expect(play.calls).toEqual(['beginRestore', 'checkBeforeRestore', ...CREATE, ...CLOSE, ...DATA]);
   });
 

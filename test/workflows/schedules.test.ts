@@ -4,6 +4,7 @@ import { defaultPayloadConverter } from '@temporalio/common';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createReconcileActivities } from '../../activities/reconcile.js';
+import { PhoenixClient } from '../../src/phoenix/client.js';
 import { TASK_QUEUES, workflowIds } from '../../src/domain/naming.js';
 import { type Pool, transaction } from '../../src/registry/database.js';
 import { beginOperation } from '../../src/registry/operationLog.js';
@@ -153,7 +154,11 @@ describe('reconcileRetention', () => {
     client.workflow.start('softDeleteTenant', { workflowId, taskQueue: 'nobody' });
   /** Without workers: what it starts stays as it was started. */
   const reconcile = () => {
-    const activities = createReconcileActivities({ pool, client });
+    const activities = createReconcileActivities({
+      pool,
+      client,
+      phoenix: new PhoenixClient('http://127.0.0.1:9'),
+    });
     return new MockActivityEnvironment().run(() => activities.reconcileRetention({ cluster: 'test' }));
   };
 

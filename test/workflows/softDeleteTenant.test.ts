@@ -277,8 +277,8 @@ describe('an answer', () => {
     };
     await bench.withWorker(world.activities({ extendRetention: extend as never }), async () => {
       const { handle, end } = await deactivate(90);
-      // Not at once: the call is given up after a day.
-      await bench.sleepUntil(end - 89.5 * DAY_MS);
+      // Not at once: the call is given up after a day, and tried again and again until then.
+      await bench.sleepUntil(end - 89.05 * DAY_MS);
       const held = refusal(handle.executeUpdate(extendRetention, { args: [{ ...request(), days: 1 }] }));
       await expect.poll(() => tries).toBeGreaterThan(0);
       // The day's hop is over: the run waits for the answer before it begins anew.

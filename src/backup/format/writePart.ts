@@ -17,6 +17,8 @@ export interface WriteOptions {
   /** Encrypted when there is one. */
   readonly key?: DataKey | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Once all bytes are on their way, and before the store makes them the object; what it throws leaves the former one. */
+  readonly beforeStored?: (() => Promise<void>) | undefined;
 }
 
 /**
@@ -31,12 +33,13 @@ export async function writePart(
   place: BackupPlace,
   name: PartName & { readonly kind: LinePartKind },
   lines: AsyncIterable<Buffer>,
-  { key, signal }: WriteOptions = {},
+  options: WriteOptions = {},
 ): Promise<ManifestPart> {
+  const { signal } = options;
   const path = partPath(name);
   const digest = new LineDigest();
   let plainSize = 0;
-  const written = await put(place, path, compressed(joined(), signal), { key, signal });
+  const written = await put(place, path, compressed(joined(), signal), options);
   return part(name, written, { count: digest.count, plainSize, digest: digest.digest });
 
   async function* joined(): AsyncGenerator<Buffer> {
@@ -90,7 +93,7 @@ async function put(
   place: BackupPlace,
   path: string,
   plain: AsyncIterable<Buffer>,
-  { key, signal }: WriteOptions,
+  { key, signal, beforeStored }: WriteOptions,
 ): Promise<Written> {
   const hash = createHash('sha256');
   let size = 0;
@@ -115,6 +118,7 @@ async function put(
       if (size > BACKUP_LIMITS.partBytes) throw tooLarge(path, BACKUP_LIMITS.partBytes);
       yield piece;
     }
+    await beforeStored?.();
   }
 }
 

@@ -27,6 +27,8 @@ export interface Decision {
   readonly bases: readonly BaseSchema[];
   /** Whether the tenant is to be open afterwards. */
   readonly opens: boolean;
+  /** The life is made for a restore, and none has ended well in it: it has no history of its own. */
+  readonly fresh: boolean;
 }
 
 /**
@@ -62,7 +64,7 @@ export async function planRestore(
     if (there) requireState('create', tenant, there.state, there.purgeAt);
     return {
       plan: { ...plan, how: 'create' },
-      ...{ incarnation, bases, opens: true },
+      ...{ incarnation, bases, opens: true, fresh: true },
       create: await creation(input, source),
     };
   }
@@ -80,8 +82,9 @@ export async function planRestore(
   return {
     plan: { ...plan, how: holds ? 'replace' : 'fill' },
     ...{ incarnation, bases, create: null },
-    // What an unfinished restore was to end in; else as it is now.
+    // As the unfinished restore began; else as it is now.
     opens: former ? former.input['opens'] === true : there.state === 'active',
+    fresh: former?.input['fresh'] === true,
   };
 }
 
@@ -138,7 +141,7 @@ async function creation(input: RestoreTenantInput, source: RestoreSource): Promi
     values: { ...values, memory_enabled: bases.includes(MEMORY_SCHEMA) },
     profiles: bases.filter((base) => base !== MEMORY_SCHEMA),
     cluster: input.cluster,
-    closed: true,
+    restore: input.operation,
     // The name goes back to whose it was.
     ...(own || input.overrideQuarantine ? { overrideQuarantine: true } : {}),
     principal: input.principal,

@@ -20,22 +20,24 @@ const BATCH = 1000;
 
 /**
  * Puts configuration and what is known of the videos back, all of it or none. A life that was just made gets the whole
- * history; one that has a history of its own gets a new version of each key that differs.
+ * history, also when a former restore into it had failed; one that has a history of its own gets a new version of each key
+ * that differs.
  */
 export async function restoreRegistry(
   pool: Pool,
   source: RestoreSource,
   to: TenantLife,
-  { fresh, by, signal }: { readonly fresh: boolean; readonly by: OperationRow; readonly signal: AbortSignal },
+  { by, signal }: { readonly by: OperationRow; readonly signal: AbortSignal },
 ): Promise<{ versions: number; videos: number }> {
   const { manifest } = source;
   const memory = manifest.schemas.some(({ base }) => base === MEMORY_SCHEMA);
   const versions = (await readConfig(source, signal)).map((v) => owned(v as ConfigVersion, to, memory));
   return transaction(pool, async (tx) => {
     await lockConfig(tx, to.incarnation);
-    const written = fresh
-      ? await replaceConfigHistory(tx, to.incarnation, versions).then(() => versions.length)
-      : await appendChanges(tx, to, versions, by, source);
+    const written =
+      by.input['fresh'] === true
+        ? await replaceConfigHistory(tx, to.incarnation, versions).then(() => versions.length)
+        : await appendChanges(tx, to, versions, by, source);
     await deleteVideos(tx, to.incarnation);
     return { versions: written, videos: await putVideos(tx, source, to, signal) };
   });

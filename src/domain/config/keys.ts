@@ -132,7 +132,30 @@ export const ROUTING_CONFIG: ConfigKey = {
   together: routingTogether,
 };
 
-export const CONFIG_KEYS: readonly ConfigKey[] = [SYSTEM_CONFIG, ROUTING_CONFIG];
+/** How long Phoenix keeps the tenant's traces. Whichever comes first; at least one is given. */
+export interface TraceRetentionConfig {
+  readonly max_days?: number;
+  readonly max_count?: number;
+}
+
+export const TRACE_RETENTION: ConfigKey = {
+  scope: 'telemetry',
+  service: 'phoenix',
+  key: 'trace_retention',
+  fields: {
+    max_days: optional({ kind: 'integer', min: 1, max: 36_500, unit: 'days' }, 'age from which traces go'),
+    max_count: optional(
+      { kind: 'integer', min: 1, max: 1_000_000_000, unit: 'traces' },
+      'number from which the oldest traces go',
+    ),
+  } satisfies Record<keyof TraceRetentionConfig, Field>,
+  together: (value) =>
+    Object.keys(value).length > 0
+      ? []
+      : [{ path: 'trace_retention', message: 'has neither max_days nor max_count' }],
+};
+
+export const CONFIG_KEYS: readonly ConfigKey[] = [SYSTEM_CONFIG, ROUTING_CONFIG, TRACE_RETENTION];
 
 /** @throws OpsError `InvalidInput` naming the keys that can be written */
 export function configKey({ scope, service, key }: ConfigPlace): ConfigKey {

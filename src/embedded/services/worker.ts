@@ -9,14 +9,18 @@ export function worker(role: 'control' | 'data'): ServiceDefinition {
   return {
     name: `worker-${role}`,
     after: ['postgres', 'temporal', 'phoenix', 'vespa'],
-    ports: [],
-    command: async ({ home, addresses, temporalNamespace }) => ({
+    ports: role === 'control' ? ['metrics-control', 'metrics-tenants'] : ['metrics-data'],
+    command: async ({ home, addresses, ports, temporalNamespace }) => ({
       file: process.execPath,
       args: [built('workers/main.js'), role],
       env: {
         ...addressVariables(addresses),
         TEMPORAL_NAMESPACE: temporalNamespace,
         CVOPS_HOME: home,
+        CVOPS_METRICS_ADDRESS: `127.0.0.1:${ports[`metrics-${role}`]}`,
+        ...(role === 'control'
+          ? { CVOPS_TENANT_METRICS_ADDRESS: `127.0.0.1:${ports['metrics-tenants']}` }
+          : {}),
         LOG_LEVEL: audibleLevel(process.env['LOG_LEVEL']),
       },
     }),

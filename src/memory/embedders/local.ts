@@ -1,7 +1,7 @@
 import { OpsError } from '../../domain/errors.js';
 import { startWorker } from '../../workerThread.js';
 import type { Embedder } from './port.js';
-import type { Answer } from './worker.js';
+import type { Answer } from './textWorker.js';
 
 /** Texts that one run of the model takes; more at once are no faster. */
 const BATCH = 32;
@@ -49,7 +49,7 @@ export class LocalEmbedder implements Embedder {
   }
 
   private start(): ReturnType<typeof startWorker> {
-    const worker = startWorker(import.meta.url, 'worker');
+    const worker = startWorker(import.meta.url, 'textWorker');
     worker.on('message', (answer: Answer) => {
       const done = this.running;
       this.running = [];

@@ -7,6 +7,8 @@ import { createLedgerActivities } from '../../../activities/ingest.js';
 import { createPurgeActivities } from '../../../activities/purge.js';
 import { createRetentionActivities } from '../../../activities/retention.js';
 import { createTenantActivities } from '../../../activities/tenants.js';
+import { LocalEmbedder } from '../../../src/memory/embedders/local.js';
+import { TenantMemories } from '../../../src/memory/tenantMemories.js';
 import { CertificateSigner } from '../../../src/purge/certificate.js';
 import { type Pool, openPool } from '../../../src/registry/database.js';
 import { migrate } from '../../../src/registry/migrate.js';
@@ -69,12 +71,16 @@ export async function openLane(databaseUrl: string, mutant?: Mutant): Promise<La
 }
 
 const { privateKey } = generateKeyPairSync('ed25519');
+/** No backup is made in these sequences. */
+const noShelf = { store: () => Promise.reject(new Error('there is no backup store here')) };
 
 function allActivities({ pool, documents, phoenix, temporal, vespaUrl }: Omit<Lane, 'activities'>) {
   const { client } = temporal;
   const vespa = { documents, vespaUrl, vespaConfigUrl: vespaUrl };
+  const configServer = new ConfigServer(vespaUrl);
+  const memories = new TenantMemories({ documents, configServer, embedder: new LocalEmbedder() });
   return {
-    ...createTenantActivities({ pool, phoenix, ...vespa }),
+    ...createTenantActivities({ pool, phoenix, ...vespa, memories }),
     ...createApplicationActivities({ pool, client, ...vespa }),
     ...createLedgerActivities({ pool, documents }),
     ...createRetentionActivities({ pool, client, webhook: undefined }),
@@ -84,9 +90,10 @@ function allActivities({ pool, documents, phoenix, temporal, vespaUrl }: Omit<La
       phoenix,
       documents,
       vespaUrl,
-      configServer: new ConfigServer(vespaUrl),
+      configServer,
       temporal: async () => client,
       signer: new CertificateSigner(async () => privateKey),
+      shelf: noShelf,
     }),
   };
 }
@@ -98,6 +105,7 @@ const TABLES = [
   'tenant_schedules',
   'rate_buckets',
   'ingest_slots',
+  'memory_writers',
   'videos',
   'ingest_items',
   'config_versions',

@@ -117,10 +117,8 @@ describe('get', () => {
         void res.writeHead(200, { 'content-type': 'application/json' }).write('{'),
     ]) {
       answer = (_req, res) => respond(res);
-      const clock = performance.now();
       const error = await failure(phoenix.get('/v1/x', shape));
       expect(error).toMatchObject({ status: 0, message: expect.stringMatching(/timeout/) as string });
-      expect(performance.now() - clock).toBeLessThan(3_000);
     }
   });
 

@@ -1,13 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  bfloat16Hex,
-  binarize,
-  blocksJson,
-  checkVectors,
-  int8Hex,
-  segmentBody,
-} from '../../../src/vespa/embedding.js';
+import { binarize, checkVectors, segmentBody } from '../../../src/vespa/embedding.js';
 
 const finite = fc.float({ noNaN: true, noDefaultInfinity: true });
 const vector = (size: number) =>
@@ -20,31 +13,8 @@ function highHalf(value: number): string {
   return view.getUint16(0).toString(16).toUpperCase().padStart(4, '0');
 }
 
-describe('bfloat16Hex', () => {
-  it.each([
-    [0, '0000'],
-    [-0, '8000'],
-    [1, '3F80'],
-    [-2, 'C000'],
-    [0.1, '3DCC'],
-    // Rounding would give 3F81: the original cuts.
-    [1.0078124, '3F80'],
-    [3.4028234663852886e38, '7F7F'],
-    [1e-45, '0000'],
-  ])('of %d is %s', (value, hex) => {
-    expect(bfloat16Hex(Float32Array.of(value))).toBe(hex);
-  });
-
-  it('is the high half of every value, big-endian, also of a view into a larger buffer', () => {
-    fc.assert(
-      fc.property(fc.array(finite, { maxLength: 40 }), fc.nat(5), (values, offset) => {
-        const whole = Float32Array.from([...Array<number>(offset).fill(7), ...values, 9]);
-        const view = whole.subarray(offset, offset + values.length);
-        expect(bfloat16Hex(view)).toBe(values.map(highHalf).join(''));
-      }),
-    );
-  });
-});
+/** By the standard library: two's complement, two digits a byte. */
+const bitsHex = (values: Float32Array) => Buffer.from(binarize(values)).toString('hex').toUpperCase();
 
 describe('binarize', () => {
   it('sets a bit where the value is positive, the first value in the most significant bit', () => {
@@ -61,14 +31,6 @@ describe('binarize', () => {
         expect(bits).toBe([...values].map((value) => (value > 0 ? '1' : '0')).join(''));
       }),
     );
-  });
-});
-
-describe('int8Hex and blocksJson', () => {
-  it('writes two digits a byte, negative ones in two’s complement, and labels blocks by position', () => {
-    expect(int8Hex(Int8Array.of(0, 1, 127, -128, -1))).toBe('00017F80FF');
-    expect(blocksJson([])).toBe('{}');
-    expect(JSON.parse(blocksJson(['3F80', '00FF']))).toEqual({ '0': '3F80', '1': '00FF' });
   });
 });
 
@@ -114,10 +76,38 @@ describe('segmentBody', () => {
       fc.property(fields, fc.array(vector(16), { minLength: 1, maxLength: 4 }), (plain, vectors) => {
         const { embedding, embedding_binary, ...rest } = parse(segmentBody(plain, vectors, 16)).fields;
         expect(rest).toEqual({ ...plain });
-        expect(embedding.blocks).toEqual({ ...vectors.map(bfloat16Hex) });
-        expect(embedding_binary.blocks).toEqual({ ...vectors.map((v) => int8Hex(binarize(v))) });
+        expect(embedding.blocks).toEqual({ ...vectors.map((v) => [...v].map(highHalf).join('')) });
+        expect(embedding_binary.blocks).toEqual({ ...vectors.map(bitsHex) });
       }),
     );
+  });
+
+  it.each([
+    [0, '0000'],
+    [-0, '8000'],
+    [1, '3F80'],
+    [-2, 'C000'],
+    [0.1, '3DCC'],
+    // Rounding would give 3F81: the original cuts.
+    [1.0078124, '3F80'],
+    [3.4028234663852886e38, '7F7F'],
+    [1e-45, '0000'],
+  ])('holds %d as %s', (value, hex) => {
+    const { embedding } = parse(segmentBody({}, [new Float32Array(8).fill(value)], 8)).fields;
+    expect(embedding.blocks).toEqual({ 0: hex.repeat(8) });
+  });
+
+  it.each([1, 9, 10, 11, 99, 100, 101, 1000, 1024])('labels %d blocks by position', (rows) => {
+    const vectors = Array.from({ length: rows }, (_, row) => new Float32Array(8).fill(row));
+    const { embedding, embedding_binary } = parse(segmentBody({}, vectors, 8)).fields;
+    expect(embedding.blocks).toEqual({ ...vectors.map(([value]) => highHalf(value!).repeat(8)) });
+    expect(embedding_binary.blocks).toEqual({ ...vectors.map(bitsHex) });
+  });
+
+  it('takes views into a larger buffer', () => {
+    const whole = Float32Array.from({ length: 19 }, (_, i) => i - 9);
+    const { embedding } = parse(segmentBody({}, [whole.subarray(3, 11)], 8)).fields;
+    expect(embedding.blocks).toEqual({ 0: [...whole.slice(3, 11)].map(highHalf).join('') });
   });
 
   it('is JSON without any other field, too', () => {

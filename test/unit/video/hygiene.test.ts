@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { probeVideo } from '../../../src/video/probe.js';
@@ -31,12 +31,8 @@ async function tool(name: string, script: string): Promise<string> {
   return file;
 }
 
-async function endsSoon(work: () => Promise<unknown>): Promise<unknown> {
-  const began = performance.now();
-  const outcome = await work().catch((error: unknown) => error);
-  expect(performance.now() - began).toBeLessThan(10 * MS + 2_000);
-  return outcome;
-}
+/** None of the tools ends while a test runs: that this comes back at all is the proof. */
+const outcomeOf = (work: () => Promise<unknown>) => work().catch((error: unknown) => error);
 
 const nothingLeft = (file: string) =>
   expect
@@ -51,11 +47,11 @@ describe.each(Object.entries(TOOLS))('a tool that %s', (name, script) => {
     vi.stubEnv('FFMPEG_PATH', file);
     vi.stubEnv('FFPROBE_PATH', file);
     const probing = () => probeVideo(path.join(folder, 'any.mp4'), { timeoutMs: MS });
-    expect(await endsSoon(probing)).toMatchObject({ name: 'ToolTimeout' });
+    expect(await outcomeOf(probing)).toMatchObject({ name: 'ToolTimeout' });
     const taken = segmentVideo('any.mp4', { durationSeconds: 4, fps: 25, streamIndex: 0 }, FRAMES, {
       stallMs: MS,
     });
-    expect(await endsSoon(() => taken.next())).toMatchObject({
+    expect(await outcomeOf(() => taken.next())).toMatchObject({
       name: 'ToolTimeout',
       message: `ffmpeg gave no picture for ${MS} ms`,
     });
@@ -79,7 +75,7 @@ describe('a tool that floods', () => {
     const file = await tool('flood', 'exec yes');
     vi.stubEnv('FFMPEG_PATH', file);
     vi.stubEnv('FFPROBE_PATH', file);
-    expect(await endsSoon(() => probeVideo(path.join(folder, 'any.mp4')))).toMatchObject({
+    expect(await outcomeOf(() => probeVideo(path.join(folder, 'any.mp4')))).toMatchObject({
       type: 'Rejected',
       message: 'not a video: more streams than can be listed',
     });
@@ -94,9 +90,15 @@ describe('a tool that floods', () => {
 
 describe('a tool whose child leaves the group and keeps the pipe', () => {
   it('holds nobody up', async () => {
-    const file = await tool('escape', 'setsid sleep 4.264 & sleep 4269');
+    const noted = path.join(folder, 'escaped');
+    const file = await tool('escape', `setsid sleep 4264 & echo $! >'${noted}'; sleep 4269`);
     vi.stubEnv('FFPROBE_PATH', file);
-    const probing = () => probeVideo(path.join(folder, 'any.mp4'), { timeoutMs: MS });
-    expect(await endsSoon(probing)).toMatchObject({ name: 'ToolTimeout' });
+    const probing = () => probeVideo(path.join(folder, 'any.mp4'), { timeoutMs: 2_000 });
+    try {
+      expect(await outcomeOf(probing)).toMatchObject({ name: 'ToolTimeout' });
+    } finally {
+      const escaped = Number(await readFile(noted, 'utf8').catch(() => '0'));
+      if (escaped > 0) process.kill(escaped, 'SIGKILL');
+    }
   });
 });

@@ -1,0 +1,274 @@
+import { randomUUID } from 'node:crypto';
+import { requireOwnTenant } from '../backup/ownership.js';
+import { checkInput, tenantId } from '../contracts/common.js';
+import {
+  type AddMemoryInput,
+  type ClearMemoryResult,
+  type ImportMemoryResult,
+  type ListMemoryInput,
+  type PruneMemoryResult,
+  type SearchMemoryInput,
+  addMemoryInput,
+  clearMemoryInput,
+  importMemoryInput,
+  listMemoryInput,
+  pruneMemoryInput,
+  searchMemoryInput,
+} from '../contracts/memory.js';
+import { type OperationId, type TenantId, parseOperationId } from '../domain/ids.js';
+import { type MemoryRetention, cutoffsOf, requireRetention, spokenRetention } from '../domain/memory.js';
+import { workflowIds } from '../domain/naming.js';
+import { TenantRates } from '../limits/rate.js';
+import { whileWriting } from '../limits/memoryWriter.js';
+import { checkMemoryFile } from '../memory/file/read.js';
+import { checkAdd, checkId } from '../memory/input.js';
+import type { Memories } from '../memory/open.js';
+import type {
+  AddedMemory,
+  MemoryItem,
+  MemoryPage,
+  MemoryRecord,
+  MemoryStats,
+  TenantMemory,
+} from '../memory/tenantMemory.js';
+import { appendAudit } from '../registry/audit.js';
+import { transaction } from '../registry/database.js';
+import { lockTenant, requireTenant } from '../registry/tenants.js';
+import { llmOf } from '../tenants/llmOf.js';
+import { memoryOf } from '../tenants/memoryOf.js';
+import type { Connections } from './connections.js';
+import type { OperationHandle } from './operations.js';
+
+export type {
+  AddedMemory,
+  MemoryItem,
+  MemoryPage,
+  MemoryRecord,
+  MemoryStats,
+} from '../memory/tenantMemory.js';
+
+/**
+ * Tenants' memories. What is quick and may be asked again is done at once, each call within the tenant's `max_qps` for
+ * memory; what takes long is an operation.
+ *
+ * @throws OpsError of every method: `InvalidInput`, `NotFound`, `PermissionDenied`, `Unavailable`; `WrongState` when the
+ *   tenant is not active or has no memory, and for a change also while another operation has closed it to changes
+ */
+export class MemoryClient {
+  private opened: Promise<Memories> | undefined;
+  private readonly rates: TenantRates;
+
+  constructor(private readonly connections: Connections) {
+    this.rates = new TenantRates(connections.pool);
+  }
+
+  /** With a key again is fine. @throws OpsError `Conflict` when the key stands for another text */
+  async add(raw: AddMemoryInput): Promise<AddedMemory[]> {
+    const { tenant, text, ...options } = checkInput(addMemoryInput, raw);
+    checkAdd(text, options);
+    return this.change(tenant, (memory) => memory.add(text, options), options.infer);
+  }
+
+  /** Whether `add` would take it. */
+  async planAdd(raw: AddMemoryInput): Promise<{ tenant: TenantId }> {
+    const { tenant, text, ...options } = checkInput(addMemoryInput, raw);
+    checkAdd(text, options);
+    await this.requireOpen(tenant);
+    return { tenant };
+  }
+
+  /** Best first. */
+  async search(raw: SearchMemoryInput): Promise<MemoryItem[]> {
+    const { tenant, query, ...options } = checkInput(searchMemoryInput, raw);
+    return this.read(tenant, (memory) => memory.search(query, options));
+  }
+
+  /** Newest first, a page at a time. */
+  async list(raw: ListMemoryInput): Promise<MemoryPage> {
+    const { tenant, ...options } = checkInput(listMemoryInput, raw);
+    return this.read(tenant, (memory) => memory.list(options));
+  }
+
+  async stats(tenant: TenantId): Promise<MemoryStats> {
+    return this.read(tenant, (memory) => memory.stats());
+  }
+
+  /** Every one, as it is stored; what is added meanwhile may be among them. */
+  async *export(tenant: TenantId): AsyncGenerator<MemoryRecord> {
+    yield* await this.read(tenant, async (memory) => memory.exportRecords());
+  }
+
+  /**
+   * Removes one memory, with its audit entry.
+   *
+   * @returns whether it was there
+   */
+  async delete(tenant: TenantId, id: string, reason: string, dryRun = false): Promise<boolean> {
+    checkId(id);
+    if (dryRun) return this.read(tenant, async (all) => (await all.get(id)) !== undefined);
+    return this.change(tenant, async (all) => {
+      const deleted = await all.delete(id);
+      const { principal } = this.connections.settings;
+      const outcome = deleted ? 'completed' : 'not found';
+      const detail = { memory: id };
+      await transaction(this.connections.pool, (tx) =>
+        appendAudit(tx, { principal, verb: 'delete-memory', tenant, outcome, reason, detail }),
+      );
+      return deleted;
+    });
+  }
+
+  /** How many a `clear` would remove. */
+  async planClear(tenant: TenantId): Promise<number> {
+    return (await this.stats(tenant)).total_memories;
+  }
+
+  /** Removes all of them. @throws OpsError also `Conflict` while another operation closes the tenant */
+  async clear(tenant: TenantId, reason: string): Promise<OperationHandle<ClearMemoryResult>> {
+    const asked = await this.asked(tenant, reason);
+    const input = checkInput(clearMemoryInput, asked);
+    return this.connections.start(
+      {
+        ...{ kind: 'clearMemory', workflowId: workflowIds.clearMemory(tenant, asked.operation) },
+        ...{
+          tenant,
+          operation: asked.operation,
+          reason,
+          summary: `clear the memory of ${tenant}`,
+          priority: 3,
+        },
+      },
+      input,
+    );
+  }
+
+  /** How many a `prune` would remove now. */
+  async planPrune(tenant: TenantId, retention: MemoryRetention): Promise<number> {
+    const cutoffs = cutoffsOf(requireRetention(retention), Date.now());
+    const { removed } = await this.read(tenant, (memory) =>
+      memory.removeOlderThan(cutoffs, { dryRun: true }),
+    );
+    return removed;
+  }
+
+  /** Removes what is too old. @throws OpsError also `Conflict` while one runs */
+  async prune(
+    tenant: TenantId,
+    retention: MemoryRetention,
+    reason: string,
+  ): Promise<OperationHandle<PruneMemoryResult>> {
+    requireRetention(retention);
+    const asked = await this.asked(tenant, reason);
+    const input = checkInput(pruneMemoryInput, { ...asked, retention });
+    return this.connections.start(
+      {
+        ...{ kind: 'pruneMemory', workflowId: workflowIds.pruneMemory(tenant), tenant },
+        ...{ operation: asked.operation, reason, priority: 4 },
+        summary: `prune the memory of ${tenant}: ${spokenRetention(retention)}`,
+      },
+      input,
+    );
+  }
+
+  /**
+   * Puts the memories of an exported file into the tenant, each under its id: one that is there already is replaced.
+   *
+   * @param file absolute, as the data workers see it
+   */
+  async import(tenant: TenantId, file: string, reason: string): Promise<OperationHandle<ImportMemoryResult>> {
+    const asked = await this.asked(tenant, reason);
+    const input = checkInput(importMemoryInput, { ...asked, file });
+    return this.connections.start(
+      {
+        ...{ kind: 'importMemory', workflowId: workflowIds.importMemory(tenant, asked.operation), tenant },
+        ...{ operation: asked.operation, reason, summary: `import memories into ${tenant}`, priority: 4 },
+      },
+      input,
+    );
+  }
+
+  /** Reads the file, here, and says how many it has. @throws OpsError also `NotFound`, `VerificationFailed` of the file */
+  async planImport(tenant: TenantId, file: string): Promise<{ memories: number }> {
+    await this.requireOpen(tenant);
+    const { memories } = await checkMemoryFile(file, new AbortController().signal);
+    return { memories };
+  }
+
+  /** A clear answer at once; the workflow's first step decides. */
+  private async requireOpen(tenant: TenantId): Promise<void> {
+    const { pool } = this.connections;
+    this.requireOwn(tenant);
+    await memoryOf(pool, await requireTenant(pool, tenant, 'remember'));
+  }
+
+  private async asked(tenant: TenantId, reason: string): Promise<Asked> {
+    const { settings, principalTenant } = this.connections;
+    await this.requireOpen(tenant);
+    const operation = parseOperationId(randomUUID());
+    const { principal } = settings;
+    return {
+      tenant,
+      operation,
+      principal,
+      reason,
+      ...(principalTenant === undefined ? {} : { principalTenant }),
+    };
+  }
+
+  private async read<T>(tenant: TenantId, work: (memory: TenantMemory) => Promise<T>): Promise<T> {
+    const { pool } = this.connections;
+    this.requireOwn(tenant);
+    const row = await requireTenant(pool, tenant, 'recall');
+    const life = await memoryOf(pool, row);
+    const memories = await this.memories();
+    await this.rates.take({ incarnation: row.incarnation, kind: 'memory' });
+    return work(memories.open(life));
+  }
+
+  private async change<T>(
+    tenant: TenantId,
+    work: (memory: TenantMemory) => Promise<T>,
+    infer = false,
+  ): Promise<T> {
+    const { pool } = this.connections;
+    this.requireOwn(tenant);
+    const { incarnation } = await requireTenant(pool, tenant, 'remember');
+    const llm = infer ? await llmOf(pool, incarnation) : undefined;
+    const memories = await this.memories();
+    await this.rates.take({ incarnation, kind: 'memory' });
+    return whileWriting(
+      pool,
+      (tx) => lockTenant(tx, tenant, 'remember'),
+      async (row) => work(memories.open(await memoryOf(pool, row), llm)),
+    );
+  }
+
+  private requireOwn(tenant: TenantId): void {
+    requireOwnTenant(this.connections.principalTenant, checkInput(tenantId, tenant));
+  }
+
+  private memories(): Promise<Memories> {
+    // Here, as few commands are about memory, and what it brings with it would slow the start of every one down.
+    this.opened ??= import('../memory/open.js')
+      .then(({ openMemories }) => openMemories(this.connections.settings))
+      .then(
+        (memories) => {
+          this.connections.onClose(() => memories.close());
+          return memories;
+        },
+        (error: unknown) => {
+          this.opened = undefined;
+          throw error;
+        },
+      );
+    return this.opened;
+  }
+}
+
+interface Asked {
+  readonly tenant: TenantId;
+  readonly operation: OperationId;
+  readonly principal: string;
+  readonly principalTenant?: TenantId;
+  readonly reason: string;
+}

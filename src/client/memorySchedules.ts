@@ -1,0 +1,106 @@
+import { requireOwnTenant } from '../backup/ownership.js';
+import { checkInput } from '../contracts/common.js';
+import { type ScheduledPruneInput, scheduledPruneInput } from '../contracts/memory.js';
+import { OpsError } from '../domain/errors.js';
+import type { TenantId } from '../domain/ids.js';
+import { type MemoryRetention, requireRetention } from '../domain/memory.js';
+import { scheduleIds } from '../domain/naming.js';
+import { type WatchTimes, formatTimes, parseTimes } from '../domain/watches.js';
+import { appendAudit } from '../registry/audit.js';
+import { type Queryable, transaction } from '../registry/database.js';
+import { schedulesOf } from '../registry/tenantSchedules.js';
+import { type TenantRow, getTenant, requireTenant } from '../registry/tenants.js';
+import {
+  type MemoryScheduleStatus,
+  SCHEDULED_PRUNE,
+  memorySchedule,
+  memoryScheduleStatus,
+} from '../schedules/memorySchedules.js';
+import { deleteTenantSchedule, ensureTenantSchedule } from '../schedules/tenantSchedules.js';
+import { memoryOf } from '../tenants/memoryOf.js';
+import type { Connections } from './connections.js';
+import { statusesOf } from './scheduleStatuses.js';
+
+export type { MemoryScheduleStatus } from '../schedules/memorySchedules.js';
+
+export interface MemoryScheduleRequest {
+  readonly tenant: TenantId;
+  readonly retention: MemoryRetention;
+  readonly times: WatchTimes;
+  readonly reason: string;
+}
+
+export type MemoryScheduled = ScheduledPruneInput & { readonly did: 'made' | 'updated' };
+
+/** The Temporal Schedule that prunes a tenant's memories: one a tenant, with its whole retention. */
+export class MemoryScheduleClient {
+  constructor(private readonly connections: Connections) {}
+
+  /** What `set` would make or change. @throws OpsError as `set` would */
+  async plan(request: MemoryScheduleRequest): Promise<MemoryScheduled> {
+    const { input, there } = await this.prepare(request);
+    return { ...input, did: there ? 'updated' : 'made' };
+  }
+
+  /** @throws OpsError `InvalidInput`, `NotFound`, `PermissionDenied`, `WrongState`, also of a tenant without memory */
+  async set(request: MemoryScheduleRequest): Promise<MemoryScheduled> {
+    const { input, life } = await this.prepare(request);
+    const did = await ensureTenantSchedule(
+      this.connections.pool,
+      await this.connections.temporal(),
+      life,
+      SCHEDULED_PRUNE,
+      memorySchedule(input, parseTimes(input.every)),
+      this.audited('memory-schedule', input.tenant, request.reason, input),
+    );
+    return { ...input, did };
+  }
+
+  /** Of one tenant, or of all; a tenant has one or none. @throws OpsError `NotFound`, `PermissionDenied` */
+  async list(tenant?: TenantId): Promise<MemoryScheduleStatus[]> {
+    const own = this.connections.principalTenant;
+    if (tenant !== undefined) requireOwnTenant(own, tenant);
+    return statusesOf(this.connections, SCHEDULED_PRUNE, tenant ?? own, memoryScheduleStatus);
+  }
+
+  /** The memories stay. @throws OpsError `NotFound` when there is none, `PermissionDenied` */
+  async remove(tenant: TenantId, reason: string, dryRun = false): Promise<void> {
+    const { pool, principalTenant } = this.connections;
+    requireOwnTenant(principalTenant, tenant);
+    if (!(await this.isThere(await getTenant(pool, tenant))))
+      throw new OpsError(
+        'NotFound',
+        `tenant ${tenant} has no schedule for its memory`,
+        `see all of them with: cvops memory schedule show`,
+      );
+    if (dryRun) return;
+    await deleteTenantSchedule(pool, await this.connections.temporal(), scheduleIds.memory(tenant));
+    await transaction(pool, this.audited('memory-unschedule', tenant, reason, {}));
+  }
+
+  private async prepare({ tenant, retention, times }: MemoryScheduleRequest): Promise<{
+    input: ScheduledPruneInput;
+    there: boolean;
+    life: TenantRow;
+  }> {
+    const { pool, principalTenant } = this.connections;
+    requireOwnTenant(principalTenant, tenant);
+    requireRetention(retention);
+    const life = await requireTenant(pool, tenant, 'schedule');
+    await memoryOf(pool, life);
+    const { incarnation } = life;
+    const what = { version: 1, tenant, incarnation, every: formatTimes(times), retention };
+    return { input: checkInput(scheduledPruneInput, what), there: await this.isThere(life), life };
+  }
+
+  private async isThere({ tenant, incarnation }: TenantRow): Promise<boolean> {
+    const rows = await schedulesOf(this.connections.pool, [incarnation]);
+    return rows.some(({ scheduleId }) => scheduleId === scheduleIds.memory(tenant));
+  }
+
+  private audited(verb: string, tenant: TenantId, reason: string, detail: Readonly<Record<string, unknown>>) {
+    const { principal } = this.connections.settings;
+    return (tx: Queryable) =>
+      appendAudit(tx, { principal, verb, tenant, outcome: 'completed', reason, detail });
+  }
+}
