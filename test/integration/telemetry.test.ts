@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, test, vi } from 'vitest';
 import { type TenantId, parseTenantId } from '../../src/domain/ids.js';
 import { phoenixProjectName } from '../../src/domain/naming.js';
 import { PhoenixClient } from '../../src/phoenix/client.js';
@@ -80,8 +80,10 @@ beforeAll(async () => {
       telemetry.record(tenant, madeSpan({ startedAt: new Date(at) }));
   }
   await telemetry.flush(20_000);
-  await expect.poll(() => spansOf(acme.tenant), { timeout: 120_000 }).toBe(204);
-  await expect.poll(() => spansOf(globex.tenant), { timeout: 120_000 }).toBe(54);
+  const stored = async () => {
+    expect(await Promise.all([acme, globex].map(({ tenant }) => spansOf(tenant)))).toEqual([204, 54]);
+  };
+  await vi.waitFor(stored, { timeout: 120_000, interval: 500 });
 });
 afterAll(async () => {
   await telemetry?.close();
