@@ -119,7 +119,7 @@ async function peer(folder: string, embedder: LocalEmbedder): Promise<Contender 
       disableHistory: true,
     });
     return {
-      add: (text) => mem0.add(text, { ...scope, infer: false }),
+      add: (text: string) => mem0.add(text, { ...scope, infer: false }),
       search: (query: string) =>
         mem0.search(query, { topK: 10, filters: { user_id: scope.userId, agent_id: scope.agentId } }),
     };

@@ -50,5 +50,7 @@ const encoder: Encoder = {
 /** The real data worker, with its real slots and pollers; only ffmpeg and the encoding are replaced. */
 runWorker('data', ({ pool, documents, sources }) => {
   const rates = new TenantRates(pool);
-  return typedFailures({ ...createVideoActivities({ pool, documents, sources, rates, encoder, tools, tracing: NO_TRACING }) });
+  return typedFailures({
+    ...createVideoActivities({ pool, documents, sources, rates, encoder, tools, tracing: NO_TRACING }),
+  });
 }).catch(reportFailure);

@@ -66,11 +66,7 @@ export class ModelEndpoint {
     signal: AbortSignal | undefined,
   ): Promise<{ answer: unknown } | { why: string; pauseMs?: number | undefined }> {
     signal?.throwIfAborted();
-    const token = await resolveSecret(
-      this.settings.tokenRef,
-      process.env,
-      `${this.settings.what} token`,
-    );
+    const token = await resolveSecret(this.settings.tokenRef, process.env, `${this.settings.what} token`);
     const late = AbortSignal.timeout(this.settings.timeoutMs);
     try {
       const response = await request(this.settings.url, {

@@ -14,12 +14,7 @@ import type { BackupManifest } from '../../src/contracts/backup.js';
 import { backupFolder } from '../../src/domain/backups.js';
 import { SYSTEM_CONFIG } from '../../src/domain/config/keys.js';
 import { CONTENT_NAMESPACE, tenantSchemaName } from '../../src/domain/naming.js';
-import {
-  type ConfigVersion,
-  allConfigVersions,
-  currentConfig,
-  putConfig,
-} from '../../src/registry/config.js';
+import { allConfigVersions, currentConfig, putConfig } from '../../src/registry/config.js';
 import { finishOperation, startOperation } from '../../src/registry/operations.js';
 import { closeUntilRestored } from '../../src/registry/restores.js';
 import { markDeployed, reserveSchemas } from '../../src/registry/schemas.js';

@@ -1,10 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import {
-  type MemoryFileEnd,
-  memoryFileEnd,
-  memoryFileHead,
-} from '../../contracts/memory.js';
+import { type MemoryFileEnd, memoryFileEnd, memoryFileHead } from '../../contracts/memory.js';
 import { OpsError } from '../../domain/errors.js';
 import { checkRecord } from '../records.js';
 import type { MemoryRecord } from '../tenantMemory.js';
