@@ -204,7 +204,7 @@ describe('configKey', () => {
     expect(() => configKey({ scope: 'agent', service: 'x', key: 'y' })).toThrow(
       expect.objectContaining({
         type: 'InvalidInput',
-        hint: 'configurations: system/system/system_config, routing/gateway_agent/routing_config',
+        hint: 'configurations: system/system/system_config, routing/gateway_agent/routing_config, telemetry/phoenix/trace_retention',
       }),
     );
   });
