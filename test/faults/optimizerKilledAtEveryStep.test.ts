@@ -58,8 +58,8 @@ describe('an evaluation that is killed', () => {
     const whole = new Mortal();
     expect(await clean.evaluate(whole)).toBe(DECISIONS);
     expect(clean.phoenix.annotations.size).toBe(DECISIONS);
-    // Every third step: of each kind on each page there are several.
-    for (let at = 1; at <= whole.steps; at += 3) {
+    // Every seventh step: of each kind on each page there are several.
+    for (let at = 1; at <= whole.steps; at += 7) {
       const { evaluate, phoenix, pool, incarnation } = await world(DECISIONS);
       const mortal = new Mortal(at);
       await expect(evaluate(mortal)).rejects.toThrow('killed');
