@@ -21,12 +21,12 @@ export async function optimizeTenant(input: OptimizeTenantInput): Promise<Optimi
     const annotated = await progress.step(
       'label what the router was unsure of',
       () => titled(optimizing.annotateSpans, 'decisions without a label', life),
-      ({ count, failed, forPeople }) => `${count} by the judge, ${failed} in vain, ${forPeople} left to people`,
+      ({ count, failed, forPeople }) =>
+        `${count} by the judge, ${failed} in vain, ${forPeople} left to people`,
     );
     const learnt = await progress.step(
       'learn',
-      () =>
-        titled(optimizing.retrainRouting, 'is there enough to learn from?', { ...life, now: true }),
+      () => titled(optimizing.retrainRouting, 'is there enough to learn from?', { ...life, now: true }),
       ({ why }) => why,
     );
     const { retrained, applied, before, after, version, why } = learnt;
