@@ -84,7 +84,9 @@ function guardedLookup(url: URL, allowedPrivate: readonly string[]) {
     if (kind !== 'loopback' && kind !== 'private' && kind !== 'shared') return true;
     const host = isIPv6(address) ? `[${address}]` : address;
     const port = url.port === '' ? '' : `:${url.port}`;
-    return !allowedByName && !(readUrl(`${url.protocol}//${host}${port}/`, { allowedPrivate }) instanceof URL);
+    return (
+      !allowedByName && !(readUrl(`${url.protocol}//${host}${port}/`, { allowedPrivate }) instanceof URL)
+    );
   };
   return (hostname: string, options: LookupOptions, done: Callback): void => {
     lookup(hostname, { ...options, all: true }, (error, addresses) => {

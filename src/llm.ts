@@ -15,9 +15,7 @@ export interface ChatEndpoint {
 }
 
 const completion = z.object({
-  choices: z
-    .array(z.object({ message: z.object({ content: z.string().nullish() }) }))
-    .min(1),
+  choices: z.array(z.object({ message: z.object({ content: z.string().nullish() }) })).min(1),
 });
 
 /**

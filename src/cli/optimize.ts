@@ -20,7 +20,9 @@ export function addOptimizeCommands(program: Command): void {
     .description('evaluate, label and retrain the routing of a tenant');
 
   withWait(
-    optimize.command('run <id>').description('evaluate, label and retrain now, without waiting for the schedules'),
+    optimize
+      .command('run <id>')
+      .description('evaluate, label and retrain now, without waiting for the schedules'),
   ).action(async (id: string, options: WaitOptions) => {
     const tenant = parseTenantId(id);
     await withClient(async (client) => {
@@ -49,7 +51,11 @@ export function addOptimizeCommands(program: Command): void {
 
   for (const [name, enabled, about] of [
     ['enable', true, 'switch optimization on in both configurations, and make its schedules'],
-    ['disable', false, 'switch it off and remove its schedules; what was learnt stays (config rollback takes it back)'],
+    [
+      'disable',
+      false,
+      'switch it off and remove its schedules; what was learnt stays (config rollback takes it back)',
+    ],
   ] as const)
     withChange(optimize.command(`${name} <id>`).description(about)).action(
       async (id: string, options: ChangeOptions) => {
@@ -57,8 +63,10 @@ export function addOptimizeCommands(program: Command): void {
         const { reason, dryRun, output } = options;
         await withClient(async (client) => {
           const switched = await client.optimization.switch(tenant, enabled, reason, dryRun);
-          answer(output, { ...(dryRun ? { dryRun } : {}), ...switched }, () =>
-            `optimization of ${tenant} ${dryRun ? 'would be' : 'is'} ${name}d`,
+          answer(
+            output,
+            { ...(dryRun ? { dryRun } : {}), ...switched },
+            () => `optimization of ${tenant} ${dryRun ? 'would be' : 'is'} ${name}d`,
           );
         });
       },
@@ -75,7 +83,15 @@ export function addOptimizeCommands(program: Command): void {
   });
 }
 
-function statusText({ tenant, enabled, why, schedules, runs, experiences, retrainings }: OptimizationStatus): string {
+function statusText({
+  tenant,
+  enabled,
+  why,
+  schedules,
+  runs,
+  experiences,
+  retrainings,
+}: OptimizationStatus): string {
   const { kept, labelled, fresh } = experiences;
   const [last] = retrainings;
   return [
@@ -85,11 +101,14 @@ function statusText({ tenant, enabled, why, schedules, runs, experiences, retrai
       OPTIMIZATIONS.map((what) => {
         const schedule = schedules.find((each) => each.what === what);
         const run = runs[what];
-        const next = schedule === undefined ? 'no schedule' : schedule.paused ? 'paused' : (schedule.next ?? '-');
+        const next =
+          schedule === undefined ? 'no schedule' : schedule.paused ? 'paused' : (schedule.next ?? '-');
         return [what, next, run ? `${run.outcome}, ${run.at}` : '-', run?.count ?? '-', run?.why ?? ''];
       }),
     ),
     `${kept} decisions kept, ${labelled} labelled, ${fresh} new labels to learn from`,
-    ...(last ? [`last retraining ${last.at}: ${last.applied ? `version ${last.toVersion}, ` : ''}${last.why}`] : []),
+    ...(last
+      ? [`last retraining ${last.at}: ${last.applied ? `version ${last.toVersion}, ` : ''}${last.why}`]
+      : []),
   ].join('\n');
 }

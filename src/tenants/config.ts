@@ -73,10 +73,7 @@ export async function writeConfigIn(tx: Queryable, write: ConfigWrite): Promise<
   const value = await newValue(tx, write, before, row);
   const { memoryEnabled } = row;
   const problems = configProblems(key, value, { ...write, tenant: at.tenant, memoryEnabled });
-  refuseProblems(
-    problems,
-    what.kind === 'rollback' ? `version ${what.to} does not fit today's rules: ` : '',
-  );
+  refuseProblems(problems, what.kind === 'rollback' ? `version ${what.to} does not fit today's rules: ` : '');
 
   const written = { from, version: from + 1, value, changes: diffConfig(before, value) };
   if (write.dryRun) return written;

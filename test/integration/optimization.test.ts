@@ -45,7 +45,9 @@ const routingConfig = async (tenant: TenantId) =>
 const optimize = (tenant: TenantId, exit = 0) =>
   cvopsJson<OptimizeTenantResult>(['optimize', 'run', tenant], exit);
 const stored = (project: string, count: number) =>
-  vi.waitFor(async () => expect(await countSpans(phoenix, project, EVER, ROUTING)).toBe(count), { timeout: 60_000 });
+  vi.waitFor(async () => expect(await countSpans(phoenix, project, EVER, ROUTING)).toBe(count), {
+    timeout: 60_000,
+  });
 
 /** Sends a planted set of decisions into a tenant's project, labelled by people. */
 async function plant({ tenant, phoenixProject }: TenantRow, count: number): Promise<string[]> {
