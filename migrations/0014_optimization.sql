@@ -1,10 +1,9 @@
--- How many experiences a life ever had: what the next one is numbered by, and its writers take turns on.
 create table routing_buffers (
   incarnation uuid primary key references tenants,
   last bigint not null default 0 check (last >= 0)
 );
+comment on table routing_buffers is 'How many experiences a life ever had: what the next one is numbered by, and its writers take turns on.';
 
--- The experience buffer: the last decisions of the router, up to experience_buffer_size; the oldest leave.
 create table routing_experiences (
   incarnation uuid not null references tenants,
   -- Of the decision's span in Phoenix; made up where none was sent.
@@ -31,15 +30,15 @@ create table routing_experiences (
   check ((label is null) = (label_kind is null) and (label is null) = (labelled_at is null)),
   check (expected_agent is null or label is not null)
 );
+comment on table routing_experiences is 'The experience buffer: the last decisions of the router, up to experience_buffer_size; the oldest leave.';
 
--- Where the evaluation of a life's spans has come to, by kind of span: everything that Phoenix stored before the cursor is
--- evaluated; what it stored after it and is evaluated already is in evaluated_spans.
 create table span_watermarks (
   incarnation uuid not null references tenants,
   span_name text not null,
   cursor text,
   primary key (incarnation, span_name)
 );
+comment on table span_watermarks is 'Where the evaluation of a life has come to, by name of span: everything that Phoenix stored before the cursor is evaluated.';
 create table evaluated_spans (
   incarnation uuid not null references tenants,
   span_name text not null,
@@ -47,8 +46,8 @@ create table evaluated_spans (
   noted_at timestamptz not null default now(),
   primary key (incarnation, span_name, span_id)
 );
+comment on table evaluated_spans is 'Spans that Phoenix stored after the watermark and that are evaluated already.';
 
--- A life's place among the optimized ones, which spreads their schedules, and how its last runs ended.
 create table optimization_states (
   incarnation uuid primary key references tenants,
   slot integer unique check (slot >= 0),
@@ -56,9 +55,9 @@ create table optimization_states (
   -- When a retraining last came to a verdict: labels from before it are not new.
   retrained_at timestamptz
 );
+comment on table optimization_states is 'The place of a life among the optimized ones, which spreads their schedules, and how its last runs ended.';
 comment on column optimization_states.slot is 'Null: not optimized, its place is free for another.';
 
--- Every verdict of a retraining, with its figures: what was applied, or why not.
 create table retrainings (
   incarnation uuid not null references tenants,
   at timestamptz not null default now(),
@@ -73,3 +72,4 @@ create table retrainings (
   primary key (incarnation, run),
   check (applied = (to_version is not null))
 );
+comment on table retrainings is 'Every verdict of a retraining, with its figures: what was applied, or why not.';

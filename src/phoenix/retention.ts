@@ -16,7 +16,8 @@ export function retentionPolicyName(project: string): string {
 /** Phoenix sweeps at each full hour of UTC at the most; its minute must be 0. */
 const HOURLY = '0 * * * *';
 
-const LIST = `query { projectTraceRetentionPolicies(first: 1000) { edges { node {
+const LIST = `query List($after: String) { projectTraceRetentionPolicies(first: 1000, after: $after) {
+  pageInfo { hasNextPage endCursor } edges { node {
   id name
   rule { __typename
     ... on TraceRetentionRuleMaxDays { maxDays }
@@ -30,7 +31,10 @@ const policyShape = z.object({
   projects: z.object({ edges: z.array(z.object({ node: z.object({ name: z.string() }) })) }),
 });
 const listShape = z.object({
-  projectTraceRetentionPolicies: z.object({ edges: z.array(z.object({ node: policyShape })) }),
+  projectTraceRetentionPolicies: z.object({
+    edges: z.array(z.object({ node: policyShape })),
+    pageInfo: z.object({ hasNextPage: z.boolean(), endCursor: z.string().nullable() }),
+  }),
 });
 const CREATE = `mutation Create($input: CreateProjectTraceRetentionPolicyInput!) {
   createProjectTraceRetentionPolicy(input: $input) { node { id } } }`;
@@ -96,8 +100,14 @@ export async function deleteRetentionPolicies(phoenix: PhoenixClient, project: s
 }
 
 async function policiesOf(phoenix: PhoenixClient, project: string): Promise<Policy[]> {
-  const { projectTraceRetentionPolicies: found } = await phoenix.graphql(LIST, {}, listShape);
-  return found.edges.map(({ node }) => node).filter(({ name }) => name === retentionPolicyName(project));
+  const own: Policy[] = [];
+  for (let after: string | null = null; ;) {
+    const page: z.infer<typeof listShape> = await phoenix.graphql(LIST, { after }, listShape);
+    const { edges, pageInfo } = page.projectTraceRetentionPolicies;
+    own.push(...edges.map(({ node }) => node).filter(({ name }) => name === retentionPolicyName(project)));
+    if (!pageInfo.hasNextPage) return own;
+    after = pageInfo.endCursor;
+  }
 }
 
 function isRight(policy: Policy, project: string, { maxDays, maxCount }: TraceRetention): boolean {

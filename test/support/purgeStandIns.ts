@@ -93,7 +93,10 @@ class PhoenixStandIn extends PhoenixClient {
     }
     if (query.includes('mutation')) this.policies.splice(this.policies.indexOf(variables.id!), 1);
     return {
-      projectTraceRetentionPolicies: { edges: this.policies.map((n) => ({ node: { id: n, name: n } })) },
+      projectTraceRetentionPolicies: {
+        edges: this.policies.map((n) => ({ node: { id: n, name: n, rule: {}, projects: { edges: [] } } })),
+        pageInfo: { hasNextPage: false, endCursor: null },
+      },
     };
   }
 }

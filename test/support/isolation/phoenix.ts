@@ -32,7 +32,9 @@ export class PhoenixStandIn extends PhoenixClient {
   }
 }
 
-const NO_POLICIES = { projectTraceRetentionPolicies: { edges: [] } };
+const NO_POLICIES = {
+  projectTraceRetentionPolicies: { edges: [], pageInfo: { hasNextPage: false, endCursor: null } },
+};
 const SPAN = {
   name: 'drain',
   context: { trace_id: '0', span_id: '0' },
