@@ -1,9 +1,17 @@
 import { type PhoenixAnswer, PhoenixClient } from '../../../src/phoenix/client.js';
 import { BARRIER_PROJECT } from '../../../src/phoenix/drain.js';
 
-/** Projects of one Phoenix in memory; what is sent is stored at once. */
+interface Policy {
+  readonly name: string;
+  readonly rule: { readonly maxDays?: number; readonly maxCount?: number };
+  /** Ids. */
+  readonly projects: readonly string[];
+}
+
+/** Projects of one Phoenix and their retention policies in memory; what is sent is stored at once. */
 export class PhoenixStandIn extends PhoenixClient {
   private readonly projects = new Map<string, { id: string; description: string }>();
+  private readonly policies = new Map<string, Policy>();
   private created = 0;
 
   constructor() {
@@ -12,12 +20,15 @@ export class PhoenixStandIn extends PhoenixClient {
 
   /** Null when there is no such project. */
   contentOf(project: string): unknown {
-    return this.projects.get(project) ?? null;
+    const found = this.projects.get(project);
+    if (found === undefined) return null;
+    const policies = [...this.policies.values()].filter(({ projects }) => projects.includes(found.id));
+    return { ...found, policies };
   }
 
   override async send(method: string, path: string, body?: unknown): Promise<PhoenixAnswer> {
     if (path.startsWith('/v1/spans/')) return answer(204);
-    if (path === '/graphql') return answer(200, { data: NO_POLICIES });
+    if (path === '/graphql') return answer(200, { data: this.graph(body as Graph) });
     if (method === 'POST' && path === '/v1/projects') {
       const { name, description } = body as { name: string; description: string };
       this.projects.set(name, { id: `p${++this.created}`, description });
@@ -30,11 +41,51 @@ export class PhoenixStandIn extends PhoenixClient {
     const found = this.projects.get(name);
     return found === undefined ? answer(404) : answer(200, { data: { id: found.id, name } });
   }
+
+  private graph({ query, variables: { id, input } }: Graph): object {
+    if (query.includes('deleteProjectTraceRetentionPolicy')) this.policies.delete(id!);
+    if (input !== undefined) {
+      const key = input.id ?? `r${++this.created}`;
+      const name = input.name ?? this.policies.get(key)!.name;
+      // A project has one policy: assigning it takes it from another.
+      for (const [other, policy] of this.policies)
+        this.policies.set(other, {
+          ...policy,
+          projects: policy.projects.filter((project) => !input.addProjects.includes(project)),
+        });
+      this.policies.set(key, { name, rule: Object.values(input.rule)[0]!, projects: input.addProjects });
+    }
+    const names = new Map([...this.projects].map(([name, project]) => [project.id, name]));
+    return {
+      projectTraceRetentionPolicies: {
+        edges: [...this.policies].map(([id, { name, rule, projects }]) => ({
+          node: {
+            ...{ id, name, rule },
+            projects: {
+              edges: projects.flatMap((project) => {
+                const name = names.get(project);
+                return name === undefined ? [] : [{ node: { name } }];
+              }),
+            },
+          },
+        })),
+        pageInfo: { hasNextPage: false, endCursor: null },
+      },
+    };
+  }
 }
 
-const NO_POLICIES = {
-  projectTraceRetentionPolicies: { edges: [], pageInfo: { hasNextPage: false, endCursor: null } },
-};
+interface Graph {
+  readonly query: string;
+  readonly variables: { readonly id?: string; readonly input?: PolicyInput };
+}
+interface PolicyInput {
+  readonly id?: string;
+  readonly name?: string;
+  readonly rule: Readonly<Record<string, Policy['rule']>>;
+  readonly addProjects: readonly string[];
+}
+
 const SPAN = {
   name: 'drain',
   context: { trace_id: '0', span_id: '0' },
