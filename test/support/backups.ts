@@ -11,7 +11,7 @@ import type { PartKind } from '../../src/domain/backups.js';
 import { parseTenantId } from '../../src/domain/ids.js';
 import { type BaseSchema, MEMORY_SCHEMA } from '../../src/domain/profiles.js';
 import { PhoenixClient } from '../../src/phoenix/client.js';
-import { allConfigVersions } from '../../src/registry/config.js';
+import { type ConfigVersion, allConfigVersions } from '../../src/registry/config.js';
 import { type Pool, openPool } from '../../src/registry/database.js';
 import { deployed, schemasOf } from '../../src/registry/schemas.js';
 import { type TenantRow, getTenant } from '../../src/registry/tenants.js';
@@ -32,7 +32,7 @@ export const PROFILES = ['--profiles', `${FRAMES},${CHUNKS}`] as const;
 export interface Everything {
   /** By base schema: the raw lines of a visit, sorted, hence by id. */
   readonly documents: Readonly<Record<string, readonly string[]>>;
-  readonly config: readonly unknown[];
+  readonly config: readonly ConfigVersion[];
   readonly videos: readonly unknown[];
   /** Without what Phoenix gives anew; null without a project. */
   readonly traces: Readonly<Record<TraceKind, readonly string[]>> | null;
