@@ -16,26 +16,28 @@ export function retentionPolicyName(project: string): string {
 /** Phoenix sweeps at each full hour of UTC at the most; its minute must be 0. */
 const HOURLY = '0 * * * *';
 
+/** Names alone: Phoenix asks its database once more for the projects of each policy, and there is one a tenant. */
 const LIST = `query List($after: String) { projectTraceRetentionPolicies(first: 1000, after: $after) {
-  pageInfo { hasNextPage endCursor } edges { node {
-  id name
+  pageInfo { hasNextPage endCursor } edges { node { id name } } } }`;
+const listShape = z.object({
+  projectTraceRetentionPolicies: z.object({
+    edges: z.array(z.object({ node: z.object({ id: z.string(), name: z.string() }) })),
+    pageInfo: z.object({ hasNextPage: z.boolean(), endCursor: z.string().nullable() }),
+  }),
+});
+const READ = `query Read($id: ID!) { node(id: $id) { ... on ProjectTraceRetentionPolicy {
+  id
   rule { __typename
     ... on TraceRetentionRuleMaxDays { maxDays }
     ... on TraceRetentionRuleMaxCount { maxCount }
     ... on TraceRetentionRuleMaxDaysOrCount { maxDays maxCount } }
-  projects(first: 100) { edges { node { name } } } } } } }`;
+  projects(first: 100) { edges { node { name } } } } } }`;
 const policyShape = z.object({
   id: z.string(),
-  name: z.string(),
   rule: z.object({ maxDays: z.number().optional(), maxCount: z.number().optional() }),
   projects: z.object({ edges: z.array(z.object({ node: z.object({ name: z.string() }) })) }),
 });
-const listShape = z.object({
-  projectTraceRetentionPolicies: z.object({
-    edges: z.array(z.object({ node: policyShape })),
-    pageInfo: z.object({ hasNextPage: z.boolean(), endCursor: z.string().nullable() }),
-  }),
-});
+const readShape = z.object({ node: policyShape });
 const CREATE = `mutation Create($input: CreateProjectTraceRetentionPolicyInput!) {
   createProjectTraceRetentionPolicy(input: $input) { node { id } } }`;
 const PATCH = `mutation Patch($input: PatchProjectTraceRetentionPolicyInput!) {
@@ -89,7 +91,14 @@ export async function retentionOf(
 
 /** Ids of the trace-retention policies that operations made for a project: one, or more after a race. */
 export async function retentionPolicies(phoenix: PhoenixClient, project: string): Promise<string[]> {
-  return (await policiesOf(phoenix, project)).map(({ id }) => id);
+  const ids: string[] = [];
+  for (let after: string | null = null; ;) {
+    const page: z.infer<typeof listShape> = await phoenix.graphql(LIST, { after }, listShape);
+    const { edges, pageInfo } = page.projectTraceRetentionPolicies;
+    for (const { node } of edges) if (node.name === retentionPolicyName(project)) ids.push(node.id);
+    if (!pageInfo.hasNextPage) return ids;
+    after = pageInfo.endCursor;
+  }
 }
 
 /** A policy outlives its project: it is deleted by itself. None there is success. */
@@ -100,14 +109,10 @@ export async function deleteRetentionPolicies(phoenix: PhoenixClient, project: s
 }
 
 async function policiesOf(phoenix: PhoenixClient, project: string): Promise<Policy[]> {
-  const own: Policy[] = [];
-  for (let after: string | null = null; ;) {
-    const page: z.infer<typeof listShape> = await phoenix.graphql(LIST, { after }, listShape);
-    const { edges, pageInfo } = page.projectTraceRetentionPolicies;
-    own.push(...edges.map(({ node }) => node).filter(({ name }) => name === retentionPolicyName(project)));
-    if (!pageInfo.hasNextPage) return own;
-    after = pageInfo.endCursor;
-  }
+  const policies: Policy[] = [];
+  for (const id of await retentionPolicies(phoenix, project))
+    policies.push((await phoenix.graphql(READ, { id }, readShape)).node);
+  return policies;
 }
 
 function isRight(policy: Policy, project: string, { maxDays, maxCount }: TraceRetention): boolean {

@@ -94,7 +94,7 @@ class PhoenixStandIn extends PhoenixClient {
     if (query.includes('mutation')) this.policies.splice(this.policies.indexOf(variables.id!), 1);
     return {
       projectTraceRetentionPolicies: {
-        edges: this.policies.map((n) => ({ node: { id: n, name: n, rule: {}, projects: { edges: [] } } })),
+        edges: this.policies.map((n) => ({ node: { id: n, name: n } })),
         pageInfo: { hasNextPage: false, endCursor: null },
       },
     };

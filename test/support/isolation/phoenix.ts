@@ -55,22 +55,22 @@ export class PhoenixStandIn extends PhoenixClient {
         });
       this.policies.set(key, { name, rule: Object.values(input.rule)[0]!, projects: input.addProjects });
     }
-    const names = new Map([...this.projects].map(([name, project]) => [project.id, name]));
+    if (query.includes('node(id')) return { node: this.policy(id!) };
     return {
       projectTraceRetentionPolicies: {
-        edges: [...this.policies].map(([id, { name, rule, projects }]) => ({
-          node: {
-            ...{ id, name, rule },
-            projects: {
-              edges: projects.flatMap((project) => {
-                const name = names.get(project);
-                return name === undefined ? [] : [{ node: { name } }];
-              }),
-            },
-          },
-        })),
+        edges: [...this.policies].map(([id, { name }]) => ({ node: { id, name } })),
         pageInfo: { hasNextPage: false, endCursor: null },
       },
+    };
+  }
+
+  private policy(id: string): object | null {
+    const policy = this.policies.get(id);
+    if (policy === undefined) return null;
+    const assigned = [...this.projects].filter(([, project]) => policy.projects.includes(project.id));
+    return {
+      ...{ id, rule: policy.rule },
+      projects: { edges: assigned.map(([name]) => ({ node: { name } })) },
     };
   }
 }
