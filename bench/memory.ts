@@ -71,7 +71,12 @@ async function beside(memory: TenantMemory, other: Contender): Promise<void> {
   for (const what of ['add', 'search'] as const) {
     const [own, theirs] = [median(rates[what].ours), median(rates[what].peer)];
     print({
-      ...{ bench: 'memory', row: `${what}, one after the other`, unit: what === 'add' ? 'adds/s' : 'searches/s', ours: round(own) },
+      ...{
+        bench: 'memory',
+        row: `${what}, one after the other`,
+        unit: what === 'add' ? 'adds/s' : 'searches/s',
+        ours: round(own),
+      },
       ...{ peer: round(theirs), peerName: PEER, ratio: round(own / theirs) },
     });
   }
