@@ -1,12 +1,7 @@
-import { execFile } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
+import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { promisify } from 'node:util';
-import type * as Mem0 from 'mem0ai/oss';
 import { LineDigest } from '../src/backup/digest.js';
 import { type Incarnation, parseTenantId } from '../src/domain/ids.js';
 import { LocalEmbedder } from '../src/memory/embedders/local.js';
@@ -19,7 +14,7 @@ import { FeedServer, MEMORIES } from './feedServer.js';
 import { median, print, round } from './row.js';
 
 const [ADDS, SEARCHES, ROUNDS, MANY] = [300, 60, 3, 25_000];
-const PEER = "mem0ai 3.3.1, provider 'memory' (SQLite)";
+const PEER = "mem0ai 3.3.1, provider 'memory' (SQLite of node:sqlite)";
 const scope = { userId: 'user123', agentId: 'video_search_agent' };
 
 /** Ours beside Mem0's own default store with the same embedder, by turns; then a tenant of 25,000 memories. */
@@ -51,7 +46,7 @@ interface Contender {
   search(query: string): Promise<unknown>;
 }
 
-async function beside(memory: TenantMemory, other: Contender | string): Promise<void> {
+async function beside(memory: TenantMemory, other: Contender): Promise<void> {
   const ours: Contender = {
     add: (text) => memory.add(text, scope),
     search: (query) => memory.search(query, { ...scope, topK: 10 }),
@@ -65,7 +60,6 @@ async function beside(memory: TenantMemory, other: Contender | string): Promise<
       ['ours', ours],
       ['peer', other],
     ] as const) {
-      if (typeof contender === 'string') continue;
       rates.add[who].push(
         await rate(ADDS, (n) => contender.add(`note ${turn} ${n}: the user likes topic ${n % 40}`)),
       );
@@ -77,10 +71,13 @@ async function beside(memory: TenantMemory, other: Contender | string): Promise<
   for (const what of ['add', 'search'] as const) {
     const [own, theirs] = [median(rates[what].ours), median(rates[what].peer)];
     print({
-      ...{ bench: 'memory', row: `${what}, one after the other`, unit: `${what}s/s`, ours: round(own) },
-      ...(typeof other === 'string'
-        ? { skipped: other }
-        : { peer: round(theirs), peerName: PEER, ratio: round(own / theirs) }),
+      ...{
+        bench: 'memory',
+        row: `${what}, one after the other`,
+        unit: what === 'add' ? 'adds/s' : 'searches/s',
+        ours: round(own),
+      },
+      ...{ peer: round(theirs), peerName: PEER, ratio: round(own / theirs) },
     });
   }
 }
@@ -91,41 +88,26 @@ async function rate(times: number, work: (n: number) => Promise<unknown>): Promi
   return times / ((performance.now() - started) / 1000);
 }
 
-/** Installed as its users do, with the SQLite that this package does without. @returns why it cannot be had */
-async function peer(folder: string, embedder: LocalEmbedder): Promise<Contender | string> {
-  const home = path.join(folder, 'peer');
-  try {
-    await promisify(execFile)('npm', [
-      'install',
-      '--no-audit',
-      '--no-fund',
-      '--prefix',
-      home,
-      'mem0ai@3.3.1',
-    ]);
-    await writeFile(path.join(home, 'index.mjs'), '');
-    process.env['MEM0_TELEMETRY'] = 'false';
-    process.env['MEM0_DIR'] = home;
-    const entry = createRequire(path.join(home, 'index.mjs')).resolve('mem0ai/oss').replace(/\.js$/, '.mjs');
-    const { Memory } = (await import(pathToFileURL(entry).href)) as typeof Mem0;
-    const embedDocuments = async (texts: string[]) =>
-      (await embedder.embed(texts)).map((vector) => Array.from(vector));
-    const embedQuery = async (text: string) => (await embedDocuments([text]))[0]!;
-    const dbPath = path.join(home, 'vectors.db');
-    const mem0 = new Memory({
-      embedder: { provider: 'langchain', config: { model: { embedDocuments, embedQuery } } },
-      vectorStore: { provider: 'memory', config: { collectionName: 'bench', dimension: 512, dbPath } },
-      llm: { provider: 'openai', config: { apiKey: 'none' } },
-      disableHistory: true,
-    });
-    return {
-      add: (text: string) => mem0.add(text, { ...scope, infer: false }),
-      search: (query: string) =>
-        mem0.search(query, { topK: 10, filters: { user_id: scope.userId, agent_id: scope.agentId } }),
-    };
-  } catch (error) {
-    return `the peer cannot be installed: ${error instanceof Error ? error.message.slice(0, 200) : String(error)}`;
-  }
+/** Its SQLite is Node's own by way of `stubs/better-sqlite3`, so that nothing is compiled. */
+async function peer(folder: string, embedder: LocalEmbedder): Promise<Contender> {
+  process.env['MEM0_TELEMETRY'] = 'false';
+  process.env['MEM0_DIR'] = folder;
+  const { Memory } = await import('mem0ai/oss');
+  const embedDocuments = async (texts: string[]) =>
+    (await embedder.embed(texts)).map((vector) => Array.from(vector));
+  const embedQuery = async (text: string) => (await embedDocuments([text]))[0]!;
+  const dbPath = path.join(folder, 'vectors.db');
+  const mem0 = new Memory({
+    embedder: { provider: 'langchain', config: { model: { embedDocuments, embedQuery } } },
+    vectorStore: { provider: 'memory', config: { collectionName: 'bench', dimension: 512, dbPath } },
+    llm: { provider: 'openai', config: { apiKey: 'none' } },
+    disableHistory: true,
+  });
+  return {
+    add: (text) => mem0.add(text, { ...scope, infer: false }),
+    search: (query) =>
+      mem0.search(query, { topK: 10, filters: { user_id: scope.userId, agent_id: scope.agentId } }),
+  };
 }
 
 async function many(memory: TenantMemory, embedder: string): Promise<void> {
