@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { Attributes, Span } from '@opentelemetry/api';
 import { requireOwnTenant } from '../backup/ownership.js';
 import { checkInput, tenantId } from '../contracts/common.js';
 import {
@@ -28,12 +29,13 @@ import type {
   MemoryItem,
   MemoryPage,
   MemoryRecord,
+  MemoryScope,
   MemoryStats,
   TenantMemory,
 } from '../memory/tenantMemory.js';
 import { appendAudit } from '../registry/audit.js';
 import { transaction } from '../registry/database.js';
-import { lockTenant, requireTenant } from '../registry/tenants.js';
+import { type TenantLife, lockTenant, requireTenant } from '../registry/tenants.js';
 import { llmOf } from '../tenants/llmOf.js';
 import { memoryOf } from '../tenants/memoryOf.js';
 import type { Connections } from './connections.js';
@@ -66,7 +68,21 @@ export class MemoryClient {
   async add(raw: AddMemoryInput): Promise<AddedMemory[]> {
     const { tenant, text, ...options } = checkInput(addMemoryInput, raw);
     checkAdd(text, options);
-    return this.change(tenant, (memory) => memory.add(text, options), options.infer);
+    // Not what it says: a memory that is cleared must not live on in a trace.
+    const about = { ...scopeOf(options), 'memory.characters': text.length, infer: options.infer ?? false };
+    return this.change(
+      tenant,
+      { name: 'memory.add', about },
+      async (memory, span) => {
+        const added = await memory.add(text, options);
+        span.setAttribute(
+          'memory.ids',
+          added.map(({ id }) => id),
+        );
+        return added;
+      },
+      options.infer,
+    );
   }
 
   /** Whether `add` would take it. */
@@ -80,22 +96,31 @@ export class MemoryClient {
   /** Best first. */
   async search(raw: SearchMemoryInput): Promise<MemoryItem[]> {
     const { tenant, query, ...options } = checkInput(searchMemoryInput, raw);
-    return this.read(tenant, (memory) => memory.search(query, options));
+    const about = { ...scopeOf(options), 'input.value': query };
+    return this.read(tenant, { name: 'memory.search', kind: 'RETRIEVER', about }, async (memory, span) => {
+      const found = await memory.search(query, options);
+      span.setAttributes({
+        num_results: found.length,
+        ...(found[0]?.score ? { top_score: found[0].score } : {}),
+      });
+      return found;
+    });
   }
 
   /** Newest first, a page at a time. */
   async list(raw: ListMemoryInput): Promise<MemoryPage> {
     const { tenant, ...options } = checkInput(listMemoryInput, raw);
-    return this.read(tenant, (memory) => memory.list(options));
+    const about = scopeOf(options);
+    return this.read(tenant, { name: 'memory.list', about }, (memory) => memory.list(options));
   }
 
   async stats(tenant: TenantId): Promise<MemoryStats> {
-    return this.read(tenant, (memory) => memory.stats());
+    return this.read(tenant, { name: 'memory.stats' }, (memory) => memory.stats());
   }
 
   /** Every one, as it is stored; what is added meanwhile may be among them. */
   async *export(tenant: TenantId): AsyncGenerator<MemoryRecord> {
-    yield* await this.read(tenant, async (memory) => memory.exportRecords());
+    yield* await this.read(tenant, { name: 'memory.export' }, async (memory) => memory.exportRecords());
   }
 
   /**
@@ -105,8 +130,14 @@ export class MemoryClient {
    */
   async delete(tenant: TenantId, id: string, reason: string, dryRun = false): Promise<boolean> {
     checkId(id);
-    if (dryRun) return this.read(tenant, async (all) => (await all.get(id)) !== undefined);
-    return this.change(tenant, async (all) => {
+    const about = { 'memory.id': id };
+    if (dryRun)
+      return this.read(
+        tenant,
+        { name: 'memory.get', about },
+        async (all) => (await all.get(id)) !== undefined,
+      );
+    return this.change(tenant, { name: 'memory.delete', about }, async (all) => {
       const deleted = await all.delete(id);
       const { principal } = this.connections.settings;
       const outcome = deleted ? 'completed' : 'not found';
@@ -145,7 +176,7 @@ export class MemoryClient {
   /** How many a `prune` would remove now. */
   async planPrune(tenant: TenantId, retention: MemoryRetention): Promise<number> {
     const cutoffs = cutoffsOf(requireRetention(retention), Date.now());
-    const { removed } = await this.read(tenant, (memory) =>
+    const { removed } = await this.read(tenant, { name: 'memory.planPrune' }, (memory) =>
       memory.removeOlderThan(cutoffs, { dryRun: true }),
     );
     return removed;
@@ -215,32 +246,38 @@ export class MemoryClient {
     };
   }
 
-  private async read<T>(tenant: TenantId, work: (memory: TenantMemory) => Promise<T>): Promise<T> {
+  private async read<T>(tenant: TenantId, call: Call, work: Work<T>): Promise<T> {
     const { pool } = this.connections;
     this.requireOwn(tenant);
     const row = await requireTenant(pool, tenant, 'recall');
     const life = await memoryOf(pool, row);
     const memories = await this.memories();
-    await this.rates.take({ incarnation: row.incarnation, kind: 'memory' });
-    return work(memories.open(life));
+    return this.traced(row, call, async (span) => {
+      await this.rates.take({ incarnation: row.incarnation, kind: 'memory' });
+      return work(memories.open(life), span);
+    });
   }
 
-  private async change<T>(
-    tenant: TenantId,
-    work: (memory: TenantMemory) => Promise<T>,
-    infer = false,
-  ): Promise<T> {
+  private async change<T>(tenant: TenantId, call: Call, work: Work<T>, infer = false): Promise<T> {
     const { pool } = this.connections;
     this.requireOwn(tenant);
-    const { incarnation } = await requireTenant(pool, tenant, 'remember');
+    const row = await requireTenant(pool, tenant, 'remember');
+    const { incarnation } = row;
     const llm = infer ? await llmOf(pool, incarnation) : undefined;
     const memories = await this.memories();
-    await this.rates.take({ incarnation, kind: 'memory' });
-    return whileWriting(
-      pool,
-      (tx) => lockTenant(tx, tenant, 'remember'),
-      async (row) => work(memories.open(await memoryOf(pool, row), llm)),
-    );
+    return this.traced(row, call, async (span) => {
+      await this.rates.take({ incarnation, kind: 'memory' });
+      return whileWriting(
+        pool,
+        (tx) => lockTenant(tx, tenant, 'remember'),
+        async (row) => work(memories.open(await memoryOf(pool, row), llm), span),
+      );
+    });
+  }
+
+  private traced<T>(life: TenantLife, call: Call, fn: (span: Span) => Promise<T>): Promise<T> {
+    const { name, kind = 'TOOL', about = {} } = call;
+    return this.connections.telemetry.traced(life, kind, name, about, fn);
   }
 
   private requireOwn(tenant: TenantId): void {
@@ -263,6 +300,23 @@ export class MemoryClient {
       );
     return this.opened;
   }
+}
+
+type Work<T> = (memory: TenantMemory, span: Span) => Promise<T>;
+
+/** What a span says of a call. */
+interface Call {
+  readonly name: `memory.${string}`;
+  readonly kind?: 'RETRIEVER';
+  readonly about?: Attributes;
+}
+
+function scopeOf({ userId, agentId, runId }: MemoryScope): Attributes {
+  return {
+    ...(userId === undefined ? {} : { 'user.id': userId }),
+    ...(agentId === undefined ? {} : { 'agent.id': agentId }),
+    ...(runId === undefined ? {} : { 'run.id': runId }),
+  };
 }
 
 interface Asked {

@@ -15,7 +15,8 @@ import { fillTraces, restorable } from '../support/traces.js';
 import { writtenManifest } from '../support/writtenManifest.js';
 
 const PROFILE = 'video_colpali_smol500_mv_frame';
-const [SEGMENTS, MEMORIES, TRACES] = [4_000, 150, 8];
+const SEGMENTS = Number(process.env['KILL_SEGMENTS'] ?? 4_000);
+const [MEMORIES, TRACES] = [150, 8];
 const KILLS = Number(process.env['KILLS'] ?? 6);
 const SEED = Number(process.env['KILL_SEED'] ?? Date.now() % 1_000_000);
 const WORKERS = 3;

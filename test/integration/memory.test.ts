@@ -5,8 +5,11 @@ import { afterAll, beforeAll, describe, test } from 'vitest';
 import { CvopsClient } from '../../src/client/index.js';
 import { type TenantId, parseOperationId, parseTenantId } from '../../src/domain/ids.js';
 import { parseRetention } from '../../src/domain/memory.js';
+import { phoenixProjectName } from '../../src/domain/naming.js';
 import { writeMemoryFile } from '../../src/memory/file/write.js';
 import type { MemoryRecord } from '../../src/memory/tenantMemory.js';
+import { PhoenixClient } from '../../src/phoenix/client.js';
+import { listSpans } from '../../src/phoenix/storedSpans.js';
 import { listAudit } from '../../src/registry/audit.js';
 import { type Pool, openPool } from '../../src/registry/database.js';
 import { lowerFence, raiseFence } from '../../src/registry/fence.js';
@@ -24,12 +27,14 @@ let pool: Pool;
 let client: CvopsClient;
 let folder: string;
 let temporal: Client;
+let phoenix: PhoenixClient;
 let [acme, globex, trial]: TenantId[] = [];
 beforeAll(async () => {
   const settings = stackSettings();
   pool = openPool(settings.databaseUrl, { name: 'tests' });
   client = await CvopsClient.connect(settings);
   temporal = new Client({ connection: await Connection.connect({ address: settings.temporalAddress }) });
+  phoenix = new PhoenixClient(settings.phoenixUrl);
   folder = await temporaryFolder();
   [acme, globex, trial] = await Promise.all([
     created('startup', { max_qps: '10000' }),
@@ -57,6 +62,8 @@ const remembered = async (tenant: TenantId, texts: readonly string[]): Promise<s
   const added = await Promise.all(texts.map((text) => client.memory.add({ tenant, text, ...SCOPE })));
   return added.map(([memory]) => memory!.id);
 };
+const namesOfSpans = async (tenant: TenantId) =>
+  (await listSpans(phoenix, phoenixProjectName(tenant), 100))?.map(({ name }) => name);
 const total = async (tenant: TenantId) => (await client.memory.stats(tenant)).total_memories;
 
 async function* aged(records: AsyncIterable<MemoryRecord>): AsyncGenerator<MemoryRecord> {
@@ -108,6 +115,19 @@ describe.concurrent('a tenant’s memory', () => {
       ...SCOPE,
     });
     expect(elsewhere.map(({ memory }) => memory)).toEqual([OTHERS[0]]);
+
+    // The command's own spans and this process's; another's project has none of them.
+    await expect
+      .poll(() => namesOfSpans(tenant), { timeout: 60_000 })
+      .toEqual(expect.arrayContaining(['memory.add', 'memory.search']));
+    const spans = (await listSpans(phoenix, phoenixProjectName(tenant), 100))!;
+    expect(spans.find(({ name }) => name === 'memory.search')!.attributes).toMatchObject({
+      tenant_id: tenant,
+      'input.value': 'What does the user prefer?',
+      'user.id': 'user123',
+    });
+    // A memory that is cleared does not live on in a trace.
+    expect(JSON.stringify(spans.filter(({ name }) => name === 'memory.add'))).not.toContain(TEXT);
 
     expect(await cvopsJson(['memory', 'stats', tenant])).toEqual({
       ...{ total_memories: 4, unique_users: 1, unique_agents: 1 },
