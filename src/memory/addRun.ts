@@ -5,29 +5,30 @@ import type { AddedMemory } from './tenantMemory.js';
 type Payload = Readonly<Record<string, unknown>>;
 
 /**
- * One add on its way through Mem0, which knows neither the caller's key nor failures: the store asks it for ids and tells
- * it what became of each memory.
+ * One add on its way through Mem0, which knows neither the caller's key nor failures: the store asks it for ids, and store,
+ * embedder and LLM tell it what failed.
  */
 export class AddRun {
-  private readonly ids = new Map<string, string>();
   private readonly added = new Map<string, AddedMemory>();
   private failure: Error | undefined;
 
   /**
-   * @param idAt of the first, second, … memory of the add
-   * @param vectors of texts that are embedded already: what the embedder throws there, Mem0 would print
+   * @param idOf of the memory of this add whose text has this MD5
+   * @param vectors of texts that are embedded already
    */
   constructor(
     readonly kind: string,
-    private readonly idAt: (at: number) => string,
-    readonly vectors: ReadonlyMap<string, ArrayLike<number>>,
+    readonly idOf: (hash: string) => string,
+    readonly vectors: ReadonlyMap<string, ArrayLike<number>> = new Map(),
   ) {}
 
-  /** @param made Mem0's own id, at random; the same one again when it tries a failed one alone */
-  idFor(made: string): string {
-    let id = this.ids.get(made);
-    if (id === undefined) this.ids.set(made, (id = this.idAt(this.ids.size)));
-    return id;
+  /** From then on nothing more is stored, as the whole add is to be tried again. */
+  get hasFailed(): boolean {
+    return this.failure !== undefined;
+  }
+
+  get hasStored(): boolean {
+    return this.added.size > 0;
   }
 
   /**
@@ -46,6 +47,7 @@ export class AddRun {
     this.added.set(id, { id, event: own ? 'ADD' : 'NONE' });
   }
 
+  /** Instead of throwing into Mem0, which prints what it catches and goes on. */
   failed(error: unknown): void {
     this.failure ??= error instanceof Error ? error : new Error(String(error));
   }
@@ -59,8 +61,11 @@ export class AddRun {
 
 const adds = new AsyncLocalStorage<AddRun>();
 
-export function currentAdd(): AddRun | undefined {
-  return adds.getStore();
+/** @throws Error outside of an add: nothing else goes through Mem0 */
+export function currentAdd(): AddRun {
+  const run = adds.getStore();
+  if (run === undefined) throw new Error('memories are added through TenantMemory.add');
+  return run;
 }
 
 /** Runs Mem0's add; what is thrown within a store comes out as it was thrown. */

@@ -3,7 +3,8 @@ import type { ConfigServer } from '../vespa/configServer.js';
 import type { DocumentClient } from '../vespa/documents.js';
 import { readPackage } from '../vespa/activePackage.js';
 import type { Embedder } from './embedders/port.js';
-import { type LlmEndpoint, createMem0 } from './mem0.js';
+import { type LlmEndpoint, factsLlm } from './facts.js';
+import { createMem0 } from './mem0.js';
 import type { TenantLife, TenantMemory } from './tenantMemory.js';
 import { VespaTenantMemory } from './vespaTenantMemory.js';
 
@@ -25,6 +26,8 @@ export class TenantMemories {
       /** Closed by {@link close}. */
       readonly embedder: Embedder;
       readonly mostTenants?: number;
+      /** Private places that a tenant's LLM may be at; as the URL guard's. */
+      readonly allowedPrivate?: readonly string[];
     },
   ) {}
 
@@ -57,9 +60,10 @@ export class TenantMemories {
 
   private mem0(life: TenantLife, llm: LlmEndpoint | undefined): Promise<Memory> {
     const key = JSON.stringify([life.tenant, life.incarnation, life.schema, llm]);
-    const { documents, embedder, mostTenants = MOST_TENANTS } = this.options;
+    const { documents, embedder, mostTenants = MOST_TENANTS, allowedPrivate = [] } = this.options;
     const known =
-      this.mem0s.get(key) ?? createMem0({ documents, life, embedder: embedder.id }, embedder, llm);
+      this.mem0s.get(key) ??
+      createMem0({ documents, life, embedder: embedder.id }, embedder, factsLlm(llm, allowedPrivate));
     // The last of the map is the one used last.
     this.mem0s.delete(key);
     this.mem0s.set(key, known);

@@ -61,7 +61,9 @@ export class VespaTenantMemory implements TenantMemory {
         );
       const [memory, vectors] = await Promise.all([mem0(), infer ? [] : this.parts.embedder.embed([text])]);
       const embedded = new Map(vectors.map((vector) => [text, vector]));
-      return inAdd(new AddRun(kind ?? DEFAULT_KIND, memoryIds(options, key), embedded), () =>
+      const ids = memoryIds(options, key);
+      const run = new AddRun(kind ?? DEFAULT_KIND, (hash) => ids(infer ? hash : 0), embedded);
+      return inAdd(run, () =>
         memory.add(text, {
           infer,
           ...(userId === undefined ? {} : { userId }),
