@@ -5,6 +5,7 @@ import { readPackage } from '../vespa/activePackage.js';
 import type { Embedder } from './embedders/port.js';
 import { type LlmEndpoint, factsLlm } from './facts.js';
 import { createMem0 } from './mem0.js';
+import { RunningCalls } from './runningCalls.js';
 import type { TenantLife, TenantMemory } from './tenantMemory.js';
 import { VespaTenantMemory } from './vespaTenantMemory.js';
 
@@ -17,6 +18,7 @@ const MOST_TENANTS = 100;
  */
 export class TenantMemories {
   private readonly mem0s = new Map<string, Promise<Memory>>();
+  private readonly calls = new RunningCalls();
   private cluster: Promise<string> | undefined;
 
   constructor(
@@ -40,7 +42,7 @@ export class TenantMemories {
   open(life: TenantLife, llm?: LlmEndpoint): TenantMemory {
     const { documents, configServer, embedder } = this.options;
     return new VespaTenantMemory({
-      ...{ documents, life, embedder, infers: llm !== undefined },
+      ...{ documents, life, embedder, calls: this.calls, infers: llm !== undefined },
       mem0: () => this.mem0(life, llm),
       cluster: () =>
         (this.cluster ??= readPackage(configServer).then(
@@ -53,7 +55,9 @@ export class TenantMemories {
     });
   }
 
+  /** Waits for the calls that run; not for an export, whose reader may never take the rest. */
   async close(): Promise<void> {
+    await this.calls.end();
     this.mem0s.clear();
     await this.options.embedder.close();
   }
