@@ -9,7 +9,7 @@ type Payload = Readonly<Record<string, unknown>>;
  * embedder and LLM tell it what failed.
  */
 export class AddRun {
-  private readonly added = new Map<string, AddedMemory>();
+  private readonly added: AddedMemory[] = [];
   private failure: Error | undefined;
 
   /**
@@ -19,7 +19,7 @@ export class AddRun {
   constructor(
     readonly kind: string,
     readonly idOf: (hash: string) => string,
-    readonly vectors: ReadonlyMap<string, ArrayLike<number>> = new Map(),
+    readonly vectors: ReadonlyMap<string, ArrayLike<number>>,
   ) {}
 
   /** From then on nothing more is stored, as the whole add is to be tried again. */
@@ -28,23 +28,11 @@ export class AddRun {
   }
 
   get hasStored(): boolean {
-    return this.added.size > 0;
+    return this.added.length > 0;
   }
 
-  /**
-   * @param before what was stored under the id already
-   * @throws OpsError `Conflict` when that is another text
-   */
-  stored(id: string, payload: Payload, before: Payload | undefined): void {
-    if (before !== undefined && before['hash'] !== payload['hash'])
-      throw new OpsError(
-        'Conflict',
-        `the key was used for another text (memory ${id})`,
-        'use a new key for each memory',
-      );
-    // An answer that was lost: the put tried again meets what it has stored itself.
-    const own = before === undefined || JSON.stringify(before) === JSON.stringify(payload);
-    this.added.set(id, { id, event: own ? 'ADD' : 'NONE' });
+  stored(memories: readonly AddedMemory[]): void {
+    this.added.push(...memories);
   }
 
   /** Instead of throwing into Mem0, which prints what it catches and goes on. */
@@ -55,7 +43,7 @@ export class AddRun {
   /** @throws the first failure, whatever Mem0 made of it */
   results(): AddedMemory[] {
     if (this.failure !== undefined) throw this.failure;
-    return [...this.added.values()];
+    return this.added;
   }
 }
 
@@ -74,4 +62,22 @@ export async function inAdd(run: AddRun, work: () => Promise<unknown>): Promise<
     run.failed(error);
   });
   return run.results();
+}
+
+/**
+ * What a put of this payload came to.
+ *
+ * @param before what was stored under the id already
+ * @throws OpsError `Conflict` when that is another text
+ */
+export function outcomeOf(id: string, payload: Payload, before: Payload | undefined): AddedMemory {
+  if (before !== undefined && before['hash'] !== payload['hash'])
+    throw new OpsError(
+      'Conflict',
+      `the key was used for another text (memory ${id})`,
+      'use a new key for each memory',
+    );
+  // An answer that was lost: the put tried again meets what it has stored itself.
+  const own = before === undefined || JSON.stringify(before) === JSON.stringify(payload);
+  return { id, event: own ? 'ADD' : 'NONE' };
 }

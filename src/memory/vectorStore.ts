@@ -1,10 +1,10 @@
 import type { VectorStore, VectorStoreResult } from 'mem0ai/oss';
 import type { DocumentClient } from '../vespa/documents.js';
-import { type AddRun, currentAdd } from './addRun.js';
+import { type AddRun, currentAdd, outcomeOf } from './addRun.js';
 import { type StoredMemory, addressOf, documentBody, readStored, scopeOf } from './documents.js';
 import { MAX_HITS } from './input.js';
 import { NEWEST_FIRST, type Selection, conditionOf, find, nearest } from './query.js';
-import type { TenantLife } from './tenantMemory.js';
+import type { AddedMemory, TenantLife } from './tenantMemory.js';
 import { vectorHex } from './vectors.js';
 
 export interface StoreOptions {
@@ -27,7 +27,11 @@ export class VespaMemoryStore implements VectorStore {
     const run = currentAdd();
     // A vector may be none then.
     if (run.hasFailed) return;
-    await Promise.all(payloads.map((payload, at) => this.insertOne(run, vectors[at]!, payload)));
+    const outcomes = await Promise.allSettled(
+      payloads.map((payload, at) => this.insertOne(run, vectors[at]!, payload)),
+    );
+    run.stored(outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : [])));
+    for (const outcome of outcomes) if (outcome.status === 'rejected') run.failed(outcome.reason);
   }
 
   /**
@@ -90,16 +94,12 @@ export class VespaMemoryStore implements VectorStore {
     return Promise.resolve();
   }
 
-  private async insertOne(run: AddRun, vector: number[], payload: Payload): Promise<void> {
+  private async insertOne(run: AddRun, vector: number[], payload: Payload): Promise<AddedMemory> {
     const { documents, life, embedder } = this.options;
-    try {
-      const id = run.idOf(String(payload['hash']));
-      const body = documentBody(life, { id, kind: run.kind, embedder, payload }, vectorHex(vector));
-      const isNew = await documents.putNew(addressOf(life, id), 'hash', body);
-      run.stored(id, payload, isNew ? undefined : (await getStored(this.options, id))?.payload);
-    } catch (error) {
-      run.failed(error);
-    }
+    const id = run.idOf(String(payload['hash']));
+    const body = documentBody(life, { id, kind: run.kind, embedder, payload }, vectorHex(vector));
+    const isNew = await documents.putNew(addressOf(life, id), 'hash', body);
+    return outcomeOf(id, payload, isNew ? undefined : (await getStored(this.options, id))?.payload);
   }
 }
 

@@ -5,6 +5,7 @@ import { json } from 'node:stream/consumers';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { TenantMemories } from '../../../src/memory/tenantMemories.js';
 import type { TenantMemory } from '../../../src/memory/tenantMemory.js';
+import { FeedBlocked } from '../../../src/vespa/retry.js';
 import { MemoryWorld } from '../../support/memories.js';
 
 interface Asked {
@@ -193,3 +194,25 @@ describe('an embedder that fails', () => {
     embed.mockRestore();
   });
 });
+
+it.each([1, 2])(
+  'a put that fails, the one of fact %i, is done by the next try, and no other again',
+  async (nth) => {
+    answer = (response) => say(response, facts(...FACTS));
+    const { documents } = world.vespa;
+    const real = documents.putNew.bind(documents);
+    let calls = 0;
+    const put = vi
+      .spyOn(documents, 'putNew')
+      .mockImplementation((...call) =>
+        ++calls === nth ? Promise.reject(new FeedBlocked('disk is full')) : real(...call),
+      );
+    await expect(add(acme, 'k')).rejects.toMatchObject({ type: 'Unavailable' });
+    expect(calls).toBe(2);
+    expect(await texts(acme)).toEqual([FACTS[2 - nth]]);
+    const again = await add(acme, 'k');
+    expect(again.map(({ event }) => event)).toEqual(nth === 1 ? ['ADD', 'NONE'] : ['NONE', 'ADD']);
+    expect(await texts(acme)).toEqual(FACTS);
+    put.mockRestore();
+  },
+);
