@@ -112,7 +112,7 @@ describe('Vespa fails in an add', () => {
 });
 
 describe('Vespa fails in an import', () => {
-  it.each([0, 5, MEMORIES - 1])('after %i documents: again, it ends as undisturbed', async (good) => {
+  it.each([5, MEMORIES - 1])('after %i documents: again, it ends as undisturbed', async (good) => {
     const { hit } = blockAfter(good, 'POST');
     let told = 0;
     const importing = acme.importRecords(records, { onProgress: (stored) => (told = stored) });
@@ -210,6 +210,18 @@ it('an embedder that fails at the second batch of an import leaves what the next
   // The same model's vectors of the same texts: they are those that the first embedding made.
   const expected = foreign.map((record) => ({ ...record, embedder: embedder.id }));
   expect(await digest(await exported(whole))).toEqual(await digest(expected));
+});
+
+it.each([
+  ['is too long', new Float32Array(513).fill(1)],
+  ['has no direction', new Float32Array(512)],
+  ['is no vector', Float32Array.of(1, NaN)],
+])('a vector that %s is neither stored nor searched by', async (_, vector) => {
+  const embed = vi.spyOn(world.embedder, 'embed').mockResolvedValue([vector]);
+  await expect(acme.add('text', scope)).rejects.toMatchObject({ type: 'Rejected' });
+  await expect(acme.search('text')).rejects.toMatchObject({ type: 'Rejected' });
+  embed.mockRestore();
+  expect(await contents()).toEqual([]);
 });
 
 /** Another id of the same form. */
