@@ -9,7 +9,8 @@ export interface ChatEndpoint {
   readonly baseUrl: string;
   readonly model: string;
   readonly token: string | undefined;
-  readonly maxTokens: number;
+  /** Left out: as many as the model gives. */
+  readonly maxTokens?: number;
   readonly timeoutMs: number;
   readonly allowedPrivate: readonly string[];
 }
@@ -36,7 +37,7 @@ export async function chat(
     body: {
       model: endpoint.model,
       temperature: 0,
-      max_tokens: endpoint.maxTokens,
+      ...(endpoint.maxTokens === undefined ? {} : { max_tokens: endpoint.maxTokens }),
       response_format: { type: 'json_object' },
       messages: [
         { role: 'system', content: instructions },

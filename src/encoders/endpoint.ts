@@ -86,7 +86,8 @@ export class ModelEndpoint {
       if (RETRIED.has(status)) {
         return { why: `answers ${status}`, pauseMs: retryAfter(response.headers['retry-after']) };
       }
-      throw refused(status, text, this.settings);
+      // Some servers repeat what they were sent.
+      throw refused(status, token === undefined ? text : text.replaceAll(token, '…'), this.settings);
     } catch (error) {
       signal?.throwIfAborted();
       if (error instanceof OpsError) throw error;

@@ -5,47 +5,37 @@ import type { AddedMemory } from './tenantMemory.js';
 type Payload = Readonly<Record<string, unknown>>;
 
 /**
- * One add on its way through Mem0, which knows neither the caller's key nor failures: the store asks it for ids and tells
- * it what became of each memory.
+ * One add on its way through Mem0, which knows neither the caller's key nor failures: the store asks it for ids, and store,
+ * embedder and LLM tell it what failed.
  */
 export class AddRun {
-  private readonly ids = new Map<string, string>();
-  private readonly added = new Map<string, AddedMemory>();
+  private readonly added: AddedMemory[] = [];
   private failure: Error | undefined;
 
   /**
-   * @param idAt of the first, second, … memory of the add
-   * @param vectors of texts that are embedded already: what the embedder throws there, Mem0 would print
+   * @param idOf of the memory of this add whose text has this MD5
+   * @param vectors of texts that are embedded already
    */
   constructor(
     readonly kind: string,
-    private readonly idAt: (at: number) => string,
+    readonly idOf: (hash: string) => string,
     readonly vectors: ReadonlyMap<string, ArrayLike<number>>,
   ) {}
 
-  /** @param made Mem0's own id, at random; the same one again when it tries a failed one alone */
-  idFor(made: string): string {
-    let id = this.ids.get(made);
-    if (id === undefined) this.ids.set(made, (id = this.idAt(this.ids.size)));
-    return id;
+  /** From then on nothing more is stored, as the whole add is to be tried again. */
+  get hasFailed(): boolean {
+    return this.failure !== undefined;
   }
 
-  /**
-   * @param before what was stored under the id already
-   * @throws OpsError `Conflict` when that is another text
-   */
-  stored(id: string, payload: Payload, before: Payload | undefined): void {
-    if (before !== undefined && before['hash'] !== payload['hash'])
-      throw new OpsError(
-        'Conflict',
-        `the key was used for another text (memory ${id})`,
-        'use a new key for each memory',
-      );
-    // An answer that was lost: the put tried again meets what it has stored itself.
-    const own = before === undefined || JSON.stringify(before) === JSON.stringify(payload);
-    this.added.set(id, { id, event: own ? 'ADD' : 'NONE' });
+  get hasStored(): boolean {
+    return this.added.length > 0;
   }
 
+  stored(memories: readonly AddedMemory[]): void {
+    this.added.push(...memories);
+  }
+
+  /** Instead of throwing into Mem0, which prints what it catches and goes on. */
   failed(error: unknown): void {
     this.failure ??= error instanceof Error ? error : new Error(String(error));
   }
@@ -53,14 +43,17 @@ export class AddRun {
   /** @throws the first failure, whatever Mem0 made of it */
   results(): AddedMemory[] {
     if (this.failure !== undefined) throw this.failure;
-    return [...this.added.values()];
+    return this.added;
   }
 }
 
 const adds = new AsyncLocalStorage<AddRun>();
 
-export function currentAdd(): AddRun | undefined {
-  return adds.getStore();
+/** @throws Error outside of an add: nothing else goes through Mem0 */
+export function currentAdd(): AddRun {
+  const run = adds.getStore();
+  if (run === undefined) throw new Error('memories are added through TenantMemory.add');
+  return run;
 }
 
 /** Runs Mem0's add; what is thrown within a store comes out as it was thrown. */
@@ -69,4 +62,22 @@ export async function inAdd(run: AddRun, work: () => Promise<unknown>): Promise<
     run.failed(error);
   });
   return run.results();
+}
+
+/**
+ * What a put of this payload came to.
+ *
+ * @param before what was stored under the id already
+ * @throws OpsError `Conflict` when that is another text
+ */
+export function outcomeOf(id: string, payload: Payload, before: Payload | undefined): AddedMemory {
+  if (before !== undefined && before['hash'] !== payload['hash'])
+    throw new OpsError(
+      'Conflict',
+      `the key was used for another text (memory ${id})`,
+      'use a new key for each memory',
+    );
+  // An answer that was lost: the put tried again meets what it has stored itself.
+  const own = before === undefined || JSON.stringify(before) === JSON.stringify(payload);
+  return { id, event: own ? 'ADD' : 'NONE' };
 }

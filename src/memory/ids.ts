@@ -10,13 +10,14 @@ export function isMemoryId(id: string): boolean {
 }
 
 /**
- * The memories of one add: the same key in the same scope has the same ids, `at` 0, 1, …; without a key each add has
- * ids of its own.
+ * The memories of one add: the same key in the same scope has the same id for the same place; without a key each add has
+ * ids of its own. A verbatim text has the place 0, whatever it says; a fact its hash, as an LLM that is asked again may
+ * find others, or the same in another order.
  */
-export function memoryIds(scope: MemoryScope, key: string | undefined): (at: number) => string {
+export function memoryIds(scope: MemoryScope, key: string | undefined): (place: number | string) => string {
   if (key === undefined) return () => randomUUID();
   const { userId = '', agentId = '', runId = '' } = scope;
-  return (at) => uuid5(userId, agentId, runId, key, String(at));
+  return (place) => uuid5(userId, agentId, runId, key, String(place));
 }
 
 /** Puts memories of one moment in an order: the first 48 bits of the id, exact as a JavaScript number. */

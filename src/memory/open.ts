@@ -15,7 +15,10 @@ export async function openMemories(settings: Settings): Promise<Memories> {
   const embedder = embedderOf(settings);
   const documents = await openDocuments(settings);
   const configServer = new ConfigServer(settings.vespaConfigUrl);
-  const memories = new TenantMemories({ documents, configServer, embedder });
+  const memories = new TenantMemories({
+    ...{ documents, configServer, embedder },
+    allowedPrivate: settings.allowedPrivateHosts,
+  });
   return {
     open: (life, llm) => memories.open(life, llm),
     async close() {

@@ -3,7 +3,9 @@ import type { ConfigServer } from '../vespa/configServer.js';
 import type { DocumentClient } from '../vespa/documents.js';
 import { readPackage } from '../vespa/activePackage.js';
 import type { Embedder } from './embedders/port.js';
-import { type LlmEndpoint, createMem0 } from './mem0.js';
+import { type LlmEndpoint, factsLlm } from './facts.js';
+import { createMem0 } from './mem0.js';
+import { RunningCalls } from './runningCalls.js';
 import type { TenantLife, TenantMemory } from './tenantMemory.js';
 import { VespaTenantMemory } from './vespaTenantMemory.js';
 
@@ -16,6 +18,7 @@ const MOST_TENANTS = 100;
  */
 export class TenantMemories {
   private readonly mem0s = new Map<string, Promise<Memory>>();
+  private readonly calls = new RunningCalls();
   private cluster: Promise<string> | undefined;
 
   constructor(
@@ -25,6 +28,8 @@ export class TenantMemories {
       /** Closed by {@link close}. */
       readonly embedder: Embedder;
       readonly mostTenants?: number;
+      /** Private places that a tenant's LLM may be at; as the URL guard's. */
+      readonly allowedPrivate?: readonly string[];
     },
   ) {}
 
@@ -37,7 +42,7 @@ export class TenantMemories {
   open(life: TenantLife, llm?: LlmEndpoint): TenantMemory {
     const { documents, configServer, embedder } = this.options;
     return new VespaTenantMemory({
-      ...{ documents, life, embedder, infers: llm !== undefined },
+      ...{ documents, life, embedder, calls: this.calls, infers: llm !== undefined },
       mem0: () => this.mem0(life, llm),
       cluster: () =>
         (this.cluster ??= readPackage(configServer).then(
@@ -50,16 +55,19 @@ export class TenantMemories {
     });
   }
 
+  /** Waits for the calls that run; not for an export, whose reader may never take the rest. */
   async close(): Promise<void> {
+    await this.calls.end();
     this.mem0s.clear();
     await this.options.embedder.close();
   }
 
   private mem0(life: TenantLife, llm: LlmEndpoint | undefined): Promise<Memory> {
     const key = JSON.stringify([life.tenant, life.incarnation, life.schema, llm]);
-    const { documents, embedder, mostTenants = MOST_TENANTS } = this.options;
+    const { documents, embedder, mostTenants = MOST_TENANTS, allowedPrivate = [] } = this.options;
     const known =
-      this.mem0s.get(key) ?? createMem0({ documents, life, embedder: embedder.id }, embedder, llm);
+      this.mem0s.get(key) ??
+      createMem0({ documents, life, embedder: embedder.id }, embedder, factsLlm(llm, allowedPrivate));
     // The last of the map is the one used last.
     this.mem0s.delete(key);
     this.mem0s.set(key, known);

@@ -1,10 +1,10 @@
 import type { VectorStore, VectorStoreResult } from 'mem0ai/oss';
 import type { DocumentClient } from '../vespa/documents.js';
-import { type AddRun, currentAdd } from './addRun.js';
+import { type AddRun, currentAdd, outcomeOf } from './addRun.js';
 import { type StoredMemory, addressOf, documentBody, readStored, scopeOf } from './documents.js';
 import { MAX_HITS } from './input.js';
 import { NEWEST_FIRST, type Selection, conditionOf, find, nearest } from './query.js';
-import type { TenantLife } from './tenantMemory.js';
+import type { AddedMemory, TenantLife } from './tenantMemory.js';
 import { vectorHex } from './vectors.js';
 
 export interface StoreOptions {
@@ -23,18 +23,31 @@ type Payload = Record<string, unknown>;
 export class VespaMemoryStore implements VectorStore {
   constructor(private readonly options: StoreOptions) {}
 
-  async insert(vectors: number[][], ids: string[], payloads: Payload[]): Promise<void> {
+  async insert(vectors: number[][], _ids: string[], payloads: Payload[]): Promise<void> {
     const run = currentAdd();
-    if (run === undefined) throw new Error('memories are added through TenantMemory.add');
-    await Promise.all(payloads.map((payload, at) => this.insertOne(run, vectors[at]!, ids[at]!, payload)));
+    // A vector may be none then.
+    if (run.hasFailed) return;
+    const outcomes = await Promise.allSettled(
+      payloads.map((payload, at) => this.insertOne(run, vectors[at]!, payload)),
+    );
+    run.stored(outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : [])));
+    for (const outcome of outcomes) if (outcome.status === 'rejected') run.failed(outcome.reason);
   }
 
+  /**
+   * What is known already, for the LLM's prompt. What an earlier try of the same add has stored is not: Mem0 would leave
+   * it out, and the answer would not say that it is there.
+   */
   async search(query: number[], topK = 10, filters: Payload = {}): Promise<VectorStoreResult[]> {
+    const run = currentAdd();
+    if (run.hasFailed) return [];
     const { documents, life, embedder } = this.options;
     const hits = await nearest(documents, life, {
       ...{ vector: query, embedder, selection: selectionOf(filters), topK: Math.min(topK, MAX_HITS) },
     });
-    return hits.map(({ memory, score }) => ({ ...resultOf(memory), score }));
+    return hits
+      .filter(({ memory: { id, payload } }) => run.idOf(String(payload['hash'])) !== id)
+      .map(({ memory, score }) => ({ ...resultOf(memory), score }));
   }
 
   async get(id: string): Promise<VectorStoreResult | null> {
@@ -81,17 +94,12 @@ export class VespaMemoryStore implements VectorStore {
     return Promise.resolve();
   }
 
-  private async insertOne(run: AddRun, vector: number[], made: string, payload: Payload): Promise<void> {
+  private async insertOne(run: AddRun, vector: number[], payload: Payload): Promise<AddedMemory> {
     const { documents, life, embedder } = this.options;
-    try {
-      const id = run.idFor(made);
-      const body = documentBody(life, { id, kind: run.kind, embedder, payload }, vectorHex(vector));
-      const isNew = await documents.putNew(addressOf(life, id), 'hash', body);
-      run.stored(id, payload, isNew ? undefined : (await getStored(this.options, id))?.payload);
-    } catch (error) {
-      run.failed(error);
-      throw error;
-    }
+    const id = run.idOf(String(payload['hash']));
+    const body = documentBody(life, { id, kind: run.kind, embedder, payload }, vectorHex(vector));
+    const isNew = await documents.putNew(addressOf(life, id), 'hash', body);
+    return outcomeOf(id, payload, isNew ? undefined : (await getStored(this.options, id))?.payload);
   }
 }
 

@@ -10,6 +10,7 @@ import { DEFAULT_KIND, checkAdd, checkCount, checkId, checkScope, checkText } fr
 import { listPage } from './listing.js';
 import { nearest } from './query.js';
 import { clearAll, removeByAge } from './removing.js';
+import type { RunningCalls } from './runningCalls.js';
 import { statsOf } from './stats.js';
 import type {
   AddOptions,
@@ -38,6 +39,7 @@ export interface TenantMemoryParts {
   readonly embedder: Embedder;
   /** Made at the first add: nothing else goes through Mem0. */
   readonly mem0: () => Promise<Memory>;
+  readonly calls: RunningCalls;
   /** Whether an LLM is configured. */
   readonly infers: boolean;
   /** The content cluster's name. */
@@ -49,7 +51,7 @@ export class VespaTenantMemory implements TenantMemory {
   constructor(private readonly parts: TenantMemoryParts) {}
 
   add(text: string, options: AddOptions): Promise<AddedMemory[]> {
-    return inOpsErrors(async () => {
+    return this.call(async () => {
       checkAdd(text, options);
       const { userId, agentId, runId, key, metadata, kind, expiresOn, infer = false } = options;
       const { mem0, infers } = this.parts;
@@ -61,7 +63,9 @@ export class VespaTenantMemory implements TenantMemory {
         );
       const [memory, vectors] = await Promise.all([mem0(), infer ? [] : this.parts.embedder.embed([text])]);
       const embedded = new Map(vectors.map((vector) => [text, vector]));
-      return inAdd(new AddRun(kind ?? DEFAULT_KIND, memoryIds(options, key), embedded), () =>
+      const ids = memoryIds(options, key);
+      const run = new AddRun(kind ?? DEFAULT_KIND, (hash) => ids(infer ? hash : 0), embedded);
+      return inAdd(run, () =>
         memory.add(text, {
           infer,
           ...(userId === undefined ? {} : { userId }),
@@ -75,7 +79,7 @@ export class VespaTenantMemory implements TenantMemory {
   }
 
   search(query: string, options: MemoryScope & { readonly topK?: number } = {}): Promise<MemoryItem[]> {
-    return inOpsErrors(async () => {
+    return this.call(async () => {
       const { topK = DEFAULT_TOP_K, ...scope } = options;
       checkText(query, 'the query');
       checkScope(scope);
@@ -93,7 +97,7 @@ export class VespaTenantMemory implements TenantMemory {
   list(
     options: MemoryScope & { readonly pageSize?: number; readonly cursor?: string } = {},
   ): Promise<MemoryPage> {
-    return inOpsErrors(() => {
+    return this.call(() => {
       const { pageSize = DEFAULT_PAGE } = options;
       checkScope(options);
       checkCount(pageSize, 'the size of a page');
@@ -102,7 +106,7 @@ export class VespaTenantMemory implements TenantMemory {
   }
 
   get(id: string): Promise<MemoryItem | undefined> {
-    return inOpsErrors(async () => {
+    return this.call(async () => {
       checkId(id);
       const stored = await getStored(this.parts, id);
       return stored && itemOf(stored);
@@ -110,7 +114,7 @@ export class VespaTenantMemory implements TenantMemory {
   }
 
   delete(id: string): Promise<boolean> {
-    return inOpsErrors(async () => {
+    return this.call(async () => {
       checkId(id);
       if ((await getStored(this.parts, id)) === undefined) return false;
       await this.parts.documents.remove(addressOf(this.parts.life, id));
@@ -119,21 +123,21 @@ export class VespaTenantMemory implements TenantMemory {
   }
 
   stats(scope: MemoryScope = {}, signal?: AbortSignal): Promise<MemoryStats> {
-    return inOpsErrors(async () => {
+    return this.call(async () => {
       checkScope(scope);
       return statsOf(await this.reading(signal), scope);
     });
   }
 
   clear(call: LongCall<ClearProgress> = {}): Promise<Removed> {
-    return inOpsErrors(async () => clearAll(this.parts, await this.parts.cluster(), call));
+    return this.call(async () => clearAll(this.parts, await this.parts.cluster(), call));
   }
 
   removeOlderThan(
     cutoffs: AgeCutoffs,
     call: LongCall<Removed> & { readonly dryRun?: boolean } = {},
   ): Promise<Removed> {
-    return inOpsErrors(() => removeByAge(this.parts, cutoffs, call));
+    return this.call(() => removeByAge(this.parts, cutoffs, call));
   }
 
   async *exportRecords(signal?: AbortSignal): AsyncGenerator<MemoryRecord> {
@@ -148,7 +152,11 @@ export class VespaTenantMemory implements TenantMemory {
     records: AsyncIterable<MemoryRecord> | Iterable<MemoryRecord>,
     call: { readonly signal?: AbortSignal; readonly onProgress?: (stored: number) => void } = {},
   ): Promise<number> {
-    return inOpsErrors(() => importAll(this.parts, records, call));
+    return this.call(() => importAll(this.parts, records, call));
+  }
+
+  private call<T>(work: () => Promise<T>): Promise<T> {
+    return this.parts.calls.run(() => inOpsErrors(work));
   }
 
   private async reading(signal: AbortSignal | undefined) {

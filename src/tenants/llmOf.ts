@@ -1,6 +1,6 @@
 import { SYSTEM_CONFIG, type SystemConfig } from '../domain/config/keys.js';
 import type { Incarnation } from '../domain/ids.js';
-import type { LlmEndpoint } from '../memory/mem0.js';
+import type { LlmEndpoint } from '../memory/facts.js';
 import { getConfig } from '../registry/config.js';
 import type { Queryable } from '../registry/database.js';
 import { readReference } from '../secrets.js';

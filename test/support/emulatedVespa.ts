@@ -14,6 +14,8 @@ import { freePort } from './postgres.js';
 /** The emulator in the test's own process, with some schemas deployed. */
 export class EmulatedVespa {
   private constructor(
+    /** Of its container. */
+    readonly url: string,
     readonly documents: DocumentClient,
     readonly configServer: ConfigServer,
     readonly stop: () => Promise<void>,
@@ -40,7 +42,8 @@ export class EmulatedVespa {
     const [port, configPort] = [await freePort(), await freePort()];
     await container.listen(port, '127.0.0.1');
     await config.listen(configPort, '127.0.0.1');
-    const documents = new DocumentClient(`http://127.0.0.1:${port}`);
+    const url = `http://127.0.0.1:${port}`;
+    const documents = new DocumentClient(url);
     const configServer = new ConfigServer(`http://127.0.0.1:${configPort}`);
     const names = Object.keys(schemas);
     await configServer.prepareAndActivate(
@@ -50,7 +53,7 @@ export class EmulatedVespa {
         ...names.map((name): [string, Buffer] => [`schemas/${name}.sd`, Buffer.from(schemas[name]!)]),
       ]),
     );
-    return new EmulatedVespa(documents, configServer, async () => {
+    return new EmulatedVespa(url, documents, configServer, async () => {
       await documents.close();
       await container.close();
       await config.close();
