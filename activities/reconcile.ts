@@ -26,12 +26,18 @@ export function createReconcileActivities({
       for (const state of ['active', 'inactive'] as const)
         for (const row of await everyTenant(pool, state)) {
           heartbeat({ tenant: row.tenant });
-          await applyTraceRetention(pool, phoenix, row).catch((error: unknown) => {
-            log.warn('trace retention not applied', { tenant: row.tenant, error: String(error) });
-          });
+          await applyTraceRetention(pool, phoenix, row).catch((error: unknown) =>
+            warn('trace retention not applied', row.tenant, error),
+          );
         }
-      await scheduleAllEnabled(pool, client, onTenant);
+      await scheduleAllEnabled(pool, client, onTenant, (tenant, error) =>
+        warn('optimization not scheduled', tenant, error),
+      );
       return started;
     },
   };
+}
+
+function warn(what: string, tenant: string, error: unknown): void {
+  log.warn(what, { tenant, error: String(error) });
 }

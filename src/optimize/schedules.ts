@@ -20,16 +20,26 @@ export async function scheduleWhereEnabled(pool: Pool, client: Client, life: Ten
   return true;
 }
 
-/** The same for all tenants: those switched on by `config set`, or made by a restore. @returns how many got schedules */
+/**
+ * The same for all tenants: those switched on by `config set`, or made by a restore. One that fails keeps nobody else from
+ * theirs.
+ *
+ * @returns how many got schedules
+ */
 export async function scheduleAllEnabled(
   pool: Pool,
   client: Client,
   onTenant: (tenant: string) => void,
+  onError: (tenant: string, error: unknown) => void,
 ): Promise<number> {
   let made = 0;
   for (const row of await everyTenant(pool, 'active')) {
     onTenant(row.tenant);
-    if (await scheduleWhereEnabled(pool, client, row)) made++;
+    try {
+      if (await scheduleWhereEnabled(pool, client, row)) made++;
+    } catch (error) {
+      onError(row.tenant, error);
+    }
   }
   return made;
 }

@@ -34,6 +34,8 @@ const LETS: Readonly<Record<TenantState, readonly TenantVerb[]>> = {
     'configure',
     'readConfig',
     'deploySchemas',
+    'route',
+    'optimize',
     'schedule',
     'backup',
     'restoreOver',
