@@ -182,11 +182,11 @@ describe.concurrent('a tenant’s memory', () => {
     const key = { tenant, incarnation, operation: parseOperationId(randomUUID()) };
     await raiseFence(pool, key);
     for (const refused of [
-      client.memory.add({ tenant, text: TEXT, ...SCOPE }),
-      client.memory.delete(tenant, randomUUID(), ''),
-      client.memory.clear(tenant, ''),
+      () => client.memory.add({ tenant, text: TEXT, ...SCOPE }),
+      () => client.memory.delete(tenant, randomUUID(), ''),
+      () => client.memory.clear(tenant, ''),
     ])
-      await expect(refused).rejects.toMatchObject({
+      await expect(refused()).rejects.toMatchObject({
         ...{ type: 'WrongState', hint: `wait for it: cvops op watch ${key.operation}` },
       });
     await lowerFence(pool, key);

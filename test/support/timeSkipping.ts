@@ -5,7 +5,6 @@ import { SEARCH_ATTRIBUTES } from '../../src/domain/searchAttributes.js';
 import { productBundle } from './productBundle.js';
 import { testServerExecutable } from './temporal.js';
 
-const bundle = productBundle();
 /** Less than a test may take. */
 const DEADLINE_MS = 110_000;
 /** `INDEXED_VALUE_TYPE_KEYWORD` of the API. */
@@ -51,7 +50,7 @@ export class TimeSkipping {
     work: () => Promise<T>,
     { deadlineMs = DEADLINE_MS, ...options }: Partial<WorkerOptions> & { deadlineMs?: number } = {},
   ): Promise<T> {
-    const { code } = await bundle;
+    const { code } = await productBundle();
     const worker = await Worker.create({
       connection: this.env.nativeConnection,
       taskQueue: TASK_QUEUES.control,

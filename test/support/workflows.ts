@@ -41,8 +41,6 @@ export type FakeActivities = Partial<
     ScheduledBackupActivities
 >;
 
-const bundle = productBundle();
-
 /** A real dev server, the real workflow bundle, and activities of the test's choice on both task queues. */
 export class WorkflowBench {
   private constructor(
@@ -68,7 +66,7 @@ export class WorkflowBench {
   async withWorkers<T>(
     activities: FakeActivities,
     work: (client: Client) => Promise<T>,
-    of: ReturnType<typeof productBundle> = bundle,
+    of: ReturnType<typeof productBundle> = productBundle(),
   ): Promise<T> {
     const { code } = await of;
     const common = {
