@@ -1,4 +1,5 @@
-import { ownBackup, requireOwnTenant } from '../src/backup/ownership.js';
+import { requireOwnTenant } from '../src/access/ownTenant.js';
+import { ownBackup } from '../src/backup/ownership.js';
 import { drillRestoreInput } from '../src/contracts/backupOperations.js';
 import { checkInput } from '../src/contracts/common.js';
 import { drillTenant, parseBackupId } from '../src/domain/backups.js';

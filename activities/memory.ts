@@ -1,5 +1,5 @@
 import { activityInfo } from '@temporalio/activity';
-import { requireOwnTenant } from '../src/backup/ownership.js';
+import { requireOwnTenant } from '../src/access/ownTenant.js';
 import { checkInput } from '../src/contracts/common.js';
 import {
   clearMemoryInput,

@@ -1,7 +1,8 @@
 import { heartbeat } from '@temporalio/activity';
 import { checkInput } from '../src/contracts/common.js';
 import { restoreTenantInput } from '../src/contracts/backupOperations.js';
-import { ownBackup, requireOwnTenant } from '../src/backup/ownership.js';
+import { requireOwnTenant } from '../src/access/ownTenant.js';
+import { ownBackup } from '../src/backup/ownership.js';
 import { compareDocuments, restoreDocuments, schemaOf } from '../src/backup/restore/documents.js';
 import { emptySchema } from '../src/backup/restore/emptySchema.js';
 import { planRestore, requireQuiet } from '../src/backup/restore/plan.js';

@@ -1,6 +1,7 @@
 import { type LookupAddress, type LookupOptions, lookup } from 'node:dns';
 import { isIPv6 } from 'node:net';
 import { checkUrl, classifyAddress, readUrl } from './domain/urlGuard.js';
+import { readBounded } from './readBounded.js';
 
 /** Nothing but the class of what went wrong: what the server said may hold anything. */
 export class EndpointError extends Error {
@@ -55,6 +56,7 @@ export async function postGuarded(call: GuardedCall): Promise<unknown> {
       body: JSON.stringify(call.body),
     });
     const text = await readBounded(body, call.maxAnswerBytes);
+    if (text === undefined) throw new EndpointError(`its answer is over ${call.maxAnswerBytes} bytes`, false);
     if (statusCode !== 200) throw new EndpointError(`it answers ${statusCode}`, RETRIED.has(statusCode));
     return parse(text);
   } catch (error) {
@@ -98,17 +100,6 @@ function guardedLookup(url: URL, allowedPrivate: readonly string[]) {
       else done(null, first!.address, first!.family);
     });
   };
-}
-
-async function readBounded(body: AsyncIterable<unknown>, maxBytes: number): Promise<string> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of body as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > maxBytes) throw new EndpointError(`its answer is over ${maxBytes} bytes`, false);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
 }
 
 function parse(text: string): unknown {

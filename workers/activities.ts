@@ -61,6 +61,7 @@ export interface Resources {
   /** Told of purges that come near; undefined when nobody is. */
   readonly webhook: NoticeWebhook | undefined;
   readonly memories: TenantMemories;
+  readonly configServer: ConfigServer;
   /** Opened at its first use: a `control` worker never encodes. */
   encoder(): Encoder;
   close(): Promise<void>;
@@ -97,6 +98,7 @@ export async function openResources(
     sources,
     shelf,
     memories,
+    configServer,
     webhook: await openWebhook(settings),
     encoder() {
       if (encoder === undefined) {
@@ -129,9 +131,8 @@ function reportLosses(telemetry: Telemetry, logger: pino.Logger): NodeJS.Timeout
 }
 
 export function controlActivities(resources: Resources) {
-  const { pool, client, phoenix, documents, memories, settings } = resources;
+  const { pool, client, phoenix, documents, memories, configServer, settings } = resources;
   const { vespaUrl, vespaConfigUrl } = settings;
-  const configServer = new ConfigServer(vespaConfigUrl);
   return {
     ...typedFailures({ ...createTenantActivities({ pool, phoenix, memories, vespaUrl, vespaConfigUrl }) }),
     ...typedFailures({ ...createApplicationActivities({ pool, client, vespaUrl, vespaConfigUrl }) }),
@@ -195,6 +196,6 @@ export function dataActivities(resources: Resources) {
   });
 }
 
-function backupResources({ pool, documents, phoenix, shelf, settings }: Resources): BackupResources {
-  return { pool, documents, phoenix, shelf, configServer: new ConfigServer(settings.vespaConfigUrl) };
+function backupResources({ pool, documents, phoenix, shelf, configServer }: Resources): BackupResources {
+  return { pool, documents, phoenix, shelf, configServer };
 }

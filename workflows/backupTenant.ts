@@ -1,10 +1,10 @@
-import { CancellationScope, upsertSearchAttributes } from '@temporalio/workflow';
+import { CancellationScope } from '@temporalio/workflow';
 import type { BackupKey, SliceKey } from '../activities/types.js';
 import type { BackupTenantInput, BackupTenantResult } from '../src/contracts/backupOperations.js';
-import { SEARCH_ATTRIBUTES } from '../src/domain/searchAttributes.js';
 import { endingOf } from './failures.js';
 import { Fence } from './fence.js';
 import { inLanes } from './inLanes.js';
+import { noteState } from './operationState.js';
 import { backupCleanup, backupData, backups, titled } from './options.js';
 import { Progress } from './progress.js';
 import { versioned } from './versioning.js';
@@ -50,7 +50,7 @@ export async function backupTenant(input: BackupTenantInput): Promise<BackupTena
     );
     // It is complete, whoever cancels now.
     if (fencedFrom !== null) await CancellationScope.nonCancellable(() => fence.lower());
-    upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: 'completed' }]);
+    noteState('completed');
     return result;
   } catch (error) {
     return CancellationScope.nonCancellable(() => giveUp(key, fence, error));
@@ -109,6 +109,6 @@ async function giveUp(
   await fence?.lower();
   const end = { tenant, operation, backup, state, failure } as const;
   await titled(backupCleanup.failBackup, failure.message.slice(0, 150), end);
-  upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: state }]);
+  noteState(state);
   throw thrown;
 }

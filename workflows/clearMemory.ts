@@ -1,8 +1,8 @@
-import { CancellationScope, upsertSearchAttributes } from '@temporalio/workflow';
+import { CancellationScope } from '@temporalio/workflow';
 import type { ClearMemoryInput, ClearMemoryResult } from '../src/contracts/memory.js';
-import { SEARCH_ATTRIBUTES } from '../src/domain/searchAttributes.js';
 import { endingOf, thrownFor } from './failures.js';
 import { Fence } from './fence.js';
+import { noteState } from './operationState.js';
 import { memories, memoryData, titled } from './options.js';
 import { Progress } from './progress.js';
 import { versioned } from './versioning.js';
@@ -30,7 +30,7 @@ export async function clearMemory(input: ClearMemoryInput): Promise<ClearMemoryR
     );
     const result = await titled(memories.finishClearMemory, 'count', { ...key, removed });
     await fence.lower();
-    upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: 'completed' }]);
+    noteState('completed');
     return result;
   } catch (error) {
     return CancellationScope.nonCancellable(async () => {
@@ -41,7 +41,7 @@ export async function clearMemory(input: ClearMemoryInput): Promise<ClearMemoryR
       await fence.lower();
       const end = { ...key, kind: 'clearMemory', state, failure } as const;
       await titled(memories.failMemory, failure.message.slice(0, 150), end);
-      upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: state }]);
+      noteState(state);
       throw thrown;
     });
   }

@@ -1,8 +1,8 @@
-import { CancellationScope, log, upsertSearchAttributes } from '@temporalio/workflow';
+import { CancellationScope, log } from '@temporalio/workflow';
 import type { CreateTenantInput, CreateTenantResult } from '../src/contracts/tenants.js';
 import type { BaseSchema } from '../src/domain/profiles.js';
-import { SEARCH_ATTRIBUTES } from '../src/domain/searchAttributes.js';
 import { endingOf, failureRecord, operationFailure } from './failures.js';
+import { noteState } from './operationState.js';
 import { optimizationSchedules, tenantCompensations, tenantResources, tenants, titled } from './options.js';
 import { Progress } from './progress.js';
 import { SchemaChanges } from './schemaChanges.js';
@@ -78,7 +78,7 @@ export async function createTenant(input: CreateTenantInput): Promise<CreateTena
       await titled(optimizationSchedules.scheduleOptimization, 'schedules', { tenant, incarnation }).catch(
         (error: unknown) => log.warn('no optimization schedules yet', { tenant, error: String(error) }),
       );
-    upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: 'completed' }]);
+    noteState('completed');
     return result;
   } catch (error) {
     const { state, failure, thrown } = endingOf(error, 'the creation was cancelled');
@@ -91,7 +91,7 @@ export async function createTenant(input: CreateTenantInput): Promise<CreateTena
         steps.done(`undo ${what}`);
       }
       await titled(tenants.failCreate, failure.message.slice(0, 150), { ...key, state, failure });
-      upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: state }]);
+      noteState(state);
     });
     throw thrown;
   }

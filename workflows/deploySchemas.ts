@@ -6,14 +6,13 @@ import {
   continueAsNew,
   setCurrentDetails,
   setHandler,
-  upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
 import type { DeploySchemasInput, DeploySchemasResult, RolloutState } from '../src/contracts/rollout.js';
 import type { SchemaChangeOutcome } from '../src/contracts/tenants.js';
-import { SEARCH_ATTRIBUTES } from '../src/domain/searchAttributes.js';
 import { endingOf, thrownFor } from './failures.js';
 import { schemasChanged } from './messages.js';
+import { noteState } from './operationState.js';
 import { rollout, rolloutWave, titled } from './options.js';
 import { versioned } from './versioning.js';
 
@@ -93,16 +92,14 @@ export async function deploySchemas(start: DeploySchemasInput | RolloutState): P
       deployments: generations.size,
       why: `stopped after wave ${wave - 1}: ${failed} tenant(s) failed`,
     });
-    upsertSearchAttributes([
-      { key: SEARCH_ATTRIBUTES.operationState, value: failed > 0 ? 'completed_with_failures' : 'completed' },
-    ]);
+    noteState(failed > 0 ? 'completed_with_failures' : 'completed');
     return result;
   } catch (error) {
     if (error instanceof ContinueAsNew) throw error;
     const { state, failure, thrown } = endingOf(error, 'the rollout was cancelled; what was deployed stays');
     await CancellationScope.nonCancellable(async () => {
       await titled(rollout.failRollout, failure.message.slice(0, 150), { operation, state, failure });
-      upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: state }]);
+      noteState(state);
     });
     throw thrown;
   }

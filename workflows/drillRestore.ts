@@ -1,10 +1,4 @@
-import {
-  CancellationScope,
-  ParentClosePolicy,
-  executeChild,
-  upsertSearchAttributes,
-  uuid4,
-} from '@temporalio/workflow';
+import { CancellationScope, ParentClosePolicy, executeChild, uuid4 } from '@temporalio/workflow';
 import type {
   DrillRestoreInput,
   DrillRestoreResult,
@@ -14,9 +8,9 @@ import type { BackupId } from '../src/domain/backups.js';
 import { type Incarnation, type TenantId, parseIncarnation, parseOperationId } from '../src/domain/ids.js';
 import { workflowIds } from '../src/domain/naming.js';
 import { operationMarks } from '../src/domain/operationMarks.js';
-import { SEARCH_ATTRIBUTES } from '../src/domain/searchAttributes.js';
 import { endingOf, failureRecord, thrownFor } from './failures.js';
 import { hardDeleteTenant } from './hardDeleteTenant.js';
+import { noteState } from './operationState.js';
 import { drills, titled } from './options.js';
 import { Progress } from './progress.js';
 import { restoreTenant } from './restoreTenant.js';
@@ -50,13 +44,13 @@ export async function drillRestore(input: DrillRestoreInput): Promise<DrillResto
     );
     const { documents, memories, spans } = restored;
     await titled(drills.finishDrill, 'proven', { operation, backup, documents, memories, spans });
-    upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: 'completed' }]);
+    noteState('completed');
     return { backup, tenant, into, documents, memories, spans, operation };
   } catch (error) {
     return CancellationScope.nonCancellable(async () => {
       const { state, failure, thrown } = endingOf(error, 'the drill was cancelled');
       await titled(drills.failDrill, failure.message.slice(0, 150), { operation, state, failure });
-      upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: state }]);
+      noteState(state);
       throw thrown;
     });
   }

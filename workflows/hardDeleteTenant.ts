@@ -1,8 +1,8 @@
-import { CancellationScope, log, sleep, upsertSearchAttributes } from '@temporalio/workflow';
+import { CancellationScope, log, sleep } from '@temporalio/workflow';
 import type { HardDeleteInput, HardDeleteResult } from '../src/contracts/life.js';
 import type { StoreCount } from '../src/domain/purge.js';
-import { SEARCH_ATTRIBUTES } from '../src/domain/searchAttributes.js';
 import { endingOf, operationFailure, thrownFor } from './failures.js';
+import { noteState } from './operationState.js';
 import { purgeStores, purging, titled } from './options.js';
 import { Progress } from './progress.js';
 import { SchemaChanges } from './schemaChanges.js';
@@ -111,14 +111,14 @@ export async function hardDeleteTenant(input: HardDeleteInput): Promise<HardDele
     const result = await steps.step('certificate', () =>
       titled(purging.issueCertificate, 'sign and keep', input),
     );
-    upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: 'completed' }]);
+    noteState('completed');
     return result;
   } catch (error) {
     const whenCancelled = 'cancelled; what is deleted is gone, and the tenant stays purging';
     const { state, failure, thrown } = endingOf(error, whenCancelled);
     await CancellationScope.nonCancellable(async () => {
       await titled(purging.failPurge, failure.message.slice(0, 150), { ...key, failure });
-      upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: state }]);
+      noteState(state);
     });
     throw thrown;
   }

@@ -1,7 +1,7 @@
-import { CancellationScope, upsertSearchAttributes } from '@temporalio/workflow';
+import { CancellationScope } from '@temporalio/workflow';
 import type { ImportMemoryInput, ImportMemoryResult } from '../src/contracts/memory.js';
-import { SEARCH_ATTRIBUTES } from '../src/domain/searchAttributes.js';
 import { endingOf, thrownFor } from './failures.js';
+import { noteState } from './operationState.js';
 import { memories, memoryData, titled } from './options.js';
 import { Progress } from './progress.js';
 import { versioned } from './versioning.js';
@@ -28,14 +28,14 @@ export async function importMemory(input: ImportMemoryInput): Promise<ImportMemo
       (done) => `${done.memories} memories`,
     );
     const result = await titled(memories.finishImportMemory, 'count', { ...key, ...stored });
-    upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: 'completed' }]);
+    noteState('completed');
     return result;
   } catch (error) {
     return CancellationScope.nonCancellable(async () => {
       const { state, failure, thrown } = endingOf(error, 'the import was cancelled; what it stored stays');
       const end = { ...key, kind: 'importMemory', state, failure } as const;
       await titled(memories.failMemory, failure.message.slice(0, 150), end);
-      upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: state }]);
+      noteState(state);
       throw thrown;
     });
   }

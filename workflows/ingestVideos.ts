@@ -10,7 +10,6 @@ import {
   patched,
   setCurrentDetails,
   setHandler,
-  upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
 import type {
@@ -22,12 +21,12 @@ import type {
 import { FEED_REFUSALS } from '../src/domain/errors.js';
 import { MAX_CONCURRENCY, videoPriority } from '../src/domain/fairness.js';
 import { Rate } from '../src/domain/rate.js';
-import { SEARCH_ATTRIBUTES } from '../src/domain/searchAttributes.js';
 import { failureRecord, operationFailure } from './failures.js';
 import { ingestDetails } from './ingestDetails.js';
 import type { Parking, PutBack } from './ingestParking.js';
 import { Queue, type QueueState } from './ingestQueue.js';
 import { ingestProgress, pauseIngest, resumeIngest, setIngestConcurrency } from './messages.js';
+import { noteState } from './operationState.js';
 import { ingestCount, ingestLedger, ingestListing, ingestVideo, titled } from './options.js';
 import { versioned } from './versioning.js';
 
@@ -185,7 +184,7 @@ class IngestRun {
     this.shown();
     const state =
       how === 'cancelled' ? 'cancelled' : result.videos.failed > 0 ? 'completed_with_failures' : 'completed';
-    upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: state }]);
+    noteState(state);
     return result;
   }
 
@@ -201,7 +200,7 @@ class IngestRun {
       operation: this.input.operation,
       failure,
     });
-    upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: 'failed' }]);
+    noteState('failed');
     throw operationFailure(failure);
   }
 

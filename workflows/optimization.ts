@@ -1,7 +1,7 @@
-import { isCancellation, setCurrentDetails, upsertMemo, upsertSearchAttributes } from '@temporalio/workflow';
+import { isCancellation, setCurrentDetails, upsertMemo } from '@temporalio/workflow';
 import type { OptimizationInput, OptimizationResult } from '../src/contracts/optimization.js';
-import { SEARCH_ATTRIBUTES } from '../src/domain/searchAttributes.js';
 import { failureRecord, operationFailure } from './failures.js';
+import { noteState } from './operationState.js';
 import { optimizing, titled } from './options.js';
 import { versioned } from './versioning.js';
 
@@ -40,7 +40,7 @@ async function scheduled(
   const show = (now: string) => setCurrentDetails(`**Optimization of \`${tenant}\`: ${what}**: ${now}`);
   const end = (state: string, why?: string) => {
     if (why !== undefined && why !== '') upsertMemo({ why: why.slice(0, 500) });
-    upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: state }]);
+    noteState(state);
   };
   show('begins');
   try {

@@ -1,7 +1,7 @@
-import { CancellationScope, upsertSearchAttributes } from '@temporalio/workflow';
+import { CancellationScope } from '@temporalio/workflow';
 import type { OptimizeTenantInput, OptimizeTenantResult } from '../src/contracts/optimization.js';
-import { SEARCH_ATTRIBUTES } from '../src/domain/searchAttributes.js';
 import { endingOf } from './failures.js';
+import { noteState } from './operationState.js';
 import { optimizeLedger, optimizing, titled } from './options.js';
 import { Progress } from './progress.js';
 import { versioned } from './versioning.js';
@@ -35,7 +35,7 @@ export async function optimizeTenant(input: OptimizeTenantInput): Promise<Optimi
       ...{ retrained: Number(retrained), applied: Number(applied) },
     };
     await titled(optimizeLedger.finishOptimize, 'count', { operation, counts });
-    note('completed');
+    noteState('completed');
     return {
       ...{ tenant, operation, evaluated: evaluated.count, annotated: annotated.count },
       ...{ retrained, applied, version, before, after, judge: annotated.why ?? null, why },
@@ -44,13 +44,9 @@ export async function optimizeTenant(input: OptimizeTenantInput): Promise<Optimi
     const { state, failure, thrown } = endingOf(error, 'the optimization was cancelled; what it did stays');
     await CancellationScope.nonCancellable(async () => {
       await titled(optimizeLedger.failOptimize, failure.message.slice(0, 150), { operation, state, failure });
-      note(state);
+      noteState(state);
     });
     throw thrown;
   }
 }
 versioned('PINNED', optimizeTenant);
-
-function note(state: string): void {
-  upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: state }]);
-}

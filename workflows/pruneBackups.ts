@@ -4,7 +4,6 @@ import {
   continueAsNew,
   isCancellation,
   setCurrentDetails,
-  upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
 import type {
@@ -14,8 +13,8 @@ import type {
   Unremoved,
 } from '../src/contracts/backupKeeping.js';
 import type { BackupId } from '../src/domain/backups.js';
-import { SEARCH_ATTRIBUTES } from '../src/domain/searchAttributes.js';
 import { endingOf, failureRecord } from './failures.js';
+import { noteState } from './operationState.js';
 import { pruneRemoval, pruning, titled } from './options.js';
 import { versioned } from './versioning.js';
 
@@ -79,20 +78,16 @@ export async function pruneBackups(start: PruneBackupsInput | PruneState): Promi
     const counts = { removed, objects, bytes, failed, unremoved };
     const result = await titled(pruning.finishPrune, 'count', { tenant, operation, ...counts });
     show(`done, ${result.kept} kept`);
-    note(failed > 0 ? 'completed_with_failures' : 'completed');
+    noteState(failed > 0 ? 'completed_with_failures' : 'completed');
     return result;
   } catch (error) {
     if (error instanceof ContinueAsNew) throw error;
     const { state, failure, thrown } = endingOf(error, 'the prune was cancelled; what it removed is gone');
     await CancellationScope.nonCancellable(async () => {
       await titled(pruning.failPrune, failure.message.slice(0, 150), { operation, state, failure });
-      note(state);
+      noteState(state);
     });
     throw thrown;
   }
 }
 versioned('PINNED', pruneBackups);
-
-function note(state: string): void {
-  upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: state }]);
-}

@@ -1,17 +1,10 @@
-import {
-  CancellationScope,
-  setCurrentDetails,
-  upsertMemo,
-  upsertSearchAttributes,
-  uuid4,
-  workflowInfo,
-} from '@temporalio/workflow';
+import { CancellationScope, setCurrentDetails, upsertMemo, uuid4, workflowInfo } from '@temporalio/workflow';
 import type { TenantKey } from '../activities/types.js';
 import type { PruneMemoryInput, PruneMemoryResult } from '../src/contracts/memory.js';
 import type { OperationId } from '../src/domain/ids.js';
 import { spokenRetention } from '../src/domain/memory.js';
-import { SEARCH_ATTRIBUTES } from '../src/domain/searchAttributes.js';
 import { endingOf, failureRecord, thrownFor } from './failures.js';
+import { noteState } from './operationState.js';
 import { memories, memoryData, titled } from './options.js';
 import { versioned } from './versioning.js';
 
@@ -42,7 +35,7 @@ export async function pruneMemory(asked: PruneMemoryInput): Promise<PruneMemoryR
     // Refused for the state of the tenant: the schedule's next run may find it otherwise.
     if (byHand || code !== 'WrongState') throw thrownFor(error);
     upsertMemo({ why: message.slice(0, 500) });
-    note('skipped');
+    noteState('skipped');
     show(`did nothing: ${message}`);
     return { tenant, outcome: 'skipped', removed: 0, why: message };
   }
@@ -56,7 +49,7 @@ export async function pruneMemory(asked: PruneMemoryInput): Promise<PruneMemoryR
       now,
     });
     await titled(memories.finishPruneMemory, 'count', { ...key, removed });
-    note('completed');
+    noteState('completed');
     show(`done, ${removed} removed`);
     return { tenant, outcome: 'done', removed, operation };
   } catch (error) {
@@ -64,13 +57,9 @@ export async function pruneMemory(asked: PruneMemoryInput): Promise<PruneMemoryR
       const { state, failure, thrown } = endingOf(error, 'the prune was cancelled; what it removed is gone');
       const end = { ...key, kind: 'pruneMemory', state, failure } as const;
       await titled(memories.failMemory, failure.message.slice(0, 150), end);
-      note(state);
+      noteState(state);
       throw thrown;
     });
   }
 }
 versioned('PINNED', pruneMemory);
-
-function note(state: string): void {
-  upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: state }]);
-}

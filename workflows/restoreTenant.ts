@@ -1,4 +1,4 @@
-import { CancellationScope, executeChild, upsertSearchAttributes, uuid4 } from '@temporalio/workflow';
+import { CancellationScope, executeChild, uuid4 } from '@temporalio/workflow';
 import type { RestoreKey } from '../activities/types.js';
 import type { RestoreTenantInput, RestoreTenantResult } from '../src/contracts/backupOperations.js';
 import type { CreateTenantInput } from '../src/contracts/tenants.js';
@@ -6,10 +6,10 @@ import { parseOperationId } from '../src/domain/ids.js';
 import { workflowIds } from '../src/domain/naming.js';
 import { operationMarks } from '../src/domain/operationMarks.js';
 import type { BaseSchema } from '../src/domain/profiles.js';
-import { SEARCH_ATTRIBUTES } from '../src/domain/searchAttributes.js';
 import { createTenant } from './createTenant.js';
 import { endingOf, thrownFor } from './failures.js';
 import { Fence } from './fence.js';
+import { noteState } from './operationState.js';
 import { restoreData, restores, tenants, titled } from './options.js';
 import { Progress } from './progress.js';
 import { SchemaChanges } from './schemaChanges.js';
@@ -33,7 +33,7 @@ export async function restoreTenant(input: RestoreTenantInput): Promise<RestoreT
   const { plan, incarnation, create, bases, opens } = decided;
   const result = { ...plan, incarnation, operation };
   if (input.preview) {
-    upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: 'completed' }]);
+    noteState('completed');
     return { ...result, state: 'previewed' };
   }
 
@@ -70,7 +70,7 @@ export async function restoreTenant(input: RestoreTenantInput): Promise<RestoreT
     });
     // The registry says that it is done, whoever cancels now.
     await CancellationScope.nonCancellable(() => fence.lower());
-    upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: 'completed' }]);
+    noteState('completed');
     return { ...result, state };
   } catch (error) {
     return CancellationScope.nonCancellable(() => giveUp(key, fence, error));
@@ -138,6 +138,6 @@ async function giveUp(key: RestoreKey, fence: Fence | null, error: unknown): Pro
   const { state, failure, thrown } = endingOf(error, 'the restore was cancelled');
   await fence?.lower();
   await titled(restores.failRestore, failure.message.slice(0, 150), { ...key, state, failure });
-  upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: state }]);
+  noteState(state);
   throw thrown;
 }

@@ -5,7 +5,6 @@ import {
   isCancellation,
   setCurrentDetails,
   upsertMemo,
-  upsertSearchAttributes,
   uuid4,
 } from '@temporalio/workflow';
 import type {
@@ -24,8 +23,8 @@ import { type BackupId, backupId } from '../src/domain/backups.js';
 import type { OperationId, TenantId } from '../src/domain/ids.js';
 import { TASK_QUEUES, workflowIds } from '../src/domain/naming.js';
 import { operationMarks } from '../src/domain/operationMarks.js';
-import { SEARCH_ATTRIBUTES } from '../src/domain/searchAttributes.js';
 import { failureRecord, operationFailure } from './failures.js';
+import { noteState } from './operationState.js';
 import { retention, scheduledBackups, titled } from './options.js';
 import { versioned } from './versioning.js';
 
@@ -43,7 +42,7 @@ export async function scheduledBackup(input: ScheduledBackupInput): Promise<Sche
     return end(input, await run(input));
   } catch (error) {
     if (isCancellation(error)) {
-      upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: 'cancelled' }]);
+      noteState('cancelled');
       throw error;
     }
     if (error instanceof WorkflowExecutionAlreadyStartedError)
@@ -53,7 +52,7 @@ export async function scheduledBackup(input: ScheduledBackupInput): Promise<Sche
     if (failure.code === 'WrongState') return end(input, { outcome: 'skipped', why: failure.message });
     show(input, `failed: ${failure.message}`);
     upsertMemo({ why: failure.message.slice(0, 500) });
-    upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: 'failed' }]);
+    noteState('failed');
     throw operationFailure(failure);
   }
 }
@@ -168,7 +167,7 @@ function end(input: ScheduledBackupInput, result: ScheduledBackupResult): Schedu
     skipped: 'skipped',
   } as const;
   if (why !== undefined) upsertMemo({ why: why.slice(0, 500) });
-  upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: states[outcome] }]);
+  noteState(states[outcome]);
   const did = outcome === 'skipped' ? 'did nothing' : `done by operation \`${operation}\``;
   show(input, why === undefined ? did : `${did}: ${why}`);
   return result;

@@ -9,7 +9,6 @@ import {
   setCurrentDetails,
   setHandler,
   startChild,
-  upsertSearchAttributes,
   uuid4,
   workflowInfo,
 } from '@temporalio/workflow';
@@ -30,6 +29,7 @@ import type { TenantState } from '../src/domain/states.js';
 import { failureRecord, operationFailure } from './failures.js';
 import type { hardDeleteTenant } from './hardDeleteTenant.js';
 import { deactivated, extendRetention, purgeNow, reactivate, retentionStatus, wake } from './messages.js';
+import { noteState } from './operationState.js';
 import { retention as registry, retentionNotices, titled } from './options.js';
 import { versioned } from './versioning.js';
 
@@ -230,7 +230,7 @@ export async function softDeleteTenant(input: RetentionInput): Promise<Retention
       state = seen.state;
       if (seen.state === 'inactive' && retention?.purgeAt !== seen.purgeAt)
         retention = { purgeAt: seen.purgeAt!, setAt: Date.now(), noticed: null };
-      if (!ready) upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: 'waiting' }]);
+      if (!ready) noteState('waiting');
       ready = true;
       if (seen.state !== 'inactive' || retention === undefined) break;
 
@@ -278,9 +278,7 @@ export async function softDeleteTenant(input: RetentionInput): Promise<Retention
     describe('is over');
     // A purge that was refused because somebody was faster is no failure of the retention.
     const failed = purgeFailure !== undefined && state === 'purging';
-    upsertSearchAttributes([
-      { key: SEARCH_ATTRIBUTES.operationState, value: failed ? 'failed' : 'completed' },
-    ]);
+    noteState(failed ? 'failed' : 'completed');
     return status();
   });
 }

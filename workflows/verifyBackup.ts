@@ -1,7 +1,7 @@
-import { CancellationScope, upsertSearchAttributes } from '@temporalio/workflow';
+import { CancellationScope } from '@temporalio/workflow';
 import type { VerifyBackupInput, VerifyBackupResult } from '../src/contracts/backupOperations.js';
-import { SEARCH_ATTRIBUTES } from '../src/domain/searchAttributes.js';
 import { endingOf, thrownFor } from './failures.js';
+import { noteState } from './operationState.js';
 import { backupData, backups, titled } from './options.js';
 import { Progress } from './progress.js';
 import { versioned } from './versioning.js';
@@ -21,13 +21,13 @@ export async function verifyBackup(input: VerifyBackupInput): Promise<VerifyBack
         ok ? `${parts} parts, ${documents} documents, nothing wrong` : 'not what was written',
     );
     const state = result.ok ? 'completed' : 'completed_with_failures';
-    upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: state }]);
+    noteState(state);
     return result;
   } catch (error) {
     return CancellationScope.nonCancellable(async () => {
       const { state, failure, thrown } = endingOf(error, 'the verification was cancelled');
       await titled(backups.failVerify, failure.message.slice(0, 150), { operation, state, failure });
-      upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: state }]);
+      noteState(state);
       throw thrown;
     });
   }

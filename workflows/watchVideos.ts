@@ -4,7 +4,6 @@ import {
   isCancellation,
   setCurrentDetails,
   upsertMemo,
-  upsertSearchAttributes,
   uuid4,
 } from '@temporalio/workflow';
 import type { IngestVideosInput } from '../src/contracts/ingest.js';
@@ -13,9 +12,9 @@ import { INGEST_PRIORITY } from '../src/domain/fairness.js';
 import type { OperationId } from '../src/domain/ids.js';
 import { TASK_QUEUES, workflowIds } from '../src/domain/naming.js';
 import { operationMarks } from '../src/domain/operationMarks.js';
-import { SEARCH_ATTRIBUTES } from '../src/domain/searchAttributes.js';
 import { failureRecord, operationFailure } from './failures.js';
 import type { ingestVideos } from './ingestVideos.js';
+import { noteState } from './operationState.js';
 import { ingestListing, retention, titled } from './options.js';
 import { versioned } from './versioning.js';
 
@@ -32,7 +31,7 @@ export async function watchVideos(input: WatchVideosInput): Promise<WatchVideosR
     return result;
   } catch (error) {
     if (isCancellation(error)) {
-      upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: 'cancelled' }]);
+      noteState('cancelled');
       throw error;
     }
     const failure = failureRecord(error);
@@ -44,7 +43,7 @@ export async function watchVideos(input: WatchVideosInput): Promise<WatchVideosR
     }
     show(input, `failed: ${failure.message}`);
     upsertMemo({ why: failure.message.slice(0, 500) });
-    upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: 'failed' }]);
+    noteState('failed');
     throw operationFailure(failure);
   }
 }
@@ -105,7 +104,7 @@ function end(input: WatchVideosInput, result: WatchVideosResult): void {
   const state =
     outcome !== 'ingested' ? outcome : failed > 0 ? 'completed_with_failures' : ('completed' as const);
   if (why !== undefined) upsertMemo({ why: why.slice(0, 500) });
-  upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.operationState, value: state }]);
+  noteState(state);
   const words = {
     unchanged: 'nothing is new or changed',
     skipped: `did nothing: ${why}`,

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { ownBackup, requireOwnTenant } from '../backup/ownership.js';
+import { requireOwnTenant } from '../access/ownTenant.js';
+import { ownBackup } from '../backup/ownership.js';
 import { planPrune } from '../backup/prune.js';
 import { type PruneBackupsResult, pruneBackupsInput } from '../contracts/backupKeeping.js';
 import { checkInput, reason as reasonText } from '../contracts/common.js';

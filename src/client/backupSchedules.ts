@@ -1,4 +1,4 @@
-import { requireOwnTenant } from '../backup/ownership.js';
+import { requireOwnTenant } from '../access/ownTenant.js';
 import { type ScheduledBackupInput, scheduledBackupInput } from '../contracts/backupKeeping.js';
 import { checkInput } from '../contracts/common.js';
 import type { Consistency } from '../domain/backups.js';

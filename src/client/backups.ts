@@ -14,7 +14,8 @@ import {
   restoreTenantInput,
   verifyBackupInput,
 } from '../contracts/backupOperations.js';
-import { ownBackup, requireOwnTenant } from '../backup/ownership.js';
+import { requireOwnTenant } from '../access/ownTenant.js';
+import { ownBackup } from '../backup/ownership.js';
 import { type BackupId, type Consistency, backupId } from '../domain/backups.js';
 import { type TenantId, parseIncarnation, parseOperationId } from '../domain/ids.js';
 import { workflowIds } from '../domain/naming.js';

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Attributes, Span } from '@opentelemetry/api';
-import { requireOwnTenant } from '../backup/ownership.js';
+import { requireOwnTenant } from '../access/ownTenant.js';
 import { checkInput, tenantId } from '../contracts/common.js';
 import {
   type AddMemoryInput,

@@ -1,4 +1,4 @@
-import { requireOwnTenant } from '../backup/ownership.js';
+import { requireOwnTenant } from '../access/ownTenant.js';
 import { checkInput } from '../contracts/common.js';
 import { type ScheduledPruneInput, scheduledPruneInput } from '../contracts/memory.js';
 import { OpsError } from '../domain/errors.js';

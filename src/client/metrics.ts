@@ -1,4 +1,4 @@
-import { requireOwnTenant } from '../backup/ownership.js';
+import { requireOwnTenant } from '../access/ownTenant.js';
 import { OpsError } from '../domain/errors.js';
 import type { TenantId } from '../domain/ids.js';
 import { PhoenixClient, PhoenixError } from '../phoenix/client.js';

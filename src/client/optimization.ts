@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { requireOwnTenant } from '../backup/ownership.js';
+import { requireOwnTenant } from '../access/ownTenant.js';
 import { checkInput } from '../contracts/common.js';
 import { type OptimizeTenantResult, optimizeTenantInput } from '../contracts/optimization.js';
 import { ROUTING_CONFIG, SYSTEM_CONFIG } from '../domain/config/keys.js';

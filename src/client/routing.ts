@@ -1,4 +1,4 @@
-import { requireOwnTenant } from '../backup/ownership.js';
+import { requireOwnTenant } from '../access/ownTenant.js';
 import { checkInput } from '../contracts/common.js';
 import { type RouteInput, type RouteResult, routeInput } from '../contracts/routing.js';
 import { routeTenant } from '../routing/routeTenant.js';

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent, request } from 'undici';
 import { OpsError } from '../domain/errors.js';
+import { readBounded } from '../readBounded.js';
 import { resolveSecret } from './secret.js';
 
 const ATTEMPTS = 4;
@@ -80,7 +81,8 @@ export class ModelEndpoint {
         signal: signal ? AbortSignal.any([signal, late]) : late,
         dispatcher: this.agent,
       });
-      const text = await readText(response.body, this.settings.what);
+      const text = await readBounded(response.body, MAX_ANSWER_BYTES);
+      if (text === undefined) throw new OpsError('Rejected', `${this.settings.what} answers without end`);
       const { statusCode: status } = response;
       if (status === 200) return { answer: parse(text, this.settings.what) };
       if (RETRIED.has(status)) {
@@ -96,17 +98,6 @@ export class ModelEndpoint {
       return { why: `cannot be reached (${(error as NodeJS.ErrnoException).code ?? 'connection failed'})` };
     }
   }
-}
-
-async function readText(body: AsyncIterable<unknown>, what: string): Promise<string> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of body as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > MAX_ANSWER_BYTES) throw new OpsError('Rejected', `${what} answers without end`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
 }
 
 function parse(text: string, what: string): unknown {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Pool } from '../registry/database.js';
 import { SLOT_SECONDS, type SlotKey, releaseSlot, renewSlot, takeSlot } from './slots.js';
+import { whileRenewed } from './whileRenewed.js';
 
 /** All of a tenant's slots are taken: come back later. */
 export class TenantBusy extends Error {
@@ -35,24 +36,15 @@ export class VideoSlots {
   async hold<T>(key: SlotKey, signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const holder = randomUUID();
     await this.take(key, holder, signal);
-    const lost = new AbortController();
-    const renewing = setInterval(
-      () =>
-        void renewSlot(this.pool, key, holder).then(
-          (held) => held || lost.abort(new SlotLost('the slot of this video is somebody else’s now')),
-          // The next beat asks again.
-          () => undefined,
-        ),
-      this.renewEveryMs,
-    );
+    const renewing = {
+      everyMs: this.renewEveryMs,
+      renew: () => renewSlot(this.pool, key, holder),
+      lost: () => new SlotLost('the slot of this video is somebody else’s now'),
+      release: () => releaseSlot(this.pool, key, holder),
+    };
     try {
-      return await work(AbortSignal.any([signal, lost.signal]));
-    } catch (error) {
-      throw lost.signal.aborted && !signal.aborted ? lost.signal.reason : error;
+      return await whileRenewed(renewing, signal, work);
     } finally {
-      clearInterval(renewing);
-      // Not given back, it expires.
-      await releaseSlot(this.pool, key, holder).catch(() => undefined);
       this.waiting.get(key.incarnation)?.();
     }
   }

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { type Pool, type Queryable, transaction } from '../registry/database.js';
 import { WRITER_SECONDS, endWriter, noteWriter, renewWriter } from '../registry/memoryWriters.js';
 import type { TenantRow } from '../registry/tenants.js';
+import { whileRenewed } from './whileRenewed.js';
 
 /** Others may have gone on without this change: a fence, a restore or a purge that no longer waited for it. */
 export class WriterLost extends Error {
@@ -30,27 +31,13 @@ export async function whileWriting<T>(
     await noteWriter(tx, row.incarnation, holder);
     return row;
   });
-  const lost = new AbortController();
-  const renewing = setInterval(
-    () =>
-      void renewWriter(pool, holder).then(
-        (held) =>
-          held || lost.abort(new WriterLost(`a change of the memories of ${life.tenant} took too long`)),
-        // The next beat asks again.
-        () => undefined,
-      ),
-    renewEveryMs,
-  );
-  try {
-    const result = await work(life, signal ? AbortSignal.any([signal, lost.signal]) : lost.signal);
-    // It came through, but nobody can say that no fence stood by then.
-    lost.signal.throwIfAborted();
-    return result;
-  } catch (error) {
-    throw lost.signal.aborted && !signal?.aborted ? lost.signal.reason : error;
-  } finally {
-    clearInterval(renewing);
-    // Not ended, it expires.
-    await endWriter(pool, life.incarnation, holder).catch(() => undefined);
-  }
+  const renewing = {
+    everyMs: renewEveryMs,
+    renew: () => renewWriter(pool, holder),
+    lost: () => new WriterLost(`a change of the memories of ${life.tenant} took too long`),
+    release: () => endWriter(pool, life.incarnation, holder),
+    // The work came through, but nobody can say that no fence stood by then.
+    heldToTheEnd: true,
+  };
+  return whileRenewed(renewing, signal, (both) => work(life, both));
 }

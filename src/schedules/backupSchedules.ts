@@ -1,9 +1,9 @@
 import { type ScheduleDescription, type ScheduleOptions, ScheduleOverlapPolicy } from '@temporalio/client';
 import type { ScheduledBackupInput } from '../contracts/backupKeeping.js';
-import { OpsError } from '../domain/errors.js';
 import { TASK_QUEUES, scheduleIds, workflowIds } from '../domain/naming.js';
 import { workflowMarks } from '../domain/operationMarks.js';
 import { type WatchTimes, jitterSeconds } from '../domain/watches.js';
+import { scheduledInput } from './scheduledInput.js';
 import { whenOf } from './when.js';
 
 /** `kind` of the registry's row, and the workflow type. */
@@ -51,17 +51,7 @@ function noteOf(input: ScheduledBackupInput): string {
   }
 }
 
-/**
- * What {@link backupSchedule} put into a schedule.
- *
- * @throws OpsError `WrongState` when it is none of ours, or of a version that is not known here
- */
-export function scheduledBackupOf({ scheduleId, action }: ScheduleDescription): ScheduledBackupInput {
-  const input = action.args?.[0] as ScheduledBackupInput | undefined;
-  if (action.workflowType === SCHEDULED_BACKUP && input?.version === 1) return input;
-  throw new OpsError(
-    'WrongState',
-    `schedule ${scheduleId} is no backup schedule of this version`,
-    'remove it, or use the version that made it',
-  );
+/** What {@link backupSchedule} put into a schedule. @throws OpsError `WrongState` as {@link scheduledInput} */
+export function scheduledBackupOf(description: ScheduleDescription): ScheduledBackupInput {
+  return scheduledInput(description, SCHEDULED_BACKUP, 'is no backup schedule of this version');
 }

@@ -5,13 +5,13 @@ import {
   ScheduleOverlapPolicy,
 } from '@temporalio/client';
 import type { ScheduledPruneInput } from '../contracts/memory.js';
-import { OpsError } from '../domain/errors.js';
 import type { TenantId } from '../domain/ids.js';
 import { type MemoryRetention, spokenRetention } from '../domain/memory.js';
 import { TASK_QUEUES, scheduleIds, workflowIds } from '../domain/naming.js';
 import { workflowMarks } from '../domain/operationMarks.js';
 import { type WatchTimes, jitterSeconds } from '../domain/watches.js';
 import { type ScheduleStatus, scheduleStatus } from './scheduleStatus.js';
+import { scheduledInput } from './scheduledInput.js';
 import { describeSchedule } from './tenantSchedules.js';
 import { whenOf } from './when.js';
 
@@ -45,19 +45,9 @@ export function memorySchedule(input: ScheduledPruneInput, times: WatchTimes): S
   };
 }
 
-/**
- * What {@link memorySchedule} put into a schedule.
- *
- * @throws OpsError `WrongState` when it is none of ours, or of a version that is not known here
- */
-export function scheduledPruneOf({ scheduleId, action }: ScheduleDescription): ScheduledPruneInput {
-  const input = action.args?.[0] as ScheduledPruneInput | undefined;
-  if (action.workflowType === SCHEDULED_PRUNE && input?.version === 1) return input;
-  throw new OpsError(
-    'WrongState',
-    `schedule ${scheduleId} prunes no memory in this version`,
-    'remove it, or use the version that made it',
-  );
+/** What {@link memorySchedule} put into a schedule. @throws OpsError `WrongState` as {@link scheduledInput} */
+export function scheduledPruneOf(description: ScheduleDescription): ScheduledPruneInput {
+  return scheduledInput(description, SCHEDULED_PRUNE, 'prunes no memory in this version');
 }
 
 export interface MemoryScheduleStatus extends ScheduleStatus {

@@ -5,10 +5,10 @@ import {
   type ScheduleSpec,
 } from '@temporalio/client';
 import type { WatchVideosInput } from '../contracts/watches.js';
-import { OpsError } from '../domain/errors.js';
 import { TASK_QUEUES, scheduleIds, workflowIds } from '../domain/naming.js';
 import { workflowMarks } from '../domain/operationMarks.js';
 import { type WatchTimes, jitterSeconds } from '../domain/watches.js';
+import { scheduledInput } from './scheduledInput.js';
 
 /** `kind` of the registry's row, and the workflow type. */
 export const WATCH_KIND = 'watchVideos';
@@ -49,17 +49,7 @@ export function watchSchedule(watch: WatchVideosInput, times: WatchTimes): Sched
   };
 }
 
-/**
- * What {@link watchSchedule} put into a schedule.
- *
- * @throws OpsError `WrongState` when it is none of ours, or of a version that is not known here
- */
-export function watchOf({ scheduleId, action }: ScheduleDescription): WatchVideosInput {
-  const watch = action.args?.[0] as WatchVideosInput | undefined;
-  if (action.workflowType === WATCH_KIND && watch?.version === 1) return watch;
-  throw new OpsError(
-    'WrongState',
-    `schedule ${scheduleId} is no watch of this version`,
-    'remove it, or use the version that made it',
-  );
+/** What {@link watchSchedule} put into a schedule. @throws OpsError `WrongState` as {@link scheduledInput} */
+export function watchOf(description: ScheduleDescription): WatchVideosInput {
+  return scheduledInput(description, WATCH_KIND, 'is no watch of this version');
 }

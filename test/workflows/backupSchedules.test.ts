@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BackupScheduleClient, type BackupScheduleRequest } from '../../src/client/backupSchedules.js';
-import { Connections } from '../../src/client/connections.js';
 import { scheduleOffset } from '../../src/domain/backupSchedules.js';
 import { parseTenantId } from '../../src/domain/ids.js';
 import { scheduleIds } from '../../src/domain/naming.js';
@@ -12,35 +11,22 @@ import {
   pauseTenantSchedules,
   resumeTenantSchedules,
 } from '../../src/schedules/tenantSchedules.js';
-import { loadSettings } from '../../src/settings.js';
 import { bundleOf } from '../support/bundles.js';
-import {
-  type Life,
-  type TestRegistry,
-  makeTenant,
-  newOperation,
-  startTestRegistry,
-} from '../support/registry.js';
-import { type FakeActivities, WorkflowBench } from '../support/workflows.js';
+import { ConnectedBench } from '../support/connectedBench.js';
+import { type Life, type TestRegistry, makeTenant, newOperation } from '../support/registry.js';
+import type { FakeActivities, WorkflowBench } from '../support/workflows.js';
 
 const DAY = 86_400;
 let registry: TestRegistry;
 let bench: WorkflowBench;
-let connections: Connections;
+let connected: ConnectedBench;
 let schedules: BackupScheduleClient;
 beforeAll(async () => {
-  [registry, bench] = await Promise.all([startTestRegistry(), WorkflowBench.start()]);
-  connections = await Connections.open({
-    ...loadSettings({ CVOPS_PRINCIPAL: 'tests', DATABASE_URL: registry.url }),
-    temporalAddress: bench.env.address,
-  });
-  schedules = new BackupScheduleClient(connections);
+  connected = await ConnectedBench.start();
+  ({ registry, bench } = connected);
+  schedules = new BackupScheduleClient(connected.connections);
 });
-afterAll(async () => {
-  await connections?.close();
-  await bench?.stop();
-  await registry?.stop();
-});
+afterAll(() => connected?.[Symbol.asyncDispose]());
 
 const set = ({ tenant }: Life, request: Omit<BackupScheduleRequest, 'tenant' | 'reason'>) =>
   schedules.set({ ...request, tenant, reason: 'contract' });

@@ -1,6 +1,5 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Connections } from '../../src/client/connections.js';
 import { MemoryScheduleClient } from '../../src/client/memorySchedules.js';
 import { scheduleOffset } from '../../src/domain/backupSchedules.js';
 import { parseTenantId } from '../../src/domain/ids.js';
@@ -14,37 +13,29 @@ import {
   pauseTenantSchedules,
   resumeTenantSchedules,
 } from '../../src/schedules/tenantSchedules.js';
-import { loadSettings } from '../../src/settings.js';
+import { ConnectedBench } from '../support/connectedBench.js';
 import {
   type Life,
   type TestRegistry,
   makeTenant,
   makeTenantWithMemory,
   newOperation,
-  startTestRegistry,
 } from '../support/registry.js';
-import { WorkflowBench } from '../support/workflows.js';
+import type { WorkflowBench } from '../support/workflows.js';
 
 const DAY = 86_400;
 const retention = parseRetention('90d', ['chat=30d']);
 const times = { everySeconds: DAY };
 let registry: TestRegistry;
 let bench: WorkflowBench;
-let connections: Connections;
+let connected: ConnectedBench;
 let schedules: MemoryScheduleClient;
 beforeAll(async () => {
-  [registry, bench] = await Promise.all([startTestRegistry(), WorkflowBench.start()]);
-  connections = await Connections.open({
-    ...loadSettings({ CVOPS_PRINCIPAL: 'tests', DATABASE_URL: registry.url }),
-    temporalAddress: bench.env.address,
-  });
-  schedules = new MemoryScheduleClient(connections);
+  connected = await ConnectedBench.start();
+  ({ registry, bench } = connected);
+  schedules = new MemoryScheduleClient(connected.connections);
 });
-afterAll(async () => {
-  await connections?.close();
-  await bench?.stop();
-  await registry?.stop();
-});
+afterAll(() => connected?.[Symbol.asyncDispose]());
 
 const refusedAs = (type: string, message: string) =>
   ApplicationFailure.create({ type, message, nonRetryable: true, category: 'BENIGN' });
