@@ -1,51 +1,59 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { parseTenantId } from '../../src/domain/ids.js';
+import { CvopsClient } from '../../src/client/index.js';
+import { type TenantId, parseTenantId } from '../../src/domain/ids.js';
 import { LocalEmbedder } from '../../src/memory/embedders/local.js';
 import { writeMemoryFile } from '../../src/memory/file/write.js';
-import { NO_LIMIT, cvopsJson, freshTenant, stackSettings } from '../support/cvops.js';
+import type { MemoryRecord } from '../../src/memory/tenantMemory.js';
+import { cvopsJson, freshTenant, stackSettings } from '../support/cvops.js';
 import { dice } from '../support/dice.js';
 import { type KillEvent, type KillPoint, Killer } from '../support/killer.js';
 import { AGENTS, USERS, madeRecords } from '../support/madeMemories.js';
 import { OwnWorkers } from '../support/ownWorkers.js';
 import { temporaryFolder } from '../support/videos.js';
 
+const PROFILE = 'video_colpali_smol500_mv_frame';
 const MEMORIES = Number(process.env['KILL_MEMORIES'] ?? 300);
 /** Of each of the two; one costs the time after which a silent worker is given up. */
 const KILLS = Number(process.env['MEMORY_KILLS'] ?? 1);
 const SEED = Number(process.env['KILL_SEED'] ?? Date.now() % 1_000_000);
 const WORKERS = 2;
 
+let client: CvopsClient;
 let workers: OwnWorkers;
 let killer: Killer | undefined;
 let folder: string;
 beforeAll(async () => {
   folder = await temporaryFolder();
+  client = await CvopsClient.connect(stackSettings());
   workers = await OwnWorkers.open(`memory-kills-${freshTenant('n')}`.replaceAll('_', '-'));
 });
 afterAll(async () => {
   await killer?.close();
   await workers?.close();
+  await client?.close();
 });
 
-async function newTenant(what: string): Promise<string> {
-  const tenant = freshTenant(what);
-  await cvopsJson(['tenant', 'create', tenant, '--template', 'startup', ...NO_LIMIT]);
+async function newTenant(what: string): Promise<TenantId> {
+  const tenant = parseTenantId(freshTenant(what));
+  const wanted = {
+    template: 'startup',
+    overrides: { max_qps: '10000' },
+    profiles: [PROFILE],
+    reason: '',
+  } as const;
+  await (await client.createTenant({ tenant, ...wanted })).result();
   return tenant;
 }
 
-const importing = (tenant: string, file: string, env?: Record<string, string>) =>
-  cvopsJson<{ operation: string; memories: number }>(['memory', 'import', tenant, file], 0, env);
-
-/** Every memory of a tenant as an export has it, in one order. */
-async function exported(tenant: string): Promise<string[]> {
-  const file = path.join(folder, `${tenant}.jsonl`);
-  const { memories } = await cvopsJson<{ memories: number }>(['memory', 'export', tenant, file]);
-  const lines = (await readFile(file, 'utf8')).trimEnd().split('\n').slice(1, -1).toSorted();
-  expect(lines.length).toBe(memories);
-  return lines;
+/** A file of memories. @returns its lines but for head and end, in one order */
+async function write(file: string, records: AsyncIterable<MemoryRecord>): Promise<string[]> {
+  await writeMemoryFile(file, parseTenantId('made'), records);
+  return (await readFile(file, 'utf8')).trimEnd().split('\n').slice(1, -1).toSorted();
 }
+const exported = (tenant: TenantId) =>
+  write(path.join(folder, `${tenant}.jsonl`), client.memory.export(tenant));
 
 /** At halves of the requests that even an undisturbed run sends. */
 function points(at: KillEvent, random: () => number): KillPoint[] {
@@ -55,30 +63,28 @@ function points(at: KillEvent, random: () => number): KillPoint[] {
 test(`data workers killed ${KILLS} times each in an import and a clear of ${MEMORIES} memories: the same memories, and the same count of what went`, async () => {
   process.stderr.write(`memory kills: KILL_SEED=${SEED}\n`);
   const file = path.join(folder, 'made.jsonl');
-  const records = (async function* () {
+  const made = (async function* () {
     yield* madeRecords(MEMORIES, new LocalEmbedder().id);
   })();
-  await writeMemoryFile(file, parseTenantId('made'), records);
-  const [calm, filled, cleared] = await Promise.all([
-    newTenant('calm'),
+  const [lines, filled, cleared] = await Promise.all([
+    write(file, made),
     newTenant('filled'),
     newTenant('cleared'),
   ]);
-  await Promise.all([calm, cleared].map((tenant) => importing(tenant, file)));
-  const before = await exported(calm);
-  expect(before.length).toBe(MEMORIES);
+  expect(lines.length).toBe(MEMORIES);
+  const [importing] = await Promise.all([client.memory.import(cleared, file, ''), workers.start('control')]);
+  expect(await importing.result()).toMatchObject({ memories: MEMORIES });
 
   const random = dice(SEED);
   killer = new Killer(folder, [...points('put', random), ...points('removal', random)], (proxied) =>
     workers.start('data', proxied),
   );
-  await workers.start('control');
   for (let n = 0; n < WORKERS; n++) await killer.add(stackSettings().vespaUrl, Infinity);
   const env = workers.environment;
   const [brought, went] = await Promise.all([
-    importing(filled, file, env),
+    cvopsJson<{ memories: number }>(['memory', 'import', filled, file], 0, env),
     cvopsJson<{ operation: string; removed: number }>(
-      ['memory', 'clear', cleared, `--confirm=${cleared}`, '--reason', 'kills'],
+      ['memory', 'clear', cleared, `--confirm=${cleared}`],
       0,
       env,
     ),
@@ -87,17 +93,17 @@ test(`data workers killed ${KILLS} times each in an import and a clear of ${MEMO
   expect(killer.killed.length).toBe(2 * KILLS);
 
   expect(brought.memories).toBe(MEMORIES);
-  expect(await exported(filled)).toEqual(before);
-  expect(await cvopsJson(['memory', 'stats', filled])).toMatchObject({
+  // Nobody else's went with those that were cleared.
+  expect(await exported(filled)).toEqual(lines);
+  expect(await client.memory.stats(filled)).toMatchObject({
     ...{ total_memories: MEMORIES, unique_users: Math.min(MEMORIES, USERS), unique_agents: AGENTS },
   });
   expect(went.removed).toBe(MEMORIES);
-  expect(await cvopsJson(['memory', 'stats', cleared])).toMatchObject({ total_memories: 0 });
+  expect(await client.memory.stats(cleared)).toMatchObject({ total_memories: 0 });
   expect(await cvopsJson(['op', 'show', went.operation])).toMatchObject({
     ...{ state: 'completed', counts: { removed: MEMORIES } },
   });
-  // Open again, and nobody else's memories went with it.
-  await cvopsJson(['memory', 'add', cleared, 'the first one of a new time', '--user', 'u']);
-  expect(await cvopsJson(['memory', 'stats', cleared])).toMatchObject({ total_memories: 1 });
-  expect(await exported(calm)).toEqual(before);
+  // Open again.
+  await client.memory.add({ tenant: cleared, text: 'the first one of a new time', userId: 'u' });
+  expect(await client.memory.stats(cleared)).toMatchObject({ total_memories: 1 });
 });

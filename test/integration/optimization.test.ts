@@ -201,19 +201,16 @@ describe.concurrent('optimize', () => {
   });
 });
 
-describe('the judge', () => {
-  let judge: JudgeStandIn;
-  beforeAll(async () => {
-    judge = await JudgeStandIn.start();
+describe.concurrent('the judge', () => {
+  beforeAll(() => {
     process.env['CVOPS_TEST_LLM_KEY'] = 'a-key';
-    return async () => {
+    return () => {
       delete process.env['CVOPS_TEST_LLM_KEY'];
-      await judge.stop();
     };
   });
 
   /** One unsure decision, and the activities of a worker that may call this machine. */
-  async function unsure(what: string, url = judge.url) {
+  async function unsure(what: string, url: string) {
     const row = await newTenant(what, 'optimization_enabled=true');
     const { tenant, incarnation, phoenixProject } = row;
     const system = await cvopsJson<{ value: object }>(['config', 'get', tenant]);
@@ -247,8 +244,13 @@ describe('the judge', () => {
     return { ...row, run, annotationsOf, labelOf, again, spanId: spans[0]!.context.span_id };
   }
 
-  test('that is down, talks, gives orders or knows other labels: annotated as failed, never applied', async () => {
-    const { run, annotationsOf, labelOf, again, tenant } = await unsure('judged');
+  test('that is down, talks, gives orders or knows other labels: annotated as failed, never applied', async ({
+    expect,
+    onTestFinished,
+  }) => {
+    const judge = await JudgeStandIn.start();
+    onTestFinished(() => judge.stop());
+    const { run, annotationsOf, labelOf, again, tenant } = await unsure('judged', judge.url);
     const bad: (string | number)[] = [
       503,
       'I think that this is right.',
@@ -273,7 +275,9 @@ describe('the judge', () => {
     expect(judge.asked.length).toBe(asked);
   });
 
-  test('at an address where nobody listens: annotated as failed, said in the status, and people can still label', async () => {
+  test('at an address where nobody listens: annotated as failed, said in the status, and people can still label', async ({
+    expect,
+  }) => {
     const nowhere = `http://127.0.0.1:${await freePort()}/v1`;
     const { run, annotationsOf, labelOf, tenant, phoenixProject, spanId } = await unsure('unjudged', nowhere);
     for (let runs = 0; runs < 2; runs++) {
@@ -298,8 +302,13 @@ describe('the judge', () => {
     expect(await labelOf()).toBe(ROUTING_LABELS[0]);
   });
 
-  test('labels what it is asked, sees the query as data, and a person outranks it', async () => {
-    const { run, annotationsOf, labelOf, spanId, tenant } = await unsure('well_judged');
+  test('labels what it is asked, sees the query as data, and a person outranks it', async ({
+    expect,
+    onTestFinished,
+  }) => {
+    const judge = await JudgeStandIn.start();
+    onTestFinished(() => judge.stop());
+    const { run, annotationsOf, labelOf, spanId, tenant } = await unsure('well_judged', judge.url);
     judge.answer = () => 503;
     expect(await run('annotateSpans')).toMatchObject({ count: 0, failed: 1 });
     expect(await cvopsJson<OptimizationStatus>(['optimize', 'status', tenant])).toMatchObject({
