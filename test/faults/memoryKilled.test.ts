@@ -106,4 +106,4 @@ test(`data workers killed ${KILLS} times each in an import and a clear of ${MEMO
   // Open again.
   await client.memory.add({ tenant: cleared, text: 'the first one of a new time', userId: 'u' });
   expect(await client.memory.stats(cleared)).toMatchObject({ total_memories: 1 });
-});
+}, 1_800_000);

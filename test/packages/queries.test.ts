@@ -34,7 +34,7 @@ describe.runIf(checkerPresent)('every query that the product sends', () => {
     await searchVideos();
     await remember();
     asked = new Map(search.mock.calls.map(([body]) => [JSON.stringify(body), body]));
-  }, 120_000);
+  }, 300_000);
   afterAll(async () => {
     await emulated?.stop();
     await container?.stop();
