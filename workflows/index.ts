@@ -16,5 +16,6 @@ export { restoreTenant } from './restoreTenant.js';
 export { scheduledBackup } from './scheduledBackup.js';
 export { softDeleteTenant } from './softDeleteTenant.js';
 export { verifyBackup } from './verifyBackup.js';
+export { verifyIsolation } from './verifyIsolation.js';
 export { vespaApplication } from './vespaApplication.js';
 export { watchVideos } from './watchVideos.js';
