@@ -26,6 +26,8 @@ import type { DeploySchemasInput, DeploySchemasResult } from '../src/contracts/r
 import type { PruneBackupsInput, PruneBackupsResult, Unremoved } from '../src/contracts/backupKeeping.js';
 import type {
   IsolationCheck,
+  LeakVerdict,
+  TestIsolationInput,
   VerifyIsolationInput,
   VerifyIsolationResult,
   WayCounts,
@@ -39,6 +41,7 @@ import type {
   PruneMemoryInput,
 } from '../src/contracts/memory.js';
 import type { BackupId } from '../src/domain/backups.js';
+import type { LeakKind } from '../src/domain/canaries.js';
 import type { KeepPolicy } from '../src/domain/keepPolicy.js';
 import type { MemoryRetention } from '../src/domain/memory.js';
 import type { StoreCount } from '../src/domain/purge.js';
@@ -516,4 +519,21 @@ export interface IsolationActivities {
     readonly checks: readonly IsolationCheck[];
   }): Promise<VerifyIsolationResult>;
   failIsolation(input: OperationEnd): Promise<void>;
+}
+
+/** Plants leaks with two throw-away tenants, to see that a verification finds them. */
+export interface IsolationTestActivities {
+  /** Registers the operation; the tenants are yet to be made. Fails `PermissionDenied`. */
+  beginIsolationTest(input: TestIsolationInput): Promise<{ creations: CreateTenantInput[] }>;
+  /** Fails `VerificationFailed` when something is found before the leak is planted. */
+  proveLeak(input: {
+    readonly operation: OperationId;
+    readonly kind: LeakKind;
+    readonly tenants: readonly [TenantId, TenantId];
+  }): Promise<LeakVerdict>;
+  finishIsolationTest(input: {
+    readonly operation: OperationId;
+    readonly verdicts: readonly LeakVerdict[];
+  }): Promise<VerifyIsolationResult>;
+  failIsolationTest(input: OperationEnd): Promise<void>;
 }

@@ -12,6 +12,7 @@ import {
   createVideoActivities,
 } from '../activities/ingest.js';
 import { createIsolationActivities } from '../activities/isolation.js';
+import { createIsolationTestActivities } from '../activities/isolationTest.js';
 import { createOptimizeActivities } from '../activities/optimize.js';
 import { createMemoryDataActivities, createMemoryLedgerActivities } from '../activities/memory.js';
 import { createPruneActivities, createRemovalActivities } from '../activities/prune.js';
@@ -138,6 +139,10 @@ function reportLosses(telemetry: Telemetry, logger: pino.Logger): NodeJS.Timeout
 export function controlActivities(resources: Resources) {
   const { pool, client, phoenix, documents, memories, configServer, settings } = resources;
   const { vespaUrl, vespaConfigUrl } = settings;
+  const isolation = {
+    ...{ pool, documents, phoenix, drain: new SharedDrain(phoenix, ISOLATION_DRAIN_MS) },
+    cluster: async () => (await readPackage(configServer)).contentCluster,
+  };
   return {
     ...typedFailures({ ...createTenantActivities({ pool, phoenix, memories, vespaUrl, vespaConfigUrl }) }),
     ...typedFailures({ ...createApplicationActivities({ pool, client, vespaUrl, vespaConfigUrl }) }),
@@ -152,12 +157,8 @@ export function controlActivities(resources: Resources) {
     ...typedFailures({ ...createFenceActivities({ pool }) }),
     ...typedFailures({ ...createPruneActivities({ pool }) }),
     ...typedFailures({ ...createMemoryLedgerActivities({ pool }) }),
-    ...typedFailures({
-      ...createIsolationActivities({
-        ...{ pool, documents, phoenix, drain: new SharedDrain(phoenix, ISOLATION_DRAIN_MS) },
-        cluster: async () => (await readPackage(configServer)).contentCluster,
-      }),
-    }),
+    ...typedFailures({ ...createIsolationActivities(isolation) }),
+    ...typedFailures({ ...createIsolationTestActivities(isolation) }),
     ...typedFailures({
       ...createOptimizeActivities({ pool, client, phoenix, allowedPrivate: settings.allowedPrivateHosts }),
     }),

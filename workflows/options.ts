@@ -6,6 +6,7 @@ import type {
   FenceActivities,
   IngestActivities,
   IsolationActivities,
+  IsolationTestActivities,
   OptimizeActivities,
   MemoryActivities,
   PruneActivities,
@@ -179,7 +180,8 @@ export const fenceWait = proxyActivities<FenceActivities>(purge);
 export const restores = proxyActivities<RestoreActivities>(registry);
 export const restoreData = proxyActivities<RestoreActivities>(backup);
 export const isolation = proxyActivities<IsolationActivities>(registry);
-export const isolationStores = proxyActivities<IsolationActivities>(isolationPage);
+export const isolationStores = proxyActivities<IsolationActivities & IsolationTestActivities>(isolationPage);
+export const isolationTest = proxyActivities<IsolationTestActivities>(registry);
 export const ingestVideo = proxyActivities<IngestActivities>(video);
 
 interface Titled<A extends unknown[], R> {

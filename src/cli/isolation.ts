@@ -22,14 +22,18 @@ export function addIsolationCommands(program: Command): void {
       .option('--self-test', 'plant a leak of each kind with throw-away tenants: each must be seen', false),
   ).action(async (a: string | undefined, b: string | undefined, options: VerifyOptions) => {
     const tenants = whom(a, b, options);
-    if (options.dryRun) return answer(options.output, { tenants }, () => `would verify ${spoken(tenants)}`);
+    const { reason, selfTest } = options;
+    if (options.dryRun)
+      return answer(options.output, { tenants, selfTest }, () => `would verify ${spoken(tenants)}`);
     await withClient(async (client) => {
-      const handle = await client.isolation.verify({ tenants, reason: options.reason });
+      const handle = selfTest
+        ? await client.isolation.selfTest(reason)
+        : await client.isolation.verify({ tenants, reason });
       const result = await follow(handle, options);
       if (!result)
         return answer(options.output, { operation: handle.operation }, () => `verifying ${spoken(tenants)}`);
       for (const { tenant, why } of result.skipped) note(`${tenant}: skipped: ${why}`);
-      answer(options.output, result, () => verified(result));
+      answer(options.output, result, () => verified(result, selfTest));
       if (!result.ok) throw new ExitWith(EXIT.verification);
     });
   });
@@ -38,7 +42,13 @@ export function addIsolationCommands(program: Command): void {
 type Whom = VerifyIsolationRequest['tenants'];
 
 /** @throws OpsError `InvalidInput` */
-function whom(a: string | undefined, b: string | undefined, { all }: VerifyOptions): Whom {
+function whom(a: string | undefined, b: string | undefined, { all, selfTest }: VerifyOptions): Whom {
+  if (selfTest && (all || a !== undefined))
+    throw new OpsError(
+      'InvalidInput',
+      'a self-test makes tenants of its own',
+      'name none: cvops isolation verify --self-test',
+    );
   if (a === undefined) return 'all';
   if (all || b === undefined)
     throw new OpsError(
@@ -53,7 +63,7 @@ function spoken(tenants: Whom): string {
   return tenants === 'all' ? 'all tenants' : tenants.join(' and ');
 }
 
-function verified({ ok, tenants, pairs, checks }: VerifyIsolationResult): string {
+function verified({ ok, tenants, pairs, checks }: VerifyIsolationResult, selfTest: boolean): string {
   const rows = checks.map(({ name, a, b, ok: green, detail }) => [
     name,
     a,
@@ -61,8 +71,12 @@ function verified({ ok, tenants, pairs, checks }: VerifyIsolationResult): string
     green ? 'ok' : 'FAILED',
     detail,
   ]);
-  const verdict = ok
-    ? `${tenants} tenants, ${pairs} pairs: each finds its own, and nobody another's`
+  const shown = table(['WAY', 'WHO LOOKED', 'FOR WHOSE', '', 'DETAIL'], rows);
+  const good = selfTest
+    ? `${checks.length} leaks planted, every one seen`
+    : `${tenants} tenants, ${pairs} pairs: each finds its own, and nobody another's`;
+  const bad = selfTest
+    ? 'a verification would not see every leak: see the rows that say FAILED'
     : 'tenants are not kept apart: see the rows that say FAILED';
-  return `${table(['WAY', 'WHO LOOKED', 'FOR WHOSE', '', 'DETAIL'], rows)}\n${verdict}`;
+  return `${shown}\n${ok ? good : bad}`;
 }

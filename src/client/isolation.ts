@@ -1,7 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { requireOwnTenant } from '../access/ownTenant.js';
+import { deniedTo, requireOwnTenant } from '../access/ownTenant.js';
 import { checkInput } from '../contracts/common.js';
-import { type VerifyIsolationResult, verifyIsolationInput } from '../contracts/isolation.js';
+import {
+  type VerifyIsolationResult,
+  testIsolationInput,
+  verifyIsolationInput,
+} from '../contracts/isolation.js';
 import { type TenantId, parseOperationId } from '../domain/ids.js';
 import { workflowIds } from '../domain/naming.js';
 import { requireTenant } from '../registry/tenants.js';
@@ -33,6 +37,23 @@ export class IsolationClient {
         ...{ kind: 'verifyIsolation', workflowId: workflowIds.verifyIsolation(operation) },
         ...{ tenant: null, operation, reason, priority: 4 },
         summary: `verify the isolation of ${tenants === 'all' ? 'all tenants' : tenants.join(' and ')}`,
+      },
+      input,
+    );
+  }
+
+  /** Plants a leak of each kind with throw-away tenants. @throws OpsError `PermissionDenied` */
+  async selfTest(reason: string): Promise<OperationHandle<VerifyIsolationResult>> {
+    const { principalTenant, settings } = this.connections;
+    if (principalTenant !== undefined) throw deniedTo(principalTenant);
+    const operation = parseOperationId(randomUUID());
+    const { principal, vespaCluster: cluster } = settings;
+    const input = checkInput(testIsolationInput, { operation, principal, reason, cluster });
+    return this.connections.start(
+      {
+        ...{ kind: 'testIsolation', workflowId: workflowIds.testIsolation(operation) },
+        ...{ tenant: null, operation, reason, priority: 4 },
+        summary: 'self-test of isolation',
       },
       input,
     );
