@@ -15,14 +15,14 @@ import { OpsError } from '../src/domain/errors.js';
 import { TEMPLATES } from '../src/domain/templates.js';
 import { mayPass } from './failures.js';
 import { heartbeating } from './heartbeat.js';
-import type { IsolationDependencies } from './isolation.js';
+import type { RoundStores } from '../src/isolation/round.js';
 import type { IsolationTestActivities } from './types.js';
 
 const VERB = 'isolation-test';
 const TEMPLATE = 'startup';
 
-export function createIsolationTestActivities(dependencies: IsolationDependencies): IsolationTestActivities {
-  const { pool, drain } = dependencies;
+export function createIsolationTestActivities(stores: RoundStores): IsolationTestActivities {
+  const { pool, drain } = stores;
   return {
     async beginIsolationTest(raw) {
       const { operation, principal, principalTenant, reason, cluster } = checkInput(testIsolationInput, raw);
@@ -57,8 +57,8 @@ export function createIsolationTestActivities(dependencies: IsolationDependencie
           return { tenant, incarnation: row.incarnation, token };
         };
         const [a, b] = [await member(tenants[0]), await member(tenants[1])];
-        const world = { stores: dependencies, a, b, signal };
-        return { kind, ...(await mayPass(proveLeak(kind, world, (stop) => drain.wait(stop)))) };
+        const world = { stores, a, b, signal };
+        return { kind, ...(await mayPass(proveLeak(kind, world, () => drain.wait(signal)))) };
       });
     },
 

@@ -7,6 +7,8 @@ create table isolation_members (
   token text not null,
   state text not null default 'waiting' check (state in ('waiting', 'planted', 'removed')),
   planted_at timestamptz,
+  -- The run that takes away what this one left.
+  remover uuid references operations,
   -- Why the tenant was left out; null for one that was checked.
   skipped text,
   primary key (operation, item),

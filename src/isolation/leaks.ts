@@ -22,6 +22,8 @@ export interface World {
 export interface Leak {
   /** @returns ways of `a` that are faulty; none when the fault is in the data */
   plant(world: World): Promise<Partial<Ways>>;
+  /** What it plants is found when Phoenix has been drained. */
+  readonly sendsSpans?: boolean;
   /** Takes it back; where there is none, fine. */
   undo?(world: World): Promise<void>;
   /** Whether this is what it must look like. */
@@ -94,6 +96,7 @@ export const LEAKS: Readonly<Record<LeakKind, Leak>> = {
     shows: seenBy('config'),
   },
   'span of another tenant': {
+    sendsSpans: true,
     async plant({ stores, a, b }) {
       const project = await waysOf(stores).projectOf(a);
       await sendSpan(stores, project!, leakedSpan(b));

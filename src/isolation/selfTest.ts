@@ -15,38 +15,40 @@ import { type Ways, waysOf } from './ways.js';
 export async function proveLeak(
   kind: LeakKind,
   world: World,
-  drain: (signal: AbortSignal) => Promise<void>,
+  drain: () => Promise<void>,
 ): Promise<{ readonly seen: boolean; readonly detail: string }> {
   const { stores, a, b, signal } = world;
-  await drain(signal);
+  const leak = LEAKS[kind];
+  const both = (work: typeof plantCanaries) =>
+    Promise.all([a, b].map((member) => work(stores, member, signal)));
   await undoAll(world);
   try {
-    for (const member of [a, b]) await plantCanaries(stores, member, signal);
-    await drain(signal);
+    await both(plantCanaries);
+    await drain();
     const [before] = await findings(world, {});
     if (before)
       throw new OpsError(
         'VerificationFailed',
         `${before.a} and ${before.b} are not apart before anything is planted: ${before.name}: ${before.detail}`,
       );
-    const faulty = await LEAKS[kind].plant(world);
-    await drain(signal);
+    const faulty = await leak.plant(world);
+    if (leak.sendsSpans) await drain();
     const found = await findings(world, faulty);
-    const shown = found.find((finding) => LEAKS[kind].shows(finding, world));
+    const shown = found.find((finding) => leak.shows(finding, world));
     const detail = shown
       ? `${shown.name}: ${shown.a} for ${shown.b}`
       : `not seen; ${found.length} other findings`;
     return { seen: shown !== undefined, detail };
   } finally {
     await undoAll(world);
-    for (const member of [a, b]) await removeCanaries(stores, member, signal);
+    await both(removeCanaries);
   }
 }
 
 async function findings(world: World, faulty: Partial<Ways>): Promise<Finding[]> {
   const { stores, a, b, signal } = world;
   const ways = waysOf(stores);
-  const seen = [await look({ ...ways, ...faulty }, a, [b], signal), await look(ways, b, [a], signal)];
+  const seen = await Promise.all([look({ ...ways, ...faulty }, a, [b], signal), look(ways, b, [a], signal)]);
   return seen.flatMap((each) => each.findings);
 }
 

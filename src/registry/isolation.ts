@@ -84,30 +84,47 @@ export async function plantedMembers(db: Queryable, operation: OperationId): Pro
   return rows;
 }
 
-/** A run that has not ended by then is dead: its workflow was terminated. */
-const ABANDONED = '3 hours';
+/**
+ * Of a member `m` whose canaries are in the hands of the operation `o`: that has ended, or has not for so long that it is
+ * dead, its workflow terminated.
+ */
+const IS_LEFT = `o.operation = coalesce(m.remover, m.operation) and m.state = 'planted'
+  and (o.state <> 'running' or m.planted_at < now() - interval '3 hours')`;
 
-/** What runs that are over left planted. */
-export async function leftoverMembers(db: Queryable, but: OperationId, limit: number): Promise<MemberRow[]> {
-  const { rows } = await db.query<MemberRow>(
-    `${SELECT} join operations o on o.operation = m.operation
-     where m.state = 'planted' and m.operation <> $1
-       and (o.state <> 'running' or m.planted_at < now() - interval '${ABANDONED}')
-     order by m.planted_at limit $2`,
-    [but, limit],
+/** What runs that are over left planted; from here on it is this one's to remove, and no other's to plant over. */
+export async function claimLeftovers(
+  db: Queryable,
+  operation: OperationId,
+  limit: number,
+): Promise<MemberRow[]> {
+  await db.query(
+    `update isolation_members m set remover = $1, planted_at = now() from operations o
+     where ${IS_LEFT} and o.operation <> $1 and (m.operation, m.item) in (
+       select m.operation, m.item from isolation_members m, operations o where ${IS_LEFT}
+       order by m.planted_at limit $2)`,
+    [operation, limit],
   );
+  const { rows } = await db.query<MemberRow>(`${SELECT} where m.remover = $1 and m.state = 'planted'`, [
+    operation,
+  ]);
   return rows;
 }
 
 /**
- * Says that canaries are about to be planted, before the first is.
+ * Says that canaries are about to be planted, before the first is. What a run that is over has left is this one's from
+ * then on: it has the same ids.
  *
- * @returns false while another run's are in this life, or it has left some that the next run takes away
+ * @returns false while another run's are in this life
  */
 export async function notePlanting(
   db: Queryable,
   { operation, item, incarnation }: Pick<MemberRow, 'operation' | 'item' | 'incarnation'>,
 ): Promise<boolean> {
+  await db.query(
+    `update isolation_members m set state = 'removed' from operations o
+     where ${IS_LEFT} and m.incarnation = $1 and o.operation <> $2`,
+    [incarnation, operation],
+  );
   const { rowCount } = await db.query(
     `update isolation_members set state = 'planted', planted_at = now(), skipped = null
      where operation = $1 and item = $2 and not exists (select from isolation_members
