@@ -162,7 +162,9 @@ describe.concurrent('isolation', () => {
 
   test('no operator sees a canary; what a killed run left is removed by the next', async ({ expect }) => {
     const filled = await filledTenant(stores.pool, emma!);
-    await fillDocuments(stores.documents, filled, { segments: 3, memories: 2 });
+    await fillDocuments(stores.documents, filled, { segments: 3, memories: 0 });
+    for (const text of ['Likes bridges', 'Has a dog'])
+      await client.memory.add({ tenant: emma!, text, userId: 'user123' });
     const before = await viewOf(emma!);
     expect(before).toMatchObject({ inVespa: 3, inMemory: 2, backup: { documents: 3, kept: 2 } });
     const { incarnation } = filled.row;
