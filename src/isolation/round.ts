@@ -148,20 +148,12 @@ async function lookAs(
 ): Promise<Look | undefined> {
   const { pool } = stores;
   const isOpen = async () => (await getLife(pool, member)).state === 'active';
-  let seen: Look | undefined;
-  let failure: unknown;
-  try {
-    if (await isOpen()) seen = await look(waysOf(stores), member, others, signal);
-  } catch (error) {
-    failure = error;
-  }
+  const looking = (await isOpen()) ? look(waysOf(stores), member, others, signal) : undefined;
+  const seen = await looking?.catch(() => undefined);
   // Its schemas or canaries went while it was looked at.
   const gone = (await isOpen()) ? undefined : 'it was deactivated meanwhile';
   const why = gone ?? ((await restoredSince(pool, member)) ? 'it was restored meanwhile' : undefined);
-  if (why === undefined) {
-    if (failure !== undefined) throw failure;
-    return seen;
-  }
+  if (why === undefined) return looking;
   await noteSkipped(pool, member, why);
   // What was seen of others was there all the same.
   const findings = seen?.findings.filter(({ missing }) => !missing) ?? [];
