@@ -3,6 +3,7 @@ import { addBackupCommands } from './backup.js';
 import { addCertificateCommands } from './certificate.js';
 import { addConfigCommands } from './config.js';
 import { addIngestCommand } from './ingest.js';
+import { addIsolationCommands } from './isolation.js';
 import { addOperationCommands } from './operations.js';
 import { EXIT, type Format, reportError } from './output.js';
 import { addDemoCommand } from './demo.js';
@@ -40,6 +41,7 @@ export function buildProgram(): Command {
   addMemoryCommands(program);
   addMetricsCommand(program);
   addBackupCommands(program);
+  addIsolationCommands(program);
   addOperationCommands(program);
   addCertificateCommands(program);
   addDemoCommand(program);

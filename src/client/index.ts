@@ -27,6 +27,7 @@ import { BackupScheduleClient } from './backupSchedules.js';
 import { ConfigClient, TemplateClient } from './config.js';
 import { Connections } from './connections.js';
 import { IngestClient } from './ingest.js';
+import { IsolationClient } from './isolation.js';
 import { LifeClient } from './life.js';
 import { MemoryClient } from './memory.js';
 import { MemoryScheduleClient } from './memorySchedules.js';
@@ -75,6 +76,7 @@ export class CvopsClient {
   readonly life: LifeClient;
   readonly schemas: SchemaClient;
   readonly ingest: IngestClient;
+  readonly isolation: IsolationClient;
   readonly watches: WatchClient;
   readonly backups: BackupClient;
   readonly backupKeeping: BackupKeepingClient;
@@ -97,6 +99,7 @@ export class CvopsClient {
     this.life = new LifeClient(connections);
     this.schemas = new SchemaClient(connections);
     this.ingest = new IngestClient(connections);
+    this.isolation = new IsolationClient(connections);
     this.watches = new WatchClient(connections);
     this.backups = new BackupClient(connections);
     this.backupKeeping = new BackupKeepingClient(connections);

@@ -67,6 +67,8 @@ export const workflowIds = {
   /** One at a time; of a scheduled one the server adds its time. */
   pruneMemory: (tenant: TenantId) => `tenant/${tenant}/memory/prune`,
   deploySchemas: (run: string) => `schemas/${run}`,
+  verifyIsolation: (run: string) => `isolation/${run}`,
+  testIsolation: (run: string) => `isolation-test/${run}`,
   vespaApplication: (cluster: string) => `vespa/${cluster}/application`,
 } as const;
 

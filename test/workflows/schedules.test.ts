@@ -119,13 +119,15 @@ describe('schedules of a tenant', () => {
     expect(await rowsOf(other)).toEqual([`tenant/${other.tenant}/a`]);
   });
 
-  test('the daily reconciliation is made once, and what an operator changed of it stays', async () => {
+  test('the daily schedules of no tenant are made once, and what an operator changed of one stays', async () => {
     await ensureSystemSchedules(client, 'test');
     await client.schedule.getHandle('system/retention-reconcile').pause('maintenance');
     await ensureSystemSchedules(client, 'test');
     const { state, action } = await client.schedule.getHandle('system/retention-reconcile').describe();
     expect(state).toMatchObject({ paused: true, note: 'maintenance' });
     expect(action).toMatchObject({ workflowType: 'reconcileRetention', args: [{ cluster: 'test' }] });
+    const isolation = await client.schedule.getHandle('system/isolation').describe();
+    expect(isolation.action).toMatchObject({ workflowType: 'verifyIsolation', args: [{ version: 1 }] });
   });
 });
 
