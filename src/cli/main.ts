@@ -1,7 +1,9 @@
 import { Command, CommanderError } from 'commander';
+import { addAlertCommands } from './alerts.js';
 import { addBackupCommands } from './backup.js';
 import { addCertificateCommands } from './certificate.js';
 import { addConfigCommands } from './config.js';
+import { addHealthCommands } from './health.js';
 import { addIngestCommand } from './ingest.js';
 import { addOperationCommands } from './operations.js';
 import { EXIT, type Format, reportError } from './output.js';
@@ -39,6 +41,8 @@ export function buildProgram(): Command {
   addOptimizeCommands(program);
   addMemoryCommands(program);
   addMetricsCommand(program);
+  addHealthCommands(program);
+  addAlertCommands(program);
   addBackupCommands(program);
   addOperationCommands(program);
   addCertificateCommands(program);
