@@ -67,7 +67,7 @@ function reportRepairs({ repaired }: Diagnosis): void {
 export function healthText({ ok, installation, tenants }: HealthAnswer): string {
   const alerts = [
     ...installation.alerts.map((alert) => ({ alert, who: '(installation)' })),
-    ...tenants.flatMap(({ tenant, alerts: own }) => own.map((alert) => ({ alert, who: tenant as string }))),
+    ...tenants.flatMap(({ tenant, alerts: own }) => own.map((alert) => ({ alert, who: tenant }))),
   ];
   const rank = { critical: 0, warning: 1, info: 2 } as const;
   const order = alerts.toSorted((a, b) => rank[a.alert.severity] - rank[b.alert.severity]);

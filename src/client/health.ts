@@ -21,7 +21,7 @@ import { openDocuments } from '../vespa/access.js';
 import { ConfigServer } from '../vespa/configServer.js';
 import type { Connections } from './connections.js';
 import { toOpsError } from './failures.js';
-import { type HealthAnswer, type TenantHealth, healthAnswer } from './healthAnswer.js';
+import { type HealthAnswer, healthAnswer } from './healthAnswer.js';
 import { SchemaClient } from './schemas.js';
 
 export type { HealthAnswer, TenantHealth } from './healthAnswer.js';
