@@ -39,9 +39,9 @@ export function createHealthActivities({ webhook, ...resources }: HealthDependen
 /** The log is one of those that are told: what a person should see at once is a warning or worse. */
 function logged({ event, alert, severity, tenant, check, message, fix }: AlertEvent, failure?: string): void {
   const fields = { alert, severity, tenant: tenant ?? '-', check, message, ...(fix === null ? {} : { fix }) };
-  if (failure !== undefined) return log.warn('alert webhook failed', { alert, failure });
-  if (event === 'resolved') return log.info('alert resolved', fields);
-  if (severity === 'critical') return log.error(`alert ${event}`, fields);
-  if (severity === 'warning') return log.warn(`alert ${event}`, fields);
-  log.info(`alert ${event}`, fields);
+  if (failure !== undefined) log.warn('alert webhook failed', { alert, failure });
+  else if (event === 'resolved') log.info('alert resolved', fields);
+  else if (severity === 'critical') log.error(`alert ${event}`, fields);
+  else if (severity === 'warning') log.warn(`alert ${event}`, fields);
+  else log.info(`alert ${event}`, fields);
 }

@@ -134,21 +134,26 @@ export class HealthClient {
     const client = await this.connections.temporal().catch(() => undefined);
     if (client === undefined || !(await isPolled(client).catch(() => false))) return false;
     const handle = await start(client, checkInput(checkHealthInput, { tenant: tenant ?? null }));
-    const ended = handle.result().then(
-      () => true,
-      (error: unknown) => {
-        throw toOpsError(error);
-      },
-    );
+    const done = new AbortController();
     const untouched = async (): Promise<boolean> => {
-      await delay(TAKEN_UP_MS, undefined, { ref: false });
-      const { historyLength } = await handle.describe();
-      return historyLength > UNTOUCHED ? ended : false;
+      await delay(TAKEN_UP_MS, undefined, { signal: done.signal });
+      return (await handle.describe()).historyLength <= UNTOUCHED;
     };
-    if (await Promise.race([ended, untouched()])) return true;
-    await handle.terminate('no worker took it up').catch(() => undefined);
-    await ended.catch(() => undefined);
-    return false;
+    const result = handle.result();
+    try {
+      if (await Promise.race([result.then(() => false), untouched()])) {
+        await handle.terminate('no worker took it up');
+        return false;
+      }
+      await result;
+      return true;
+    } catch (error) {
+      throw toOpsError(error);
+    } finally {
+      done.abort();
+      // Of one that was terminated.
+      void result.catch(() => undefined);
+    }
   }
 
   private async fromHere(tenant: TenantId | undefined): Promise<void> {

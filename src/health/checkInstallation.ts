@@ -109,7 +109,7 @@ async function checkPackage({ pool, configServer }: HealthResources): Promise<Fi
   const strangers = unregistered(active, await allSchemas(pool));
   const found = strangers.slice(0, MAX_STRANGERS).map((name): Finding => {
     const message = `schema ${name} is in the package and nobody's by the registry`;
-    return { subject: name, severity: 'warning', message, fix: `cvops schema drop ${name}` };
+    return { subject: name, severity: 'warning', message, fix: 'cvops schema verify' };
   });
   const running = await runningKinds(pool);
   const deploying = DEPLOYING.some((kind) => running.has(kind));

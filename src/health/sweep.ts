@@ -1,6 +1,6 @@
 import type { CheckResults, TenantCheck } from '../domain/health/checks.js';
 import type { TenantId } from '../domain/ids.js';
-import { type Settled, settleAlerts, settleEndedLives } from '../registry/alerts.js';
+import { type Settled, forgetResolved, settleAlerts, settleEndedLives } from '../registry/alerts.js';
 import { type TenantRow, getTenant, listTenants } from '../registry/tenants.js';
 import { checkInstallation } from './checkInstallation.js';
 import { type PageContext, checkTenant, pageContext } from './checkTenant.js';
@@ -53,6 +53,7 @@ export async function sweepTenants(
   await Promise.all(Array.from({ length: AT_ONCE }, line));
   if (rows.length === PAGE) return { ...sum, next: rows.at(-1)!.tenant };
   const ended = await settleEndedLives(resources.pool);
+  await forgetResolved(resources.pool);
   return { ...sum, resolved: sum.resolved + ended, next: null };
 }
 

@@ -24,6 +24,8 @@ export interface Alert {
   readonly silencedUntil: string | null;
 }
 
+/** How long a resolved alert is kept. */
+const KEPT_DAYS = 90;
 /** Writers of one scope take turns. */
 const LOCK = 7_301_116;
 
@@ -72,6 +74,15 @@ export async function settleEndedLives(pool: Pool): Promise<number> {
     );
     for (const { fingerprint } of rows) await resolveAlert(tx, fingerprint);
     return rows.length;
+  });
+}
+
+/** Takes away what was resolved long ago, with what was told of it. */
+export async function forgetResolved(pool: Pool): Promise<void> {
+  await transaction(pool, async (tx) => {
+    const old = `resolved_at < now() - make_interval(days => $1)`;
+    await tx.query(`delete from alert_events e using alerts a where a.id = e.alert and ${old}`, [KEPT_DAYS]);
+    await tx.query(`delete from alerts where ${old}`, [KEPT_DAYS]);
   });
 }
 

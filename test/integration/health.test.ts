@@ -256,6 +256,23 @@ describe.concurrent('health', () => {
     expect((await cvops('alert', 'silence', randomUUID(), '--for', '4h')).code).toBe(5);
   });
 
+  test('without Temporal it is looked at from here: what needs it is unknown, and nothing is said to be well', async ({
+    expect,
+  }) => {
+    const { tenant } = await newTenant('alone');
+    const alone = await CvopsClient.connect({ ...settings, temporalAddress: '127.0.0.1:9' });
+    try {
+      const [health] = (await alone.health.check(tenant)).tenants;
+      expect(health).toMatchObject({ ok: false, schemas: 'ok', config: 'ok', memory: 'ok', alerts: [] });
+      const { schedules, backups, operations } = health!.checks;
+      const unknown = { state: 'unknown', why: 'temporal does not answer' };
+      expect([schedules, backups, operations]).toEqual([unknown, unknown, unknown]);
+    } finally {
+      await alone.close();
+    }
+    expect((await look(tenant)).ok).toBe(true);
+  });
+
   test('who is not there is not found; nobody of one tenant sees another’s, or all', async ({ expect }) => {
     expect((await cvops('health', 'nobody_at_all')).code).toBe(5);
     const other = await CvopsClient.connect({ ...settings, principalTenant: 'somebody_else' });

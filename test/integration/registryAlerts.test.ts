@@ -6,10 +6,13 @@ import { deliverAlerts } from '../../src/health/deliver.js';
 import type { HealthResources } from '../../src/health/resources.js';
 import { sweepInstallation, sweepTenants } from '../../src/health/sweep.js';
 import { tenantChecks } from '../../src/health/checks/index.js';
+import { tenantMetrics } from '../../src/metrics/tenantMetrics.js';
 import { PhoenixClient } from '../../src/phoenix/client.js';
 import { claimEvent, endEvent } from '../../src/registry/alertEvents.js';
 import {
   countOpenAlerts,
+  forgetResolved,
+  listAlerts,
   openAlerts,
   settleAlerts,
   settleEndedLives,
@@ -71,6 +74,13 @@ describe('alerts', () => {
     await settleAlerts(pool, life, wrong());
     const [second] = await openOf(life);
     expect(second!.id).not.toBe(first!.id);
+    expect((await tenantMetrics(pool)).text).toContain('cvops_alerts_open{severity="warning"} 1\n');
+    // What was over long ago is not kept for ever; what is open is.
+    await pool.query(`update alerts set opened_at = now() - interval '1 year'`);
+    await pool.query(`update alerts set resolved_at = now() - interval '91 days' where id = $1`, [first!.id]);
+    await forgetResolved(pool);
+    const kept = await listAlerts(pool, { tenant: life.tenant, limit: 10 });
+    expect(kept.map(({ id }) => id)).toEqual([second!.id]);
     await settleAlerts(pool, life, well);
     await deliver();
   });

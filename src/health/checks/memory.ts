@@ -1,6 +1,6 @@
 import { addressOf } from '../../memory/documents.js';
 import { MEMORY_SCHEMA } from '../../domain/profiles.js';
-import { deployed, schemasOf } from '../../registry/schemas.js';
+import { schemasOf } from '../../registry/schemas.js';
 import { isInPackage } from '../../vespa/activePackage.js';
 import { type Check, unlessThere } from './check.js';
 
@@ -13,15 +13,16 @@ export const memoryCheck: Check = {
   settledOnly: true,
   async run({ resources, row, activePackage }) {
     const { tenant, incarnation } = row;
-    const found = deployed(await schemasOf(resources.pool, incarnation), MEMORY_SCHEMA);
+    const owned = await schemasOf(resources.pool, incarnation);
+    const found = owned.find(({ baseSchema }) => baseSchema === MEMORY_SCHEMA);
     const fix = `cvops schema deploy --tenant ${tenant} --profiles ${MEMORY_SCHEMA}`;
     if (found === undefined) {
       const message = 'memory is on, and it has no memory schema in Vespa';
       return [{ subject: 'schema', severity: 'critical', message, fix }];
     }
     const schema = found.schemaName;
-    // Lost from the package it is one thing that is wrong, and the schemas' to tell.
-    if (!isInPackage(await activePackage(), schema)) return [];
+    // Not deployed, or lost from the package, it is one thing that is wrong, and the schemas' to tell.
+    if (found.state !== 'deployed' || !isInPackage(await activePackage(), schema)) return [];
     try {
       const signal = AbortSignal.timeout(10_000);
       await resources.documents.get(addressOf({ tenant, incarnation, schema }, incarnation), { signal });
