@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { Diagnosis, HealthAnswer, TenantHealth } from '../client/health.js';
 import { repairsOf } from '../client/health.js';
 import { OpsError } from '../domain/errors.js';
+import { SEVERITIES } from '../domain/health/checks.js';
 import { parseTenantId } from '../domain/ids.js';
 import { REPAIRS } from '../health/repair.js';
 import type { Alert } from '../registry/alerts.js';
@@ -69,8 +70,8 @@ export function healthText({ ok, installation, tenants }: HealthAnswer): string 
     ...installation.alerts.map((alert) => ({ alert, who: '(installation)' })),
     ...tenants.flatMap(({ tenant, alerts: own }) => own.map((alert) => ({ alert, who: tenant }))),
   ];
-  const rank = { critical: 0, warning: 1, info: 2 } as const;
-  const order = alerts.toSorted((a, b) => rank[a.alert.severity] - rank[b.alert.severity]);
+  const rank = ({ alert }: { readonly alert: Alert }) => SEVERITIES.indexOf(alert.severity);
+  const order = alerts.toSorted((a, b) => rank(b) - rank(a));
   const well = tenants.filter((each) => each.ok && each.alerts.length === 0);
   const unknown = tenants.flatMap(unknownLine);
   return [

@@ -65,13 +65,13 @@ export class HealthClient {
   async check(tenant: TenantId | undefined): Promise<HealthAnswer> {
     const { pool } = this.connections;
     this.requireRights(tenant);
-    if (tenant !== undefined) await getTenant(pool, tenant);
+    const there = () =>
+      tenant === undefined ? everyTenant(pool) : getTenant(pool, tenant).then((row) => [row]);
+    const before = new Set((await there()).map(({ incarnation }) => incarnation));
     if (!(await this.byWorkflow(tenant))) await this.fromHere(tenant);
-    const rows =
-      tenant === undefined
-        ? (await everyTenant(pool)).filter(({ state }) => state !== 'purged')
-        : [await getTenant(pool, tenant)];
-    return healthAnswer(pool, rows, tenant === undefined);
+    // What came meanwhile may have been passed already, and what is purged is not looked at.
+    const looked = (await there()).filter((row) => before.has(row.incarnation) && row.state !== 'purged');
+    return healthAnswer(pool, looked, tenant === undefined);
   }
 
   /** Looks at one tenant from here, and says what mends what is wrong. @throws OpsError `NotFound`, `PermissionDenied` */
@@ -122,6 +122,8 @@ export class HealthClient {
   }
 
   private async deploy(tenant: TenantId, reason: string): Promise<void> {
+    if (!(await isPolled(await this.connections.temporal())))
+      throw new OpsError('Unavailable', 'no control worker is there to do it', 'see it with: cvops status');
     const schemas = new SchemaClient(this.connections);
     const handle = await schemas.deploy({ tenants: [tenant], bases: null, maxFailures: 0, reason });
     await handle.result();

@@ -2,8 +2,9 @@ import type { AlertNotice, NoticeWebhook } from '../notices/webhook.js';
 import { type AlertEvent, claimEvent, endEvent, failEvent, pendingEvents } from '../registry/alertEvents.js';
 import type { Pool } from '../registry/database.js';
 
-/** At most so many in one go: what is left is for the next. */
+/** At most so many in one go, and no more after so many that were not taken: what is left is for the next. */
 const MAX_EVENTS = 200;
+const MAX_FAILURES = 5;
 
 export interface DeliverOptions {
   readonly pool: Pool;
@@ -26,7 +27,8 @@ export interface Delivered {
  */
 export async function deliverAlerts({ pool, webhook, log }: DeliverOptions): Promise<Delivered> {
   let told = 0;
-  for (let i = 0; i < MAX_EVENTS; i++) {
+  let failures = 0;
+  while (told < MAX_EVENTS && failures < MAX_FAILURES) {
     const event = await claimEvent(pool);
     if (event === undefined) break;
     try {
@@ -40,6 +42,7 @@ export async function deliverAlerts({ pool, webhook, log }: DeliverOptions): Pro
       const why = error instanceof Error ? error.message : String(error);
       log(event, why);
       await failEvent(pool, event, why);
+      failures++;
       continue;
     }
     log(event);

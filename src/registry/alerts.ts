@@ -64,7 +64,7 @@ export async function settleAlerts(
   });
 }
 
-/** Resolves what is open of lives that are over: purged, or followed by another life of the id. */
+/** Resolves what is open of lives that are over: purged, or followed by another life of the id. Their reports go. */
 export async function settleEndedLives(pool: Pool): Promise<number> {
   return transaction(pool, async (tx) => {
     const { rows } = await tx.query<{ fingerprint: string }>(
@@ -73,6 +73,9 @@ export async function settleEndedLives(pool: Pool): Promise<number> {
          (select 1 from tenants n where n.tenant = t.tenant and n.created_at > t.created_at))`,
     );
     for (const { fingerprint } of rows) await resolveAlert(tx, fingerprint);
+    await tx.query(
+      `delete from health_reports r using tenants t where t.incarnation = r.incarnation and t.state = 'purged'`,
+    );
     return rows.length;
   });
 }
