@@ -22,6 +22,7 @@ import type {
   RetentionRequest,
   Running,
 } from '../src/contracts/life.js';
+import type { CheckHealthResult } from '../src/contracts/health.js';
 import type { DeploySchemasInput, DeploySchemasResult } from '../src/contracts/rollout.js';
 import type { PruneBackupsInput, PruneBackupsResult, Unremoved } from '../src/contracts/backupKeeping.js';
 import type {
@@ -232,6 +233,20 @@ export interface PurgeActivities {
 /** Starts what should run and does not: after a lost namespace, or a purge that failed. */
 export interface ReconcileActivities {
   reconcileRetention(input: { readonly cluster: string }): Promise<{ retentions: number; purges: number }>;
+}
+
+/** Looks at what is there, opens and resolves alerts, and tells of them. Changes nothing else. */
+export interface HealthActivities {
+  checkInstallation(): Promise<{ opened: number; resolved: number }>;
+  /** The page after `after`, or the one tenant. Fails `NotFound`. */
+  checkTenants(input: {
+    readonly tenant: TenantId | null;
+    readonly after: string;
+  }): Promise<CheckHealthResult & { readonly next: string | null }>;
+  /** Starts `deliverAlerts`, or makes it look again. */
+  requestDelivery(): Promise<void>;
+  /** Tells log and webhook what is due. */
+  deliverAlerts(): Promise<{ told: number; pending: number; dueInSeconds: number }>;
 }
 
 /** A rollout of schemas over many tenants; whom it is for and how each ended are rows of its ledger. */

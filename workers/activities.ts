@@ -6,6 +6,7 @@ import { createBackupDataActivities, createBackupLedgerActivities } from '../act
 import { createDrillActivities } from '../activities/drill.js';
 import { typedFailures } from '../activities/failures.js';
 import { createFenceActivities } from '../activities/fence.js';
+import { createHealthActivities } from '../activities/health.js';
 import {
   createCountActivities,
   createLedgerActivities,
@@ -36,7 +37,7 @@ import { SharedDrain } from '../src/phoenix/drain.js';
 import { type Pool, openPool } from '../src/registry/database.js';
 import { CertificateSigner } from '../src/purge/certificate.js';
 import { readReference } from '../src/secrets.js';
-import type { Settings } from '../src/settings.js';
+import { type Settings, ownHosts } from '../src/settings.js';
 import { NO_TRACING } from '../src/telemetry/noTracing.js';
 import { openTelemetry } from '../src/telemetry/open.js';
 import type { Telemetry } from '../src/telemetry/telemetry.js';
@@ -66,6 +67,8 @@ export interface Resources {
   readonly shelf: Shelf;
   /** Told of purges that come near; undefined when nobody is. */
   readonly webhook: NoticeWebhook | undefined;
+  /** Told of alerts; undefined when nobody is. */
+  readonly alertWebhook: NoticeWebhook | undefined;
   readonly memories: TenantMemories;
   readonly configServer: ConfigServer;
   /** Opened at its first use: a `control` worker never encodes. */
@@ -85,6 +88,7 @@ export async function openResources(
   const sources = new Sources(settings);
   await sources.sweep();
   const shelf = new Shelf(settings);
+  const { allowedPrivateHosts } = settings;
   const configServer = new ConfigServer(settings.vespaConfigUrl);
   const memories = new TenantMemories({ documents, configServer, embedder: embedderOf(settings) });
   const telemetry = settings.traceOperations ? openTelemetry(settings, pool) : undefined;
@@ -105,7 +109,8 @@ export async function openResources(
     shelf,
     memories,
     configServer,
-    webhook: await openWebhook(settings),
+    webhook: await openWebhook(settings.noticeWebhook, settings.noticeWebhookSecret, allowedPrivateHosts),
+    alertWebhook: await openWebhook(settings.alertWebhook, settings.alertWebhookSecret, allowedPrivateHosts),
     encoder() {
       if (encoder === undefined) {
         encoder = encoderOf(settings);
@@ -151,6 +156,13 @@ export function controlActivities(resources: Resources) {
     ...typedFailures({ ...createRetentionActivities({ pool, client, webhook: resources.webhook }) }),
     ...typedFailures({ ...createRolloutActivities({ pool, client, configServer }) }),
     ...typedFailures({ ...createReconcileActivities({ pool, client, phoenix }) }),
+    ...typedFailures({
+      ...createHealthActivities({
+        ...{ pool, phoenix, documents, configServer, vespaUrl, allowedPrivate: ownHosts(settings) },
+        temporal: async () => client,
+        webhook: resources.alertWebhook,
+      }),
+    }),
     ...typedFailures({ ...createBackupLedgerActivities(backupResources(resources)) }),
     ...typedFailures({ ...createRestoreLedgerActivities({ pool }) }),
     ...typedFailures({ ...createDrillActivities({ pool }) }),
@@ -179,16 +191,16 @@ export function controlActivities(resources: Resources) {
 }
 
 /** Refused at the start of the worker, not by the first notice months later. */
-async function openWebhook({
-  noticeWebhook,
-  noticeWebhookSecret,
-  allowedPrivateHosts,
-}: Settings): Promise<NoticeWebhook | undefined> {
-  if (noticeWebhook === '') return undefined;
-  const url = checkUrl(noticeWebhook, { allowedPrivate: allowedPrivateHosts });
-  const secret =
-    noticeWebhookSecret === '' ? undefined : await readReference(noticeWebhookSecret, 'the webhook secret');
-  return new NoticeWebhook(url, secret);
+async function openWebhook(
+  text: string,
+  secretReference: string,
+  allowedPrivate: readonly string[],
+): Promise<NoticeWebhook | undefined> {
+  if (text === '') return undefined;
+  const url = checkUrl(text, { allowedPrivate });
+  if (secretReference === '') return new NoticeWebhook({ url, allowedPrivate });
+  const secret = await readReference(secretReference, 'the webhook secret');
+  return new NoticeWebhook({ url, allowedPrivate, secret });
 }
 
 export function dataActivities(resources: Resources) {

@@ -1,8 +1,10 @@
 // Every function exported here is a workflow type: named one by one, never `export *`.
 export { annotateSpans, evaluateSpans, retrainRouting } from './optimization.js';
 export { backupTenant } from './backupTenant.js';
+export { checkHealth } from './checkHealth.js';
 export { clearMemory } from './clearMemory.js';
 export { createTenant } from './createTenant.js';
+export { deliverAlerts } from './deliverAlerts.js';
 export { deploySchemas } from './deploySchemas.js';
 export { drillRestore } from './drillRestore.js';
 export { hardDeleteTenant } from './hardDeleteTenant.js';

@@ -4,6 +4,7 @@ import type {
   BackupActivities,
   DrillActivities,
   FenceActivities,
+  HealthActivities,
   IngestActivities,
   IsolationActivities,
   IsolationTestActivities,
@@ -142,6 +143,19 @@ const isolationPage: ActivityOptions = {
   retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '1m' },
 };
 
+/**
+ * A look at the health of a page of tenants, or telling of it; heartbeats. An outage of the registry is not waited out: the
+ * next look comes by its schedule.
+ */
+const looks: ActivityOptions = {
+  cancellationType,
+  taskQueue: TASK_QUEUES.control,
+  startToCloseTimeout: '10m',
+  heartbeatTimeout: '30s',
+  scheduleToCloseTimeout: '12m',
+  retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '30s' },
+};
+
 export const tenants = proxyActivities<TenantActivities>(registry);
 export const tenantResources = proxyActivities<TenantActivities>(outside);
 export const tenantCompensations = proxyActivities<TenantActivities>(compensation);
@@ -152,6 +166,8 @@ export const retentionNotices = proxyActivities<RetentionActivities>(notice);
 export const purging = proxyActivities<PurgeActivities>(registry);
 export const purgeStores = proxyActivities<PurgeActivities>(purge);
 export const reconciling = proxyActivities<ReconcileActivities>(purge);
+export const healthLooks = proxyActivities<HealthActivities>(looks);
+export const healthSteps = proxyActivities<HealthActivities>(registry);
 export const rollout = proxyActivities<RolloutActivities>(registry);
 export const rolloutWave = proxyActivities<RolloutActivities>(purge);
 export const pruning = proxyActivities<PruneActivities>(registry);

@@ -1,7 +1,9 @@
 import { Command, CommanderError } from 'commander';
+import { addAlertCommands } from './alerts.js';
 import { addBackupCommands } from './backup.js';
 import { addCertificateCommands } from './certificate.js';
 import { addConfigCommands } from './config.js';
+import { addHealthCommands } from './health.js';
 import { addIngestCommand } from './ingest.js';
 import { addIsolationCommands } from './isolation.js';
 import { addOperationCommands } from './operations.js';
@@ -40,6 +42,8 @@ export function buildProgram(): Command {
   addOptimizeCommands(program);
   addMemoryCommands(program);
   addMetricsCommand(program);
+  addHealthCommands(program);
+  addAlertCommands(program);
   addBackupCommands(program);
   addIsolationCommands(program);
   addOperationCommands(program);

@@ -20,12 +20,14 @@ import { openDocuments } from '../vespa/access.js';
 import { type SearchResources, searchTenant } from '../search/searchTenant.js';
 import { requireFreeName } from '../tenants/quarantine.js';
 import type { Settings } from '../settings.js';
+import { AlertClient } from './alerts.js';
 import { BackupClient } from './backups.js';
 import { backupTimes } from '../registry/backupTimes.js';
 import { BackupKeepingClient } from './backupKeeping.js';
 import { BackupScheduleClient } from './backupSchedules.js';
 import { ConfigClient, TemplateClient } from './config.js';
 import { Connections } from './connections.js';
+import { HealthClient } from './health.js';
 import { IngestClient } from './ingest.js';
 import { IsolationClient } from './isolation.js';
 import { LifeClient } from './life.js';
@@ -86,6 +88,8 @@ export class CvopsClient {
   readonly memory: MemoryClient;
   readonly memorySchedules: MemoryScheduleClient;
   readonly metrics: MetricsClient;
+  readonly health: HealthClient;
+  readonly alerts: AlertClient;
   private readonly settings: Settings;
   private readonly pool: Pool;
   private searching: Promise<SearchResources> | undefined;
@@ -109,6 +113,8 @@ export class CvopsClient {
     this.memory = new MemoryClient(connections);
     this.memorySchedules = new MemoryScheduleClient(connections);
     this.metrics = new MetricsClient(connections);
+    this.health = new HealthClient(connections);
+    this.alerts = new AlertClient(connections);
   }
 
   /** @throws OpsError `Unavailable` when the registry does not answer */

@@ -206,3 +206,33 @@ export async function cancelOthers(
     [incarnation, except],
   );
 }
+
+/** The last end of one kind of operation. */
+export interface LastOutcome extends Pick<OperationRow, 'operation' | 'kind' | 'state' | 'error'> {
+  /** How many of the kind failed in the time that was asked for. */
+  readonly failures: number;
+}
+
+/** How the last operation of each kind that ended since then did; one that was cancelled tells nothing. */
+export async function lastOutcomes(
+  db: Queryable,
+  incarnation: Incarnation,
+  since: Date,
+): Promise<LastOutcome[]> {
+  const { rows } = await db.query<LastOutcome>(
+    `select distinct on (kind) operation, kind, state, error,
+       (count(*) filter (where state = 'failed') over (partition by kind))::int as failures
+     from operations where incarnation = $1 and ended_at > $2 and state <> 'cancelled'
+     order by kind, ended_at desc, operation`,
+    [incarnation, since],
+  );
+  return rows;
+}
+
+/** Kinds of which at least one runs, of whatever tenant. */
+export async function runningKinds(db: Queryable): Promise<Set<OperationKind>> {
+  const { rows } = await db.query<{ kind: OperationKind }>(
+    `select distinct kind from operations where state = 'running'`,
+  );
+  return new Set(rows.map(({ kind }) => kind));
+}

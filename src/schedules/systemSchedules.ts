@@ -4,53 +4,73 @@ import {
   type ScheduleOptions,
   ScheduleOverlapPolicy,
 } from '@temporalio/client';
-import { TASK_QUEUES } from '../domain/naming.js';
+import { TASK_QUEUES, scheduleIds } from '../domain/naming.js';
 import { SEARCH_ATTRIBUTES } from '../domain/searchAttributes.js';
 
-/** Schedules that belong to no tenant. Made by the control worker at its start; one that is there stays as it is. */
-export async function ensureSystemSchedules(client: Client, cluster: string): Promise<void> {
-  // Hours that are quiet in few places at once; a failed purge must not wait for a fixed time of night.
-  await ensure(client, 'retention-reconcile', {
-    ...{ workflowType: 'reconcileRetention', input: { cluster }, offset: '3h' },
-    note: 'starts retentions and purges that should run and do not',
-  });
-  await ensure(client, 'isolation', {
-    ...{ workflowType: 'verifyIsolation', input: { version: 1 }, offset: '4h' },
-    note: 'plants canaries with all tenants and looks who finds whose',
-  });
-}
-
-interface Daily {
+interface SystemSchedule {
+  /** Of the schedule and its workflows. */
+  readonly id: string;
   readonly workflowType: string;
-  readonly input: object;
-  readonly offset: '3h' | '4h';
+  readonly input?: object;
+  readonly when: Pick<ScheduleOptions, 'spec' | 'policies'>;
   readonly note: string;
 }
 
-async function ensure(
-  client: Client,
-  name: string,
-  { workflowType, input, offset, note }: Daily,
-): Promise<void> {
-  const id = `system/${name}`;
-  const options: ScheduleOptions = {
+const { system } = scheduleIds;
+
+function systemSchedules(cluster: string): SystemSchedule[] {
+  return [
+    {
+      ...{ id: system.reconcile, workflowType: 'reconcileRetention', input: { cluster }, when: daily(3) },
+      note: 'starts retentions and purges that should run and do not',
+    },
+    {
+      ...{ id: system.isolation, workflowType: 'verifyIsolation', input: { version: 1 }, when: daily(4) },
+      note: 'plants canaries with all tenants and looks who finds whose',
+    },
+    {
+      ...{ id: system.health, workflowType: 'checkHealth', input: { tenant: null } },
+      // What was missed is of the past: the next look sees how things are.
+      when: when({ intervals: [{ every: '15 minutes' }], jitter: '2m' }, '1m'),
+      note: 'looks at the installation and at every tenant, and opens and resolves alerts',
+    },
+  ];
+}
+
+/** Schedules that belong to no tenant. Made by the control worker at its start; one that is there stays as it is. */
+export async function ensureSystemSchedules(client: Client, cluster: string): Promise<void> {
+  for (const schedule of systemSchedules(cluster))
+    try {
+      await client.schedule.create(optionsOf(schedule));
+    } catch (error) {
+      if (!(error instanceof ScheduleAlreadyRunning)) throw error;
+    }
+}
+
+function optionsOf({ id, workflowType, input, when: times, note }: SystemSchedule): ScheduleOptions {
+  return {
     scheduleId: id,
-    spec: { intervals: [{ every: '1 day', offset }], jitter: '30m' },
-    // An outage is followed by one run, not by all that were missed.
-    policies: { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: '1h' },
+    ...times,
     action: {
       type: 'startWorkflow',
       workflowType,
       workflowId: id,
       taskQueue: TASK_QUEUES.control,
-      args: [input],
+      args: input === undefined ? [] : [input],
       typedSearchAttributes: [{ key: SEARCH_ATTRIBUTES.operationKind, value: workflowType }],
     },
     state: { note },
   };
-  try {
-    await client.schedule.create(options);
-  } catch (error) {
-    if (!(error instanceof ScheduleAlreadyRunning)) throw error;
-  }
+}
+
+/** At an hour, UTC, that is quiet in few places at once; an outage is followed by one run, not by all that were missed. */
+function daily(hour: number): SystemSchedule['when'] {
+  return when({ intervals: [{ every: '1 day', offset: `${hour}h` }], jitter: '30m' }, '1h');
+}
+
+function when(
+  spec: ScheduleOptions['spec'],
+  catchupWindow: NonNullable<ScheduleOptions['policies']>['catchupWindow'],
+): SystemSchedule['when'] {
+  return { spec, policies: { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: catchupWindow! } };
 }

@@ -6,6 +6,7 @@ import type {
   BackupActivities,
   DrillActivities,
   FenceActivities,
+  HealthActivities,
   IngestActivities,
   OptimizeActivities,
   MemoryActivities,
@@ -34,6 +35,7 @@ export type FakeActivities = Partial<
     BackupActivities &
     RestoreActivities &
     FenceActivities &
+    HealthActivities &
     DrillActivities &
     MemoryActivities &
     PruneActivities &

@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import type { Client, ScheduleOptions } from '@temporalio/client';
-import { defaultPayloadConverter } from '@temporalio/common';
+import { ApplicationFailure, defaultPayloadConverter } from '@temporalio/common';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createReconcileActivities } from '../../activities/reconcile.js';
 import { PhoenixClient } from '../../src/phoenix/client.js';
-import { TASK_QUEUES, workflowIds } from '../../src/domain/naming.js';
+import { parseTenantId } from '../../src/domain/ids.js';
+import { TASK_QUEUES, scheduleIds, workflowIds } from '../../src/domain/naming.js';
+import { askForDelivery } from '../../src/operations/start.js';
 import { type Pool, transaction } from '../../src/registry/database.js';
 import { beginOperation } from '../../src/registry/operationLog.js';
 import { findTenant } from '../../src/registry/tenants.js';
@@ -19,6 +21,7 @@ import {
   resumeTenantSchedules,
   scheduleExists,
 } from '../../src/schedules/tenantSchedules.js';
+import { checkHealth } from '../../workflows/checkHealth.js';
 import { reconcileRetention } from '../../workflows/reconcileRetention.js';
 import {
   type Life,
@@ -119,7 +122,7 @@ describe('schedules of a tenant', () => {
     expect(await rowsOf(other)).toEqual([`tenant/${other.tenant}/a`]);
   });
 
-  test('the daily schedules of no tenant are made once, and what an operator changed of one stays', async () => {
+  test('the installation’s own are made once, and what an operator changed of them stays', async () => {
     await ensureSystemSchedules(client, 'test');
     await client.schedule.getHandle('system/retention-reconcile').pause('maintenance');
     await ensureSystemSchedules(client, 'test');
@@ -128,6 +131,9 @@ describe('schedules of a tenant', () => {
     expect(action).toMatchObject({ workflowType: 'reconcileRetention', args: [{ cluster: 'test' }] });
     const isolation = await client.schedule.getHandle('system/isolation').describe();
     expect(isolation.action).toMatchObject({ workflowType: 'verifyIsolation', args: [{ version: 1 }] });
+    const health = await client.schedule.getHandle(scheduleIds.system.health).describe();
+    expect(health.action).toMatchObject({ workflowType: 'checkHealth', args: [{ tenant: null }] });
+    expect(health.spec.intervals).toEqual([expect.objectContaining({ every: 15 * 60_000 })]);
   });
 });
 
@@ -230,6 +236,60 @@ describe('reconcileRetention', () => {
       });
       expect(result).toEqual({ retentions: 2, purges: 1 });
       expect(asked).toEqual([{ cluster: 'test' }]);
+    });
+  });
+});
+
+describe('health', () => {
+  const lookAt = (tenant: string | null) =>
+    bench.client.workflow.execute(checkHealth, {
+      workflowId: `test/${randomUUID()}`,
+      taskQueue: TASK_QUEUES.control,
+      args: [{ tenant: tenant === null ? null : parseTenantId(tenant) }],
+    });
+
+  test('checkHealth goes through all pages, sums up, and has it told; of a tenant that is not there it fails', async () => {
+    const asked: unknown[] = [];
+    let requests = 0;
+    const activities = {
+      checkInstallation: async () => ({ opened: 1, resolved: 0 }),
+      checkTenants: async (input: { tenant: string | null; after: string }) => {
+        asked.push(input);
+        if (input.tenant === 'nobody')
+          throw ApplicationFailure.create({ type: 'NotFound', message: 'no tenant', nonRetryable: true });
+        return { checked: 25, opened: 2, resolved: 1, next: input.after === '' ? 'm' : null };
+      },
+      requestDelivery: async () => void requests++,
+    };
+    await bench.withWorkers(activities, async () => {
+      expect(await lookAt(null)).toEqual({ checked: 50, opened: 5, resolved: 2 });
+      expect(asked).toEqual([
+        { tenant: null, after: '' },
+        { tenant: null, after: 'm' },
+      ]);
+      expect(requests).toBe(1);
+      await expect(lookAt('nobody')).rejects.toThrow();
+    });
+  });
+
+  test('deliverAlerts tries until all is told; asked again while it runs it is the same one', async () => {
+    let tries = 0;
+    const activities = {
+      deliverAlerts: async () => {
+        tries++;
+        return tries < 3
+          ? { told: 0, pending: 1, dueInSeconds: 0 }
+          : { told: 1, pending: 0, dueInSeconds: 0 };
+      },
+    };
+    await bench.withWorkers(activities, async (client) => {
+      await askForDelivery(client);
+      const handle = client.workflow.getHandle(workflowIds.alertDelivery);
+      const { runId } = await handle.describe();
+      await askForDelivery(client);
+      expect(await handle.result()).toEqual({ told: 1 });
+      expect((await handle.describe()).runId).toBe(runId);
+      expect(tries).toBeGreaterThanOrEqual(3);
     });
   });
 });
