@@ -10,6 +10,7 @@ import { type TenantState, requireState } from '../domain/states.js';
 import { type TemplateValues, applyOverrides } from '../domain/templates.js';
 import { type ConfigVersion, currentConfig } from '../registry/config.js';
 import { RETENTION_KINDS } from '../operations/stop.js';
+import { TenantRates } from '../limits/rate.js';
 import type { Pool } from '../registry/database.js';
 import { failedItems } from '../registry/ledger.js';
 import { type OperationRow, getOperation, listOperations } from '../registry/operations.js';
@@ -165,7 +166,7 @@ export class CvopsClient {
     );
   }
 
-  /** @throws OpsError `NotFound`, `WrongState`, `InvalidInput`, `Unavailable` */
+  /** @throws OpsError `NotFound`, `WrongState`, `InvalidInput`, `QuotaExceeded`, `Unavailable` */
   async search(raw: SearchInput): Promise<SearchResult> {
     const input = checkInput(searchInput, raw);
     this.searching ??= this.openSearch().catch((error: unknown) => {
@@ -181,7 +182,8 @@ export class CvopsClient {
     const documents = await openDocuments(this.settings);
     const encoder = encoderOf(this.settings);
     for (const part of [documents, encoder]) this.connections.onClose(() => part.close());
-    return { pool: this.pool, documents, encoder, tracing: this.connections.telemetry };
+    const rates = new TenantRates(this.pool);
+    return { pool: this.pool, documents, encoder, tracing: this.connections.telemetry, rates };
   }
 
   async listTenants(state?: TenantState): Promise<TenantSummary[]> {

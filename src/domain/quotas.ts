@@ -151,10 +151,16 @@ export function quotaExceeded(tenant: TenantId, state: QuotaState, asked: number
 }
 
 /** `max_qps` is a rate: nothing of it is used up, and its turn comes again at once. */
-export function rateExceeded(tenant: TenantId, kind: string, perSecond: number, waitedMs: number): OpsError {
+export function rateExceeded(
+  tenant: TenantId,
+  kind: string,
+  perSecond: number | undefined,
+  waitedMs: number,
+): OpsError {
+  const allowed = perSecond === undefined ? '' : ` ${perSecond} allowed,`;
   return new OpsError(
     'QuotaExceeded',
-    `max_qps of tenant ${tenant}: ${perSecond} a second of ${kind} allowed, all used for the next ${waitedMs / 1000} s, 1 asked; it resets from second to second`,
+    `max_qps of tenant ${tenant}: 1 of the ${kind} a second asked,${allowed} all used for the next ${waitedMs / 1000} s; it resets from second to second`,
     `ask less often, or raise it with: cvops config set ${tenant} --set max_qps=N`,
   );
 }

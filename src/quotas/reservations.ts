@@ -2,7 +2,8 @@ import type { OperationId } from '../domain/ids.js';
 import type { QuotaResource, StockAmounts, StockResource } from '../domain/quotas.js';
 import { type Pool, type Queryable, transaction } from '../registry/database.js';
 import type { TenantLife } from '../registry/tenants.js';
-import { ASKED, QuotaRefused, listed, refusal, takeInto } from './take.js';
+import { QuotaRefused, refusal } from './refused.js';
+import { ASKED, listed, takeInto } from './statements.js';
 
 /** A reservation that nobody renews is given up after this long. */
 export const RESERVATION_SECONDS = 300;

@@ -6,8 +6,8 @@ import type { Queryable } from '../registry/database.js';
 export async function quotaStates(db: Queryable, incarnation: Incarnation): Promise<QuotaState[]> {
   const { rows } = await db.query<QuotaState>(
     `with periods as (
-       select resource, q.max,
-         case when resource = 'api_calls' then coalesce(q.period, $3) end as period
+       select known.resource, q.max,
+         case when known.resource = 'api_calls' then coalesce(q.period, $3) end as period
        from unnest($2::text[]) with ordinality as known (resource, place)
          left join quotas q on q.incarnation = $1 and q.resource = known.resource
      ), starts as (
