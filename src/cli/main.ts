@@ -7,6 +7,7 @@ import { addOperationCommands } from './operations.js';
 import { EXIT, type Format, reportError } from './output.js';
 import { addDemoCommand } from './demo.js';
 import { addOptimizeCommands } from './optimize.js';
+import { addQuotaCommands } from './quota.js';
 import { addRouteCommand } from './route.js';
 import { addMemoryCommands } from './memory.js';
 import { addMetricsCommand } from './metrics.js';
@@ -39,6 +40,7 @@ export function buildProgram(): Command {
   addOptimizeCommands(program);
   addMemoryCommands(program);
   addMetricsCommand(program);
+  addQuotaCommands(program);
   addBackupCommands(program);
   addOperationCommands(program);
   addCertificateCommands(program);

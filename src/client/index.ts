@@ -35,6 +35,7 @@ import { MetricsClient } from './metrics.js';
 import { OperationHandle } from './operations.js';
 import { OptimizationClient } from './optimization.js';
 import { RoutingClient } from './routing.js';
+import { type Quotas, QuotaClient, quotasOf } from './quotas.js';
 import { SchemaClient } from './schemas.js';
 import { WatchClient } from './watches.js';
 
@@ -85,6 +86,7 @@ export class CvopsClient {
   readonly memory: MemoryClient;
   readonly memorySchedules: MemoryScheduleClient;
   readonly metrics: MetricsClient;
+  readonly quotas: QuotaClient;
   private readonly settings: Settings;
   private readonly pool: Pool;
   private searching: Promise<SearchResources> | undefined;
@@ -107,6 +109,7 @@ export class CvopsClient {
     this.memory = new MemoryClient(connections);
     this.memorySchedules = new MemoryScheduleClient(connections);
     this.metrics = new MetricsClient(connections);
+    this.quotas = new QuotaClient(connections);
   }
 
   /** @throws OpsError `Unavailable` when the registry does not answer */
@@ -197,18 +200,26 @@ export class CvopsClient {
     TenantSummary & {
       config: ConfigVersion[];
       operations: OperationRow[];
+      quotas: Quotas['quotas'];
       /** When a backup of this life was last restored into a throw-away tenant and found equal, ISO 8601; null: never. */
       lastProvenRestore: string | null;
     }
   > {
     const row = await getTenant(this.pool, tenant);
-    const [schemas, config, operations, [times]] = await Promise.all([
+    const [schemas, config, operations, [times], { quotas }] = await Promise.all([
       schemasOf(this.pool, row.incarnation),
       currentConfig(this.pool, row.incarnation),
       listOperations(this.pool, { tenant, limit: 10 }),
       backupTimes(this.pool, row.incarnation),
+      quotasOf(this.pool, row),
     ]);
-    return { ...summary(row, schemas), lastProvenRestore: times?.provenAt ?? null, config, operations };
+    return {
+      ...summary(row, schemas),
+      lastProvenRestore: times?.provenAt ?? null,
+      config,
+      quotas,
+      operations,
+    };
   }
 
   /** Newest first. */

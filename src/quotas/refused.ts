@@ -1,5 +1,5 @@
 import { OpsError } from '../domain/errors.js';
-import { type Amounts, type QuotaState, fits, quotaExceeded } from '../domain/quotas.js';
+import { type Amounts, type QuotaState, type StockAmounts, fits, quotaExceeded } from '../domain/quotas.js';
 import type { Pool } from '../registry/database.js';
 import type { TenantLife } from '../registry/tenants.js';
 import { quotaStates } from './state.js';
@@ -34,4 +34,18 @@ export async function refusal(
   const state = limited.find((one) => !fits(one, amountOf(one))) ?? limited[0];
   if (state) return quotaExceeded(life.tenant, state, amountOf(state));
   return new OpsError('Conflict', `a quota of tenant ${life.tenant} was changed meanwhile`, 'try again');
+}
+
+/**
+ * That a tenant that will have so much, and nothing else, may have it.
+ *
+ * @throws OpsError `QuotaExceeded`
+ */
+export async function requireRoomFor(pool: Pool, life: TenantLife, all: StockAmounts): Promise<void> {
+  const amounts: Amounts = all;
+  for (const state of await quotaStates(pool, life.incarnation)) {
+    const amount = amounts[state.resource] ?? 0;
+    const emptied = { ...state, used: 0, reserved: 0 };
+    if (!fits(emptied, amount)) throw quotaExceeded(life.tenant, emptied, amount);
+  }
 }
