@@ -15,6 +15,7 @@ import { createOptimizeActivities } from '../activities/optimize.js';
 import { createMemoryDataActivities, createMemoryLedgerActivities } from '../activities/memory.js';
 import { createPruneActivities, createRemovalActivities } from '../activities/prune.js';
 import { createPurgeActivities } from '../activities/purge.js';
+import { createQuotaActivities } from '../activities/quotas.js';
 import { createReconcileActivities } from '../activities/reconcile.js';
 import { createRestoreDataActivities, createRestoreLedgerActivities } from '../activities/restore.js';
 import { createRetentionActivities } from '../activities/retention.js';
@@ -141,6 +142,7 @@ export function controlActivities(resources: Resources) {
     ...typedFailures({ ...createRetentionActivities({ pool, client, webhook: resources.webhook }) }),
     ...typedFailures({ ...createRolloutActivities({ pool, client, configServer }) }),
     ...typedFailures({ ...createReconcileActivities({ pool, client, phoenix }) }),
+    ...typedFailures({ ...createQuotaActivities({ pool, client, documents, memories }) }),
     ...typedFailures({ ...createBackupLedgerActivities(backupResources(resources)) }),
     ...typedFailures({ ...createRestoreLedgerActivities({ pool }) }),
     ...typedFailures({ ...createDrillActivities({ pool }) }),

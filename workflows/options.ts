@@ -9,6 +9,7 @@ import type {
   MemoryActivities,
   PruneActivities,
   PurgeActivities,
+  QuotaActivities,
   ReconcileActivities,
   RestoreActivities,
   RetentionActivities,
@@ -137,6 +138,7 @@ export const retentionNotices = proxyActivities<RetentionActivities>(notice);
 export const purging = proxyActivities<PurgeActivities>(registry);
 export const purgeStores = proxyActivities<PurgeActivities>(purge);
 export const reconciling = proxyActivities<ReconcileActivities>(purge);
+export const quotaPages = proxyActivities<QuotaActivities>(purge);
 export const rollout = proxyActivities<RolloutActivities>(registry);
 export const rolloutWave = proxyActivities<RolloutActivities>(purge);
 export const pruning = proxyActivities<PruneActivities>(registry);

@@ -69,7 +69,9 @@ export function asShown(resource: QuotaResource, units: number): number {
   return resource === 'storage_mb' ? units / MB : units;
 }
 
-export function shownQuota({ resource, max, used, reserved, period, resetsAt }: QuotaState): ShownQuota {
+export function shownQuota(state: QuotaState): ShownQuota {
+  const { resource, max, period, resetsAt } = state;
+  const { used, reserved } = inUse(state);
   const held = { used: asShown(resource, used), reserved: asShown(resource, reserved) };
   return { max: max === null ? null : asShown(resource, max), ...held, period, resetsAt };
 }
@@ -134,9 +136,15 @@ export interface QuotaChanges {
   readonly period?: QuotaPeriod;
 }
 
+/** Ingests that run are reserved for as long as they do: nobody else would call that anything but used. */
+function inUse({ resource, used, reserved }: QuotaState): Pick<QuotaState, 'used' | 'reserved'> {
+  return resource === 'concurrent_ingests' ? { used: used + reserved, reserved: 0 } : { used, reserved };
+}
+
 /** Says what was used, asked and allowed, and when that changes. */
 export function quotaExceeded(tenant: TenantId, state: QuotaState, asked: number): OpsError {
-  const { resource, used, reserved, max, resetsAt } = state;
+  const { resource, max, resetsAt } = state;
+  const { used, reserved } = inUse(state);
   const say = (units: number) => String(asShown(resource, units));
   const held = reserved > 0 ? ` (and ${say(reserved)} reserved)` : '';
   const resets =

@@ -11,6 +11,7 @@ import type {
   MemoryActivities,
   PruneActivities,
   PurgeActivities,
+  QuotaActivities,
   ReconcileActivities,
   RestoreActivities,
   RetentionActivities,
@@ -30,6 +31,7 @@ export type FakeActivities = Partial<
     RetentionActivities &
     PurgeActivities &
     ReconcileActivities &
+    QuotaActivities &
     RolloutActivities &
     BackupActivities &
     RestoreActivities &
