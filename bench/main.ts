@@ -3,6 +3,7 @@ import { backupKills } from './backupKills.js';
 import { feed } from './feed.js';
 import { ingest } from './ingest/main.js';
 import { memory } from './memory.js';
+import { qps } from './qps.js';
 import { restore } from './restore.js';
 import { roundTrip } from './roundTrip.js';
 import { schemas } from './schemas.js';
@@ -13,6 +14,7 @@ const BENCHES: Readonly<Record<string, (args: readonly string[]) => Promise<void
   feed,
   ingest,
   memory,
+  qps,
   restore,
   'round-trip': roundTrip,
   schemas,
