@@ -16,6 +16,7 @@ import { whileWriting } from '../src/limits/memoryWriter.js';
 import { checkMemoryFile, readMemoryFile } from '../src/memory/file/read.js';
 import type { LongRemoval, RemovalProgress, TenantLife, TenantMemory } from '../src/memory/tenantMemory.js';
 import { type Pool, type Queryable, transaction } from '../src/registry/database.js';
+import { noteMemories, recountMemories, withRoomFor } from '../src/quotas/memories.js';
 import { lowerFence, renewFence } from '../src/registry/fence.js';
 import { beginOperation, closeOperation, endOperation } from '../src/registry/operationLog.js';
 import { getOperation, noteCount } from '../src/registry/operations.js';
@@ -77,6 +78,7 @@ export function createMemoryLedgerActivities({
             `tenant ${key.tenant} was not closed to changes all the time its memory was cleared`,
             `clear it again: cvops memory clear ${key.tenant}`,
           );
+        await noteMemories(tx, key, 0);
         await lowerFence(tx, key);
         await endOperation(tx, key.operation, VERBS.clearMemory, { state: 'completed', counts: { removed } });
       });
@@ -135,7 +137,11 @@ export function createMemoryDataActivities({ pool, memory }: MemoryData): DataAc
     async removeOldMemories({ retention, now, ...key }) {
       const cutoffs = cutoffsOf(retention, now);
       return removing(key, (stop, call) =>
-        changing(key, stop, (of, signal) => of.removeOlderThan(cutoffs, { signal, ...call })),
+        changing(key, stop, async (of, signal) => {
+          const removed = await of.removeOlderThan(cutoffs, { signal, ...call });
+          await recountMemories(pool, key, of, { writers: 1, signal });
+          return removed;
+        }),
       );
     },
 
@@ -146,7 +152,14 @@ export function createMemoryDataActivities({ pool, memory }: MemoryData): DataAc
     async importMemories({ file, sha256, ...key }) {
       return heartbeating((stop) =>
         changing(key, stop, async (of, signal) => {
-          const memories = await of.importRecords(readMemoryFile(file, { sha256, signal }), { signal });
+          const records = () => readMemoryFile(file, { sha256, signal });
+          const memories = await withRoomFor(
+            pool,
+            { life: key, operation: key.operation },
+            of,
+            () => of.countNew(records(), signal),
+            () => of.importRecords(records(), { signal }),
+          );
           return { memories };
         }),
       );

@@ -249,6 +249,17 @@ export interface HealthActivities {
   deliverAlerts(): Promise<{ told: number; pending: number; dueInSeconds: number }>;
 }
 
+/** What is counted of tenants beside what they have. */
+export interface QuotaActivities {
+  /** A page of tenants after an id, in its order; one that fails does not stop the others. `next` null: it was the last. */
+  reconcileQuotaPage(input: { readonly after: string }): Promise<{
+    readonly next: string | null;
+    readonly checked: number;
+    readonly corrected: number;
+    readonly failed: number;
+  }>;
+}
+
 /** A rollout of schemas over many tenants; whom it is for and how each ended are rows of its ledger. */
 export interface RolloutActivities {
   /** Fails `NotFound` or `WrongState` for a tenant that was named and is not active. */

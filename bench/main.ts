@@ -4,6 +4,7 @@ import { feed } from './feed.js';
 import { ingest } from './ingest/main.js';
 import { isolation } from './isolation.js';
 import { memory } from './memory.js';
+import { qps } from './qps.js';
 import { restore } from './restore.js';
 import { roundTrip } from './roundTrip.js';
 import { schemas } from './schemas.js';
@@ -15,6 +16,7 @@ const BENCHES: Readonly<Record<string, (args: readonly string[]) => Promise<void
   ingest,
   isolation,
   memory,
+  qps,
   restore,
   'round-trip': roundTrip,
   schemas,

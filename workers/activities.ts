@@ -18,6 +18,7 @@ import { createOptimizeActivities } from '../activities/optimize.js';
 import { createMemoryDataActivities, createMemoryLedgerActivities } from '../activities/memory.js';
 import { createPruneActivities, createRemovalActivities } from '../activities/prune.js';
 import { createPurgeActivities } from '../activities/purge.js';
+import { createQuotaActivities } from '../activities/quotas.js';
 import { createReconcileActivities } from '../activities/reconcile.js';
 import { createRestoreDataActivities, createRestoreLedgerActivities } from '../activities/restore.js';
 import { createRetentionActivities } from '../activities/retention.js';
@@ -163,6 +164,7 @@ export function controlActivities(resources: Resources) {
         webhook: resources.alertWebhook,
       }),
     }),
+    ...typedFailures({ ...createQuotaActivities({ pool, client, documents, memories }) }),
     ...typedFailures({ ...createBackupLedgerActivities(backupResources(resources)) }),
     ...typedFailures({ ...createRestoreLedgerActivities({ pool }) }),
     ...typedFailures({ ...createDrillActivities({ pool }) }),

@@ -13,6 +13,7 @@ export { ingestVideos } from './ingestVideos.js';
 export { optimizeTenant } from './optimizeTenant.js';
 export { pruneBackups } from './pruneBackups.js';
 export { pruneMemory } from './pruneMemory.js';
+export { reconcileQuotas } from './reconcileQuotas.js';
 export { reconcileRetention } from './reconcileRetention.js';
 export { restoreTenant } from './restoreTenant.js';
 export { scheduledBackup } from './scheduledBackup.js';

@@ -12,6 +12,7 @@ import type {
   MemoryActivities,
   PruneActivities,
   PurgeActivities,
+  QuotaActivities,
   ReconcileActivities,
   RestoreActivities,
   RetentionActivities,
@@ -168,6 +169,7 @@ export const purgeStores = proxyActivities<PurgeActivities>(purge);
 export const reconciling = proxyActivities<ReconcileActivities>(purge);
 export const healthLooks = proxyActivities<HealthActivities>(looks);
 export const healthSteps = proxyActivities<HealthActivities>(registry);
+export const quotaPages = proxyActivities<QuotaActivities>(purge);
 export const rollout = proxyActivities<RolloutActivities>(registry);
 export const rolloutWave = proxyActivities<RolloutActivities>(purge);
 export const pruning = proxyActivities<PruneActivities>(registry);

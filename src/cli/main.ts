@@ -10,6 +10,7 @@ import { addOperationCommands } from './operations.js';
 import { EXIT, type Format, reportError } from './output.js';
 import { addDemoCommand } from './demo.js';
 import { addOptimizeCommands } from './optimize.js';
+import { addQuotaCommands } from './quota.js';
 import { addRouteCommand } from './route.js';
 import { addMemoryCommands } from './memory.js';
 import { addMetricsCommand } from './metrics.js';
@@ -44,6 +45,7 @@ export function buildProgram(): Command {
   addMetricsCommand(program);
   addHealthCommands(program);
   addAlertCommands(program);
+  addQuotaCommands(program);
   addBackupCommands(program);
   addIsolationCommands(program);
   addOperationCommands(program);

@@ -10,6 +10,7 @@ import { type TenantState, requireState } from '../domain/states.js';
 import { type TemplateValues, applyOverrides } from '../domain/templates.js';
 import { type ConfigVersion, currentConfig } from '../registry/config.js';
 import { RETENTION_KINDS } from '../operations/stop.js';
+import { TenantRates } from '../limits/rate.js';
 import type { Pool } from '../registry/database.js';
 import { failedItems } from '../registry/ledger.js';
 import { type OperationRow, getOperation, listOperations } from '../registry/operations.js';
@@ -37,6 +38,7 @@ import { MetricsClient } from './metrics.js';
 import { OperationHandle } from './operations.js';
 import { OptimizationClient } from './optimization.js';
 import { RoutingClient } from './routing.js';
+import { type Quotas, QuotaClient, quotasOf } from './quotas.js';
 import { SchemaClient } from './schemas.js';
 import { WatchClient } from './watches.js';
 
@@ -90,6 +92,7 @@ export class CvopsClient {
   readonly metrics: MetricsClient;
   readonly health: HealthClient;
   readonly alerts: AlertClient;
+  readonly quotas: QuotaClient;
   private readonly settings: Settings;
   private readonly pool: Pool;
   private searching: Promise<SearchResources> | undefined;
@@ -115,6 +118,7 @@ export class CvopsClient {
     this.metrics = new MetricsClient(connections);
     this.health = new HealthClient(connections);
     this.alerts = new AlertClient(connections);
+    this.quotas = new QuotaClient(connections);
   }
 
   /** @throws OpsError `Unavailable` when the registry does not answer */
@@ -174,7 +178,7 @@ export class CvopsClient {
     );
   }
 
-  /** @throws OpsError `NotFound`, `WrongState`, `InvalidInput`, `Unavailable` */
+  /** @throws OpsError `NotFound`, `WrongState`, `InvalidInput`, `QuotaExceeded`, `Unavailable` */
   async search(raw: SearchInput): Promise<SearchResult> {
     const input = checkInput(searchInput, raw);
     this.searching ??= this.openSearch().catch((error: unknown) => {
@@ -190,7 +194,8 @@ export class CvopsClient {
     const documents = await openDocuments(this.settings);
     const encoder = encoderOf(this.settings);
     for (const part of [documents, encoder]) this.connections.onClose(() => part.close());
-    return { pool: this.pool, documents, encoder, tracing: this.connections.telemetry };
+    const rates = new TenantRates(this.pool);
+    return { pool: this.pool, documents, encoder, tracing: this.connections.telemetry, rates };
   }
 
   async listTenants(state?: TenantState): Promise<TenantSummary[]> {
@@ -204,18 +209,26 @@ export class CvopsClient {
     TenantSummary & {
       config: ConfigVersion[];
       operations: OperationRow[];
+      quotas: Quotas['quotas'];
       /** When a backup of this life was last restored into a throw-away tenant and found equal, ISO 8601; null: never. */
       lastProvenRestore: string | null;
     }
   > {
     const row = await getTenant(this.pool, tenant);
-    const [schemas, config, operations, [times]] = await Promise.all([
+    const [schemas, config, operations, [times], { quotas }] = await Promise.all([
       schemasOf(this.pool, row.incarnation),
       currentConfig(this.pool, row.incarnation),
       listOperations(this.pool, { tenant, limit: 10 }),
       backupTimes(this.pool, row.incarnation),
+      quotasOf(this.pool, row),
     ]);
-    return { ...summary(row, schemas), lastProvenRestore: times?.provenAt ?? null, config, operations };
+    return {
+      ...summary(row, schemas),
+      lastProvenRestore: times?.provenAt ?? null,
+      config,
+      quotas,
+      operations,
+    };
   }
 
   /** Newest first. */

@@ -85,6 +85,7 @@ export const scheduleIds = {
   system: {
     reconcile: 'system/retention-reconcile',
     isolation: 'system/isolation',
+    quotas: 'system/quota-reconcile',
     health: 'system/health',
   },
 } as const;

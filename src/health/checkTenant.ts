@@ -10,7 +10,7 @@ import type { OperationKind } from '../domain/states.js';
 import { runningOperations } from '../registry/operations.js';
 import { type TenantRow, getLife } from '../registry/tenants.js';
 import { type ActivePackage, readPackage } from '../vespa/activePackage.js';
-import { tenantChecks } from './checks/index.js';
+import { TENANT_CHECKS } from './checks/index.js';
 import type { Check, CheckContext } from './checks/check.js';
 import type { HealthResources } from './resources.js';
 import { type Away, storesAway } from './stores.js';
@@ -47,7 +47,7 @@ export function pageContext(resources: HealthResources, away: Away): PageContext
 /** Looks at everything of one life and changes nothing. One check that fails keeps no other from being made. */
 export async function checkTenant(page: PageContext, row: TenantRow): Promise<CheckResults<TenantCheck>> {
   const { resources, away } = page;
-  const all = tenantChecks(resources);
+  const all = TENANT_CHECKS;
   const first = await run(page, row, all);
   const suspect = all.filter(({ name }) => findingsOf(first[name]).length > 0);
   if (suspect.length === 0) return first;

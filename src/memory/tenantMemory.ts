@@ -1,4 +1,5 @@
 import type { Incarnation, TenantId } from '../domain/ids.js';
+import type { MemoryRoom } from './addRun.js';
 
 /** One life of a tenant and the physical schema that a registry row gives it. */
 export interface TenantLife {
@@ -126,9 +127,9 @@ export interface TenantMemory {
   /**
    * Stores a text as one memory, or what the LLM finds in it as several.
    *
-   * @throws OpsError `Conflict` when the key stands for another text
+   * @throws OpsError `Conflict` when the key stands for another text; `QuotaExceeded` of `room`
    */
-  add(text: string, options: AddOptions): Promise<AddedMemory[]>;
+  add(text: string, options: AddOptions, room?: MemoryRoom): Promise<AddedMemory[]>;
   /** Best first; an empty scope is the whole tenant. `topK` 10 by default, 400 at most. */
   search(query: string, options?: MemoryScope & { readonly topK?: number }): Promise<MemoryItem[]>;
   /** Newest first. `pageSize` 100 by default, 400 at most. */
@@ -136,6 +137,13 @@ export interface TenantMemory {
   get(id: string): Promise<MemoryItem | undefined>;
   /** @returns whether it was there; again is fine */
   delete(id: string): Promise<boolean>;
+  /** How many there are. */
+  count(signal?: AbortSignal): Promise<number>;
+  /** How many of these are not there yet. */
+  countNew(
+    records: AsyncIterable<MemoryRecord> | Iterable<MemoryRecord>,
+    signal?: AbortSignal,
+  ): Promise<number>;
   /** Exact, by reading every memory's scope; seconds for 100,000. */
   stats(scope?: MemoryScope, signal?: AbortSignal): Promise<MemoryStats>;
   /**

@@ -14,6 +14,8 @@ interface SystemSchedule {
   readonly input?: object;
   readonly when: Pick<ScheduleOptions, 'spec' | 'policies'>;
   readonly note: string;
+  /** Also when the schedule is made. */
+  readonly now?: boolean;
 }
 
 const { system } = scheduleIds;
@@ -27,6 +29,12 @@ function systemSchedules(cluster: string): SystemSchedule[] {
     {
       ...{ id: system.isolation, workflowType: 'verifyIsolation', input: { version: 1 }, when: daily(4) },
       note: 'plants canaries with all tenants and looks who finds whose',
+    },
+    {
+      ...{ id: system.quotas, workflowType: 'reconcileQuotas', when: daily(5) },
+      note: 'sets what is counted of every tenant right by what it has',
+      // What there was before it was counted.
+      now: true,
     },
     {
       ...{ id: system.health, workflowType: 'checkHealth', input: { tenant: null } },
@@ -47,7 +55,7 @@ export async function ensureSystemSchedules(client: Client, cluster: string): Pr
     }
 }
 
-function optionsOf({ id, workflowType, input, when: times, note }: SystemSchedule): ScheduleOptions {
+function optionsOf({ id, workflowType, input, when: times, note, now }: SystemSchedule): ScheduleOptions {
   return {
     scheduleId: id,
     ...times,
@@ -59,7 +67,7 @@ function optionsOf({ id, workflowType, input, when: times, note }: SystemSchedul
       args: input === undefined ? [] : [input],
       typedSearchAttributes: [{ key: SEARCH_ATTRIBUTES.operationKind, value: workflowType }],
     },
-    state: { note },
+    state: { note, ...(now ? { triggerImmediately: true } : {}) },
   };
 }
 
@@ -68,9 +76,6 @@ function daily(hour: number): SystemSchedule['when'] {
   return when({ intervals: [{ every: '1 day', offset: `${hour}h` }], jitter: '30m' }, '1h');
 }
 
-function when(
-  spec: ScheduleOptions['spec'],
-  catchupWindow: NonNullable<ScheduleOptions['policies']>['catchupWindow'],
-): SystemSchedule['when'] {
-  return { spec, policies: { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: catchupWindow! } };
+function when(spec: ScheduleOptions['spec'], catchupWindow: '1h' | '1m'): SystemSchedule['when'] {
+  return { spec, policies: { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow } };
 }

@@ -5,7 +5,9 @@ import { OpsError } from '../../src/domain/errors.js';
 import { deliverAlerts } from '../../src/health/deliver.js';
 import type { HealthResources } from '../../src/health/resources.js';
 import { sweepInstallation, sweepTenants } from '../../src/health/sweep.js';
-import { tenantChecks } from '../../src/health/checks/index.js';
+import { quotasCheck } from '../../src/health/checks/quotas.js';
+import { parseQuotaChange } from '../../src/domain/quotas.js';
+import { setQuotas } from '../../src/quotas/set.js';
 import { tenantMetrics } from '../../src/metrics/tenantMetrics.js';
 import { PhoenixClient } from '../../src/phoenix/client.js';
 import { claimEvent, endEvent } from '../../src/registry/alertEvents.js';
@@ -223,20 +225,20 @@ describe('looks', () => {
     expect((await installationReport(pool))!.audited!.seq).toBe(noted.seq + 1);
   });
 
-  test('quotas are looked at where there are some, from 90 % on', async () => {
-    expect(tenantChecks({}).map(({ name }) => name)).not.toContain('quotas');
-    const use = [
-      { resource: 'videos', used: 89, max: 100 },
-      { resource: 'documents', used: 90, max: 100 },
-      { resource: 'storage_mb', used: 5, max: 5 },
-    ];
-    const check = tenantChecks({ quotaUse: async () => use }).find(({ name }) => name === 'quotas') as Check;
+  test('quotas are told of from 90 % on, in the units that were set', async () => {
     const life = await makeTenant(pool);
+    const changes = ['videos=100', 'documents=100', 'storage_mb=5'].map(parseQuotaChange);
+    await setQuotas(pool, life, { changes }, { principal: 'test', reason: '' });
+    await pool.query(
+      `insert into quota_usage (incarnation, resource, used)
+       values ($1, 'videos', 89), ($1, 'documents', 90), ($1, 'storage_mb', 5000000), ($1, 'memories', 7)`,
+      [life.incarnation],
+    );
     const row = await getTenant(pool, life.tenant);
-    const findings = await check.run({ row } as Parameters<Check['run']>[0]);
-    expect(findings.map(({ subject, severity }) => [subject, severity])).toEqual([
-      ['documents', 'warning'],
-      ['storage_mb', 'warning'],
+    const findings = await quotasCheck.run({ resources: resources(), row } as Parameters<Check['run']>[0]);
+    expect(findings.map(({ subject, message }) => [subject, message])).toEqual([
+      ['storage_mb', 'quota storage_mb is used up: 5 of 5'],
+      ['documents', 'quota documents is nearly used up: 90 of 100'],
     ]);
   });
 });

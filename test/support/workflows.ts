@@ -12,6 +12,7 @@ import type {
   MemoryActivities,
   PruneActivities,
   PurgeActivities,
+  QuotaActivities,
   ReconcileActivities,
   RestoreActivities,
   RetentionActivities,
@@ -31,6 +32,7 @@ export type FakeActivities = Partial<
     RetentionActivities &
     PurgeActivities &
     ReconcileActivities &
+    QuotaActivities &
     RolloutActivities &
     BackupActivities &
     RestoreActivities &

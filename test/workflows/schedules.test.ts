@@ -2,13 +2,19 @@ import { randomUUID } from 'node:crypto';
 import type { Client, ScheduleOptions } from '@temporalio/client';
 import { ApplicationFailure, defaultPayloadConverter } from '@temporalio/common';
 import { MockActivityEnvironment } from '@temporalio/testing';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { createQuotaActivities } from '../../activities/quotas.js';
 import { createReconcileActivities } from '../../activities/reconcile.js';
 import { PhoenixClient } from '../../src/phoenix/client.js';
 import { parseTenantId } from '../../src/domain/ids.js';
 import { TASK_QUEUES, scheduleIds, workflowIds } from '../../src/domain/naming.js';
 import { askForDelivery } from '../../src/operations/start.js';
+import { MEMORY_SCHEMA } from '../../src/domain/profiles.js';
+import type { TenantMemory } from '../../src/memory/tenantMemory.js';
+import { quotaStates } from '../../src/quotas/state.js';
 import { type Pool, transaction } from '../../src/registry/database.js';
+import { markDeployed, reserveSchemas } from '../../src/registry/schemas.js';
+import type { DocumentClient } from '../../src/vespa/documents.js';
 import { beginOperation } from '../../src/registry/operationLog.js';
 import { findTenant } from '../../src/registry/tenants.js';
 import { beginPurging, deactivate, endLives } from '../../src/registry/retention.js';
@@ -22,6 +28,7 @@ import {
   scheduleExists,
 } from '../../src/schedules/tenantSchedules.js';
 import { checkHealth } from '../../workflows/checkHealth.js';
+import { reconcileQuotas } from '../../workflows/reconcileQuotas.js';
 import { reconcileRetention } from '../../workflows/reconcileRetention.js';
 import {
   type Life,
@@ -134,6 +141,15 @@ describe('schedules of a tenant', () => {
     const health = await client.schedule.getHandle(scheduleIds.system.health).describe();
     expect(health.action).toMatchObject({ workflowType: 'checkHealth', args: [{ tenant: null }] });
     expect(health.spec.intervals).toEqual([expect.objectContaining({ every: 15 * 60_000 })]);
+    // What there was before anything was counted is not waited for until the night.
+    const [first] = await vi.waitUntil(async () => {
+      const { recentActions } = (await client.schedule.getHandle('system/quota-reconcile').describe()).info;
+      return recentActions.length > 0 && recentActions;
+    });
+    const { workflowId } = first!.action.workflow;
+    const { type } = await client.workflow.getHandle(workflowId).describe();
+    expect(type).toBe('reconcileQuotas');
+    await client.workflow.getHandle(workflowId).terminate('the next tests have workers');
   });
 });
 
@@ -291,5 +307,46 @@ describe('health', () => {
       expect((await handle.describe()).runId).toBe(runId);
       expect(tries).toBeGreaterThanOrEqual(3);
     });
+  });
+});
+
+describe('reconcileQuotas', () => {
+  /** Whose usage says that it has a video more than it has. */
+  async function wrong(): Promise<Life> {
+    const life = await makeTenant(pool);
+    await pool.query(`insert into quota_usage (incarnation, resource, used) values ($1, 'videos', 1)`, [
+      life.incarnation,
+    ]);
+    return life;
+  }
+  const usedOf = async ({ incarnation }: Life) =>
+    (await quotaStates(pool, incarnation)).find(({ resource }) => resource === 'videos')!.used;
+
+  test('goes through all tenants in pages; one that fails does not stop the others', async () => {
+    const [first, broken, last] = [await wrong(), await wrong(), await wrong()];
+    const activities = createQuotaActivities({
+      ...{ pool, client, pageSize: 2 },
+      // Asked of tenants with schemas only: these have none.
+      documents: {} as DocumentClient,
+      memories: {
+        open: ({ tenant }) => {
+          if (tenant === broken.tenant) throw new Error('its memory does not answer');
+          return { count: async () => 0 } as TenantMemory;
+        },
+      },
+    });
+    for (const { tenant, incarnation } of [first, broken, last]) {
+      await reserveSchemas(pool, tenant, incarnation, [MEMORY_SCHEMA]);
+      await markDeployed(pool, incarnation, [MEMORY_SCHEMA], 1);
+    }
+    await bench.withWorkers(activities, async () => {
+      const result = await client.workflow.execute(reconcileQuotas, {
+        ...{ workflowId: `test/${randomUUID()}`, taskQueue: TASK_QUEUES.control, args: [] },
+      });
+      expect(result.corrected).toBeGreaterThanOrEqual(2);
+      // Tenants of other tests have no memory schema, which is as much of a failure as this one's.
+      expect(result.failed).toBeGreaterThanOrEqual(1);
+    });
+    for (const life of [first, last]) expect(await usedOf(life)).toBe(0);
   });
 });

@@ -71,8 +71,6 @@ export type CheckResults<Check extends string> = Readonly<Partial<Record<Check, 
 /** Whose something is: one life of a tenant, or the installation. */
 export type HealthScope = { readonly tenant: TenantId; readonly incarnation: Incarnation } | null;
 
-/** From which share of a quota an operator should know. */
-export const QUOTA_NEAR = 0.9;
 /** How old the newest backup may be where no schedule says. */
 export const BACKUP_AGE_MS = 7 * DAY_MS;
 /** How long ago a restore may have been proven where no drill is scheduled. */

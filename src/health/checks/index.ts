@@ -1,4 +1,3 @@
-import type { HealthResources } from '../resources.js';
 import { backupsCheck } from './backups.js';
 import type { Check } from './check.js';
 import { configCheck } from './config.js';
@@ -11,10 +10,7 @@ import { schedulesCheck } from './schedules.js';
 import { schemasCheck } from './schemas.js';
 
 /** All that is looked at of a tenant, in the order in which a person should read it. */
-export function tenantChecks({ quotaUse }: Pick<HealthResources, 'quotaUse'>): readonly Check[] {
-  return [
-    ...[lifecycleCheck, schemasCheck, configCheck, memoryCheck, phoenixCheck],
-    ...[backupsCheck, schedulesCheck, operationsCheck],
-    ...(quotaUse === undefined ? [] : [quotasCheck(quotaUse)]),
-  ];
-}
+export const TENANT_CHECKS: readonly Check[] = [
+  ...[lifecycleCheck, schemasCheck, configCheck, memoryCheck, phoenixCheck],
+  ...[backupsCheck, schedulesCheck, operationsCheck, quotasCheck],
+];

@@ -1,25 +1,25 @@
-import { QUOTA_NEAR } from '../../domain/health/checks.js';
-import type { QuotaUse } from '../resources.js';
+import { asShown, isNearLimit } from '../../domain/quotas.js';
+import { quotaStates } from '../../quotas/state.js';
 import { type Check, unlessActive } from './check.js';
 
-/** No quota is nearly used up. */
-export function quotasCheck(quotaUse: QuotaUse): Check {
-  return {
-    name: 'quotas',
-    needs: [],
-    skip: unlessActive,
-    settledOnly: false,
-    async run({ row }) {
-      const near = (await quotaUse(row)).filter(({ used, max }) => used >= max * QUOTA_NEAR);
-      return near.map(({ resource, used, max }) => ({
+/** No quota is nearly used up, what is reserved for work under way included. */
+export const quotasCheck: Check = {
+  name: 'quotas',
+  needs: [],
+  skip: unlessActive,
+  settledOnly: false,
+  async run({ resources, row }) {
+    return (await quotaStates(resources.pool, row.incarnation)).flatMap((state) => {
+      const { resource, max } = state;
+      if (max === null || !isNearLimit(state)) return [];
+      const used = state.used + state.reserved;
+      const how = used >= max ? 'used up' : 'nearly used up';
+      return {
         subject: resource,
-        severity: 'warning',
-        message:
-          used >= max
-            ? `quota ${resource} is used up: ${used} of ${max}`
-            : `quota ${resource} is nearly used up: ${used} of ${max}`,
+        severity: 'warning' as const,
+        message: `quota ${resource} is ${how}: ${asShown(resource, used)} of ${asShown(resource, max)}`,
         fix: `cvops quota set ${row.tenant} ${resource}=MAX`,
-      }));
-    },
-  };
-}
+      };
+    });
+  },
+};
