@@ -14,11 +14,11 @@ import { workflowIds } from '../src/domain/naming.js';
 import { requireState } from '../src/domain/states.js';
 import { whileWriting } from '../src/limits/memoryWriter.js';
 import { checkMemoryFile, readMemoryFile } from '../src/memory/file/read.js';
-import type { ClearProgress, Removed, TenantLife, TenantMemory } from '../src/memory/tenantMemory.js';
+import type { LongRemoval, RemovalProgress, TenantLife, TenantMemory } from '../src/memory/tenantMemory.js';
 import { type Pool, type Queryable, transaction } from '../src/registry/database.js';
 import { lowerFence, renewFence } from '../src/registry/fence.js';
 import { beginOperation, closeOperation, endOperation } from '../src/registry/operationLog.js';
-import { getOperation } from '../src/registry/operations.js';
+import { getOperation, noteCount } from '../src/registry/operations.js';
 import { type TenantRow, getLife, lockTenant } from '../src/registry/tenants.js';
 import { memoryOf } from '../src/tenants/memoryOf.js';
 import { mayPass } from './failures.js';
@@ -129,30 +129,13 @@ export function createMemoryDataActivities({ pool, memory }: MemoryData): DataAc
   return {
     async clearMemory(key) {
       const of = memory(await memoryOf(pool, await openLife(pool, key)));
-      const resume = lastProgress<ClearProgress>();
-      let progress = resume;
-      return heartbeating(
-        (signal) =>
-          mayPass(
-            of.clear({ signal, ...(resume ? { resume } : {}), onProgress: (made) => (progress = made) }),
-          ),
-        () => progress,
-      );
+      return removing(key, (stop, call) => mayPass(of.clear({ signal: stop, ...call })));
     },
 
     async removeOldMemories({ retention, now, ...key }) {
       const cutoffs = cutoffsOf(retention, now);
-      const resume = lastProgress<Removed>();
-      let progress = resume;
-      return heartbeating(
-        (stop) =>
-          changing(key, stop, (of, signal) =>
-            of.removeOlderThan(cutoffs, {
-              ...{ signal, onProgress: (made: Removed) => (progress = made) },
-              ...(resume ? { resume } : {}),
-            }),
-          ),
-        () => progress,
+      return removing(key, (stop, call) =>
+        changing(key, stop, (of, signal) => of.removeOlderThan(cutoffs, { signal, ...call })),
       );
     },
 
@@ -169,6 +152,25 @@ export function createMemoryDataActivities({ pool, memory }: MemoryData): DataAc
       );
     },
   };
+
+  /** What is removed is counted over all tries: the count in the ledger, the place in the heartbeats. */
+  function removing<T>(
+    { operation }: TenantKey,
+    work: (stop: AbortSignal, call: Omit<LongRemoval, 'signal'>) => Promise<T>,
+  ): Promise<T> {
+    // What the try before has told last.
+    const resume = (activityInfo().heartbeatDetails as RemovalProgress | undefined | null) ?? undefined;
+    let progress = resume;
+    const call = {
+      ...(resume ? { resume } : {}),
+      noteFound: (found: number) => noteCount(pool, operation, 'found', found),
+      onProgress: (made: RemovalProgress) => void (progress = made),
+    };
+    return heartbeating(
+      (stop) => work(stop, call),
+      () => progress,
+    );
+  }
 
   function changing<T>(
     key: TenantKey,
@@ -188,11 +190,6 @@ export function createMemoryDataActivities({ pool, memory }: MemoryData): DataAc
       { signal: stop },
     );
   }
-}
-
-/** What the attempt before has told last. */
-function lastProgress<T>(): T | undefined {
-  return (activityInfo().heartbeatDetails as T | undefined | null) ?? undefined;
 }
 
 async function begin(pool: Pool, asked: Begin): Promise<{ incarnation: Incarnation }> {

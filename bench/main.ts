@@ -2,6 +2,7 @@ import { backup } from './backup.js';
 import { backupKills } from './backupKills.js';
 import { feed } from './feed.js';
 import { ingest } from './ingest/main.js';
+import { isolation } from './isolation.js';
 import { memory } from './memory.js';
 import { restore } from './restore.js';
 import { roundTrip } from './roundTrip.js';
@@ -12,6 +13,7 @@ const BENCHES: Readonly<Record<string, (args: readonly string[]) => Promise<void
   'backup-kills': backupKills,
   feed,
   ingest,
+  isolation,
   memory,
   restore,
   'round-trip': roundTrip,

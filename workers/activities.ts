@@ -12,6 +12,8 @@ import {
   createLedgerActivities,
   createVideoActivities,
 } from '../activities/ingest.js';
+import { createIsolationActivities } from '../activities/isolation.js';
+import { createIsolationTestActivities } from '../activities/isolationTest.js';
 import { createOptimizeActivities } from '../activities/optimize.js';
 import { createMemoryDataActivities, createMemoryLedgerActivities } from '../activities/memory.js';
 import { createPruneActivities, createRemovalActivities } from '../activities/prune.js';
@@ -31,6 +33,7 @@ import { embedderOf } from '../src/memory/embedders/port.js';
 import { TenantMemories } from '../src/memory/tenantMemories.js';
 import { NoticeWebhook } from '../src/notices/webhook.js';
 import { PhoenixClient } from '../src/phoenix/client.js';
+import { SharedDrain } from '../src/phoenix/drain.js';
 import { type Pool, openPool } from '../src/registry/database.js';
 import { CertificateSigner } from '../src/purge/certificate.js';
 import { readReference } from '../src/secrets.js';
@@ -40,12 +43,15 @@ import { openTelemetry } from '../src/telemetry/open.js';
 import type { Telemetry } from '../src/telemetry/telemetry.js';
 import { clientInterceptors } from '../src/telemetry/temporal.js';
 import { Sources } from '../src/sources/sources.js';
+import { readPackage } from '../src/vespa/activePackage.js';
 import { ConfigServer } from '../src/vespa/configServer.js';
 import { openDocuments } from '../src/vespa/access.js';
 import type { DocumentClient } from '../src/vespa/documents.js';
 
 /** How often losses of spans are looked for. */
 const LOSSES_MS = 60_000;
+/** How long canaries may be on their way through Phoenix: it has a queue of 20,000 spans, and takes some 150 a second. */
+const ISOLATION_DRAIN_MS = 5 * 60_000;
 
 /** What a worker process opens once and closes at its end. */
 export interface Resources {
@@ -138,6 +144,10 @@ function reportLosses(telemetry: Telemetry, logger: pino.Logger): NodeJS.Timeout
 export function controlActivities(resources: Resources) {
   const { pool, client, phoenix, documents, memories, configServer, settings } = resources;
   const { vespaUrl, vespaConfigUrl } = settings;
+  const isolation = {
+    ...{ pool, documents, phoenix, drain: new SharedDrain(phoenix, ISOLATION_DRAIN_MS) },
+    cluster: async () => (await readPackage(configServer)).contentCluster,
+  };
   return {
     ...typedFailures({ ...createTenantActivities({ pool, phoenix, memories, vespaUrl, vespaConfigUrl }) }),
     ...typedFailures({ ...createApplicationActivities({ pool, client, vespaUrl, vespaConfigUrl }) }),
@@ -159,6 +169,8 @@ export function controlActivities(resources: Resources) {
     ...typedFailures({ ...createFenceActivities({ pool }) }),
     ...typedFailures({ ...createPruneActivities({ pool }) }),
     ...typedFailures({ ...createMemoryLedgerActivities({ pool }) }),
+    ...typedFailures({ ...createIsolationActivities(isolation) }),
+    ...typedFailures({ ...createIsolationTestActivities(isolation) }),
     ...typedFailures({
       ...createOptimizeActivities({ pool, client, phoenix, allowedPrivate: settings.allowedPrivateHosts }),
     }),

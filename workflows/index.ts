@@ -17,6 +17,8 @@ export { reconcileRetention } from './reconcileRetention.js';
 export { restoreTenant } from './restoreTenant.js';
 export { scheduledBackup } from './scheduledBackup.js';
 export { softDeleteTenant } from './softDeleteTenant.js';
+export { testIsolation } from './testIsolation.js';
 export { verifyBackup } from './verifyBackup.js';
+export { verifyIsolation } from './verifyIsolation.js';
 export { vespaApplication } from './vespaApplication.js';
 export { watchVideos } from './watchVideos.js';

@@ -6,6 +6,8 @@ import type {
   FenceActivities,
   HealthActivities,
   IngestActivities,
+  IsolationActivities,
+  IsolationTestActivities,
   OptimizeActivities,
   MemoryActivities,
   PruneActivities,
@@ -141,6 +143,19 @@ const looks: ActivityOptions = {
   retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '30s' },
 };
 
+/**
+ * Planting and looking for canaries in the stores of a page of tenants; heartbeats. They must not stay for long, so an
+ * outage fails the run sooner than elsewhere; what it could not take away the next one does.
+ */
+const isolationPage: ActivityOptions = {
+  cancellationType,
+  taskQueue: TASK_QUEUES.control,
+  startToCloseTimeout: '1h',
+  heartbeatTimeout: '30s',
+  scheduleToCloseTimeout: '2h',
+  retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '1m' },
+};
+
 export const tenants = proxyActivities<TenantActivities>(registry);
 export const tenantResources = proxyActivities<TenantActivities>(outside);
 export const tenantCompensations = proxyActivities<TenantActivities>(compensation);
@@ -180,6 +195,9 @@ export const fence = proxyActivities<FenceActivities>(registry);
 export const fenceWait = proxyActivities<FenceActivities>(purge);
 export const restores = proxyActivities<RestoreActivities>(registry);
 export const restoreData = proxyActivities<RestoreActivities>(backup);
+export const isolation = proxyActivities<IsolationActivities>(registry);
+export const isolationStores = proxyActivities<IsolationActivities & IsolationTestActivities>(isolationPage);
+export const isolationTest = proxyActivities<IsolationTestActivities>(registry);
 export const ingestVideo = proxyActivities<IngestActivities>(video);
 
 interface Titled<A extends unknown[], R> {

@@ -5,6 +5,7 @@ import { addCertificateCommands } from './certificate.js';
 import { addConfigCommands } from './config.js';
 import { addHealthCommands } from './health.js';
 import { addIngestCommand } from './ingest.js';
+import { addIsolationCommands } from './isolation.js';
 import { addOperationCommands } from './operations.js';
 import { EXIT, type Format, reportError } from './output.js';
 import { addDemoCommand } from './demo.js';
@@ -44,6 +45,7 @@ export function buildProgram(): Command {
   addHealthCommands(program);
   addAlertCommands(program);
   addBackupCommands(program);
+  addIsolationCommands(program);
   addOperationCommands(program);
   addCertificateCommands(program);
   addDemoCommand(program);

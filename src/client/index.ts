@@ -29,6 +29,7 @@ import { ConfigClient, TemplateClient } from './config.js';
 import { Connections } from './connections.js';
 import { HealthClient } from './health.js';
 import { IngestClient } from './ingest.js';
+import { IsolationClient } from './isolation.js';
 import { LifeClient } from './life.js';
 import { MemoryClient } from './memory.js';
 import { MemoryScheduleClient } from './memorySchedules.js';
@@ -77,6 +78,7 @@ export class CvopsClient {
   readonly life: LifeClient;
   readonly schemas: SchemaClient;
   readonly ingest: IngestClient;
+  readonly isolation: IsolationClient;
   readonly watches: WatchClient;
   readonly backups: BackupClient;
   readonly backupKeeping: BackupKeepingClient;
@@ -101,6 +103,7 @@ export class CvopsClient {
     this.life = new LifeClient(connections);
     this.schemas = new SchemaClient(connections);
     this.ingest = new IngestClient(connections);
+    this.isolation = new IsolationClient(connections);
     this.watches = new WatchClient(connections);
     this.backups = new BackupClient(connections);
     this.backupKeeping = new BackupKeepingClient(connections);

@@ -67,6 +67,8 @@ export const workflowIds = {
   /** One at a time; of a scheduled one the server adds its time. */
   pruneMemory: (tenant: TenantId) => `tenant/${tenant}/memory/prune`,
   deploySchemas: (run: string) => `schemas/${run}`,
+  verifyIsolation: (run: string) => `isolation/${run}`,
+  testIsolation: (run: string) => `isolation-test/${run}`,
   vespaApplication: (cluster: string) => `vespa/${cluster}/application`,
   /** Of one look by hand; of a scheduled one the server adds its time. */
   health: (run: string) => `system/health/${run}`,
@@ -80,7 +82,11 @@ export const scheduleIds = {
   optimization: (tenant: TenantId, what: Optimization) => `tenant/${tenant}/optimize/${what}`,
   memory: (tenant: TenantId) => `tenant/${tenant}/memory/prune`,
   /** Of no tenant. */
-  system: { reconcile: 'system/retention-reconcile', health: 'system/health' },
+  system: {
+    reconcile: 'system/retention-reconcile',
+    isolation: 'system/isolation',
+    health: 'system/health',
+  },
 } as const;
 
 /** Task queues: `control` runs short activities and all workflows, `data` runs ffmpeg, encoding, feeding, backup. */

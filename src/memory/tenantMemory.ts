@@ -87,11 +87,19 @@ export interface LongCall<Progress> {
   readonly onProgress?: (progress: Progress) => void;
 }
 
-export interface ClearProgress {
+export interface LongRemoval extends LongCall<RemovalProgress> {
+  /**
+   * Hears how many there are before the first one goes, and answers what the first try was told: a try that was killed
+   * before its first heartbeat left no progress.
+   */
+  readonly noteFound?: (found: number) => Promise<number>;
+}
+
+export interface RemovalProgress {
   /** Memories counted before the first one went. */
   readonly found: number;
   readonly removed: number;
-  /** Of the visit; absent before its first checkpoint. */
+  /** Of a clear's visit; absent before its first checkpoint. */
   readonly token?: string;
 }
 
@@ -135,12 +143,9 @@ export interface TenantMemory {
    *
    * @throws OpsError `VerificationFailed` when some are left
    */
-  clear(call?: LongCall<ClearProgress>): Promise<Removed>;
+  clear(call?: LongRemoval): Promise<Removed>;
   /** Removes by age and kind, some hundred a step; with `dryRun` counts only. Again is fine. */
-  removeOlderThan(
-    cutoffs: AgeCutoffs,
-    call?: LongCall<Removed> & { readonly dryRun?: boolean },
-  ): Promise<Removed>;
+  removeOlderThan(cutoffs: AgeCutoffs, call?: LongRemoval & { readonly dryRun?: boolean }): Promise<Removed>;
   /** Every memory, and what Mem0 keeps beside them, once. */
   exportRecords(signal?: AbortSignal): AsyncIterable<MemoryRecord>;
   /** Puts each under its id: again, or over a half of it, ends in the same. @returns how many were acknowledged */

@@ -16,8 +16,7 @@ import type {
   AddOptions,
   AddedMemory,
   AgeCutoffs,
-  ClearProgress,
-  LongCall,
+  LongRemoval,
   MemoryItem,
   MemoryPage,
   MemoryRecord,
@@ -129,13 +128,13 @@ export class VespaTenantMemory implements TenantMemory {
     });
   }
 
-  clear(call: LongCall<ClearProgress> = {}): Promise<Removed> {
+  clear(call: LongRemoval = {}): Promise<Removed> {
     return this.call(async () => clearAll(this.parts, await this.parts.cluster(), call));
   }
 
   removeOlderThan(
     cutoffs: AgeCutoffs,
-    call: LongCall<Removed> & { readonly dryRun?: boolean } = {},
+    call: LongRemoval & { readonly dryRun?: boolean } = {},
   ): Promise<Removed> {
     return this.call(() => removeByAge(this.parts, cutoffs, call));
   }

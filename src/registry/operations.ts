@@ -65,6 +65,28 @@ export async function startOperation(
   );
 }
 
+/**
+ * Writes a count of a run under way, once: what a killed try has noted is what the next one goes by.
+ *
+ * @returns the count that stands
+ * @throws OpsError `WrongState` when the run has ended
+ */
+export async function noteCount(
+  db: Queryable,
+  operation: OperationId,
+  name: string,
+  count: number,
+): Promise<number> {
+  const { rows } = await db.query<{ counts: OperationRow['counts'] }>(
+    `update operations set counts = jsonb_build_object($2::text, $3::bigint) || counts
+     where operation = $1 and state = 'running' returning counts`,
+    [operation, name, count],
+  );
+  const noted = rows[0]?.counts[name];
+  if (noted !== undefined) return noted;
+  throw new OpsError('WrongState', `operation ${operation} has ended`);
+}
+
 /** Gives an operation that began without a tenant the life it has made. Again is fine. */
 export async function attachOperation(
   db: Queryable,

@@ -9,47 +9,58 @@ import { SEARCH_ATTRIBUTES } from '../domain/searchAttributes.js';
 
 /** Schedules that belong to no tenant. Made by the control worker at its start; one that is there stays as it is. */
 export async function ensureSystemSchedules(client: Client, cluster: string): Promise<void> {
-  for (const schedule of [reconcile(cluster), health()])
-    try {
-      await client.schedule.create(schedule);
-    } catch (error) {
-      if (!(error instanceof ScheduleAlreadyRunning)) throw error;
-    }
-}
-
-function reconcile(cluster: string): ScheduleOptions {
-  return {
-    scheduleId: scheduleIds.system.reconcile,
-    // Daily, at an hour that is quiet in few places at once; a failed purge must not wait for a fixed time of night.
-    spec: { intervals: [{ every: '1 day', offset: '3h' }], jitter: '30m' },
-    // An outage is followed by one run, not by all that were missed.
-    policies: { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: '1h' },
-    action: {
-      type: 'startWorkflow',
-      workflowType: 'reconcileRetention',
-      workflowId: 'system/retention-reconcile',
-      taskQueue: TASK_QUEUES.control,
-      args: [{ cluster }],
-      typedSearchAttributes: [{ key: SEARCH_ATTRIBUTES.operationKind, value: 'reconcileRetention' }],
-    },
-    state: { note: 'starts retentions and purges that should run and do not' },
-  };
-}
-
-function health(): ScheduleOptions {
-  return {
-    scheduleId: scheduleIds.system.health,
+  // Hours that are quiet in few places at once; a failed purge must not wait for a fixed time of night.
+  await ensure(client, scheduleIds.system.reconcile, {
+    ...{ workflowType: 'reconcileRetention', input: { cluster }, ...daily('3h') },
+    note: 'starts retentions and purges that should run and do not',
+  });
+  await ensure(client, scheduleIds.system.isolation, {
+    ...{ workflowType: 'verifyIsolation', input: { version: 1 }, ...daily('4h') },
+    note: 'plants canaries with all tenants and looks who finds whose',
+  });
+  await ensure(client, scheduleIds.system.health, {
+    ...{ workflowType: 'checkHealth', input: { tenant: null } },
     spec: { intervals: [{ every: '15 minutes' }], jitter: '2m' },
     // What was missed is of the past: the next look sees how things are.
-    policies: { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: '1m' },
+    catchupWindow: '1m',
+    note: 'looks at the installation and at every tenant, and opens and resolves alerts',
+  });
+}
+
+interface SystemSchedule {
+  readonly workflowType: string;
+  readonly input: object;
+  readonly spec: ScheduleOptions['spec'];
+  readonly catchupWindow: '1m' | '1h';
+  readonly note: string;
+}
+
+function daily(offset: '3h' | '4h'): Pick<SystemSchedule, 'spec' | 'catchupWindow'> {
+  // An outage is followed by one run, not by all that were missed.
+  return { spec: { intervals: [{ every: '1 day', offset }], jitter: '30m' }, catchupWindow: '1h' };
+}
+
+async function ensure(
+  client: Client,
+  id: string,
+  { workflowType, input, spec, catchupWindow, note }: SystemSchedule,
+): Promise<void> {
+  const options: ScheduleOptions = {
+    ...{ scheduleId: id, spec },
+    policies: { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow },
     action: {
       type: 'startWorkflow',
-      workflowType: 'checkHealth',
-      workflowId: 'system/health',
+      workflowType,
+      workflowId: id,
       taskQueue: TASK_QUEUES.control,
-      args: [{ tenant: null }],
-      typedSearchAttributes: [{ key: SEARCH_ATTRIBUTES.operationKind, value: 'checkHealth' }],
+      args: [input],
+      typedSearchAttributes: [{ key: SEARCH_ATTRIBUTES.operationKind, value: workflowType }],
     },
-    state: { note: 'looks at the installation and at every tenant, and opens and resolves alerts' },
+    state: { note },
   };
+  try {
+    await client.schedule.create(options);
+  } catch (error) {
+    if (!(error instanceof ScheduleAlreadyRunning)) throw error;
+  }
 }

@@ -122,7 +122,7 @@ describe('schedules of a tenant', () => {
     expect(await rowsOf(other)).toEqual([`tenant/${other.tenant}/a`]);
   });
 
-  test('the installation’s own are made once, and what an operator changed of them stays', async () => {
+  test('the schedules of no tenant are made once, and what an operator changed of one stays', async () => {
     await ensureSystemSchedules(client, 'test');
     await client.schedule.getHandle('system/retention-reconcile').pause('maintenance');
     await ensureSystemSchedules(client, 'test');
@@ -132,6 +132,8 @@ describe('schedules of a tenant', () => {
     const health = await client.schedule.getHandle(scheduleIds.system.health).describe();
     expect(health.action).toMatchObject({ workflowType: 'checkHealth', args: [{ tenant: null }] });
     expect(health.spec.intervals).toEqual([expect.objectContaining({ every: 15 * 60_000 })]);
+    const isolation = await client.schedule.getHandle('system/isolation').describe();
+    expect(isolation.action).toMatchObject({ workflowType: 'verifyIsolation', args: [{ version: 1 }] });
   });
 });
 
