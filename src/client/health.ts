@@ -65,13 +65,17 @@ export class HealthClient {
   async check(tenant: TenantId | undefined): Promise<HealthAnswer> {
     const { pool } = this.connections;
     this.requireRights(tenant);
-    const there = () =>
-      tenant === undefined ? everyTenant(pool) : getTenant(pool, tenant).then((row) => [row]);
-    const before = new Set((await there()).map(({ incarnation }) => incarnation));
-    if (!(await this.byWorkflow(tenant))) await this.fromHere(tenant);
+    if (tenant !== undefined) {
+      await getTenant(pool, tenant);
+      await this.lookNow(tenant);
+      return healthAnswer(pool, [await getTenant(pool, tenant)], false);
+    }
+    const before = new Set((await everyTenant(pool)).map(({ incarnation }) => incarnation));
+    await this.lookNow(undefined);
     // What came meanwhile may have been passed already, and what is purged is not looked at.
-    const looked = (await there()).filter((row) => before.has(row.incarnation) && row.state !== 'purged');
-    return healthAnswer(pool, looked, tenant === undefined);
+    const rows = await everyTenant(pool);
+    const looked = rows.filter((row) => before.has(row.incarnation) && row.state !== 'purged');
+    return healthAnswer(pool, looked, true);
   }
 
   /** Looks at one tenant from here, and says what mends what is wrong. @throws OpsError `NotFound`, `PermissionDenied` */
@@ -129,6 +133,10 @@ export class HealthClient {
     await handle.result();
     const [failure] = await schemas.failures(handle.operation);
     if (failure !== undefined) throw new OpsError('PartlyDone', failure.reason);
+  }
+
+  private async lookNow(tenant: TenantId | undefined): Promise<void> {
+    if (!(await this.byWorkflow(tenant))) await this.fromHere(tenant);
   }
 
   /** @returns false when nobody is there to run it */
