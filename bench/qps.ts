@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { fork } from 'node:child_process';
+import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { SYSTEM_CONFIG } from '../src/domain/config/keys.js';
 import { type Incarnation, parseIncarnation, parseOperationId, parseTenantId } from '../src/domain/ids.js';
@@ -19,8 +19,6 @@ const [SECONDS, PROCESSES, TAKERS] = [10, 2, 8];
 interface Asked {
   readonly url: string;
   readonly incarnation: Incarnation;
-  /** Milliseconds since the epoch. */
-  readonly from: number;
 }
 
 /** `max_qps` of searches over two processes that ask as fast as they may, for ten seconds each. */
@@ -31,9 +29,10 @@ export async function qps(args: readonly string[]): Promise<void> {
     await migrate(server.url);
     for (const limit of [5, 10, 100]) {
       const incarnation = await tenant(server.url, limit);
-      const from = Date.now() + 5000;
-      const asked: Asked = { url: server.url, incarnation, from };
-      const given = await Promise.all(Array.from({ length: PROCESSES }, () => inProcess(asked)));
+      const asked: Asked = { url: server.url, incarnation };
+      const processes = await Promise.all(Array.from({ length: PROCESSES }, () => started(asked)));
+      const from = Date.now() + 200;
+      const given = await Promise.all(processes.map((one) => granted(one, from)));
       const perSecond = given.reduce((sum, n) => sum + n, 0) / SECONDS;
       print({
         ...{
@@ -64,18 +63,27 @@ async function tenant(url: string, max_qps: number): Promise<Incarnation> {
   return incarnation;
 }
 
-async function inProcess(asked: Asked): Promise<number> {
+async function started(asked: Asked): Promise<ChildProcess> {
   const main = fileURLToPath(new URL('main.js', import.meta.url));
-  const process = fork(main, ['qps', 'child', JSON.stringify(asked)]);
-  const [given] = (await once(process, 'message')) as [number];
+  const one = fork(main, ['qps', 'child', JSON.stringify(asked)]);
+  await once(one, 'message');
+  return one;
+}
+
+/** @param from milliseconds since the epoch */
+async function granted(one: ChildProcess, from: number): Promise<number> {
+  one.send(from);
+  const [given] = (await once(one, 'message')) as [number];
   return given;
 }
 
 /** Tells how many searches it was let make. */
-async function child({ url, incarnation, from }: Asked): Promise<void> {
+async function child({ url, incarnation }: Asked): Promise<void> {
   const pool = openPool(url, { name: 'bench-child', max: 4 });
   const rates = new TenantRates(pool);
   await pool.query('select 1');
+  process.send!('ready');
+  const [from] = (await once(process, 'message')) as [number];
   await new Promise((begin) => setTimeout(begin, from - Date.now()));
   // Of one clock: each process by its own would make the ten seconds of both together longer.
   const until = from + SECONDS * 1000;
@@ -96,4 +104,5 @@ async function child({ url, incarnation, from }: Asked): Promise<void> {
   await Promise.all(Array.from({ length: TAKERS }, taker));
   await pool.end();
   process.send!(given);
+  process.disconnect();
 }
