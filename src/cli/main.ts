@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { addAuditCommands } from './audit.js';
 import { addBackupCommands } from './backup.js';
 import { addCertificateCommands } from './certificate.js';
 import { addConfigCommands } from './config.js';
@@ -41,6 +42,7 @@ export function buildProgram(): Command {
   addMetricsCommand(program);
   addBackupCommands(program);
   addOperationCommands(program);
+  addAuditCommands(program);
   addCertificateCommands(program);
   addDemoCommand(program);
   program.addHelpText(

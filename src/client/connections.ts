@@ -2,7 +2,9 @@ import { Client, Connection, WorkflowExecutionAlreadyStartedError } from '@tempo
 import { OpsError } from '../domain/errors.js';
 import { type TenantId, parseTenantId } from '../domain/ids.js';
 import { type OperationStart, operationOptions } from '../operations/start.js';
+import type { AuditEntry } from '../registry/audit.js';
 import { type Pool, openPool } from '../registry/database.js';
+import { audited } from '../registry/operationLog.js';
 import type { Settings } from '../settings.js';
 import { openTelemetry } from '../telemetry/open.js';
 import type { Telemetry } from '../telemetry/telemetry.js';
@@ -79,6 +81,15 @@ export class Connections {
       if (error instanceof WorkflowExecutionAlreadyStartedError) throw underWay(start);
       throw error;
     }
+  }
+
+  /** A change that is no operation, with its entries in the audit log; see {@link audited}. */
+  audited<T>(
+    entry: Omit<AuditEntry, 'outcome' | 'principal'>,
+    work: () => Promise<T>,
+    outcomeOf?: (result: T) => string,
+  ): Promise<T> {
+    return audited(this.pool, { ...entry, principal: this.settings.principal }, work, outcomeOf);
   }
 
   uiUrl(workflowId: string): string {

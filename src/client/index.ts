@@ -22,6 +22,7 @@ import { requireFreeName } from '../tenants/quarantine.js';
 import type { Settings } from '../settings.js';
 import { BackupClient } from './backups.js';
 import { backupTimes } from '../registry/backupTimes.js';
+import { AuditClient } from './audit.js';
 import { BackupKeepingClient } from './backupKeeping.js';
 import { BackupScheduleClient } from './backupSchedules.js';
 import { ConfigClient, TemplateClient } from './config.js';
@@ -84,6 +85,7 @@ export class CvopsClient {
   readonly memory: MemoryClient;
   readonly memorySchedules: MemoryScheduleClient;
   readonly metrics: MetricsClient;
+  readonly audit: AuditClient;
   private readonly settings: Settings;
   private readonly pool: Pool;
   private searching: Promise<SearchResources> | undefined;
@@ -106,6 +108,7 @@ export class CvopsClient {
     this.memory = new MemoryClient(connections);
     this.memorySchedules = new MemoryScheduleClient(connections);
     this.metrics = new MetricsClient(connections);
+    this.audit = new AuditClient(connections);
   }
 
   /** @throws OpsError `Unavailable` when the registry does not answer */
@@ -240,7 +243,7 @@ export class CvopsClient {
   }
 
   /** @throws OpsError `NotFound`, `WrongState` */
-  async cancelOperation(operation: OperationId): Promise<void> {
+  async cancelOperation(operation: OperationId, reason = ''): Promise<void> {
     const row = await getOperation(this.pool, operation);
     if (row.state !== 'running')
       throw new OpsError('WrongState', `operation ${operation} has ended: ${row.state}`);
@@ -250,7 +253,9 @@ export class CvopsClient {
         `a ${row.kind} is not cancelled`,
         `the way back is: cvops tenant reactivate ${row.tenant}`,
       );
-    await (await this.connections.temporal()).workflow.getHandle(row.workflowId).cancel();
+    const client = await this.connections.temporal();
+    const entry = { verb: 'cancel-operation', tenant: row.tenant ?? '-', operation, reason } as const;
+    await this.connections.audited(entry, () => client.workflow.getHandle(row.workflowId).cancel());
   }
 
   /** Resolved now: the operation goes on with these values, whatever becomes of the template. */

@@ -33,8 +33,6 @@ import type {
   MemoryStats,
   TenantMemory,
 } from '../memory/tenantMemory.js';
-import { appendAudit } from '../registry/audit.js';
-import { transaction } from '../registry/database.js';
 import { type TenantLife, lockTenant, requireTenant } from '../registry/tenants.js';
 import { llmOf } from '../tenants/llmOf.js';
 import { memoryOf } from '../tenants/memoryOf.js';
@@ -74,7 +72,11 @@ export class MemoryClient {
       tenant,
       { name: 'memory.add', about },
       async (memory, span) => {
-        const added = await memory.add(text, options);
+        // Neither what it says nor whom it is about: a memory that is cleared must not live on here.
+        const detail = { characters: text.length, infer: options.infer ?? false };
+        const added = await this.connections.audited({ verb: 'add-memory', tenant, reason: '', detail }, () =>
+          memory.add(text, options),
+        );
         span.setAttribute(
           'memory.ids',
           added.map(({ id }) => id),
@@ -137,16 +139,13 @@ export class MemoryClient {
         { name: 'memory.get', about },
         async (all) => (await all.get(id)) !== undefined,
       );
-    return this.change(tenant, { name: 'memory.delete', about }, async (all) => {
-      const deleted = await all.delete(id);
-      const { principal } = this.connections.settings;
-      const outcome = deleted ? 'completed' : 'not found';
-      const detail = { memory: id };
-      await transaction(this.connections.pool, (tx) =>
-        appendAudit(tx, { principal, verb: 'delete-memory', tenant, outcome, reason, detail }),
-      );
-      return deleted;
-    });
+    return this.change(tenant, { name: 'memory.delete', about }, (all) =>
+      this.connections.audited(
+        { verb: 'delete-memory', tenant, reason, detail: { memory: id } },
+        () => all.delete(id),
+        (deleted) => (deleted ? 'completed' : 'not found'),
+      ),
+    );
   }
 
   /** How many a `clear` would remove. */
