@@ -1,15 +1,14 @@
-import { createReadStream } from 'node:fs';
 import { open, rm } from 'node:fs/promises';
-import { createInterface } from 'node:readline';
 import { OpsError } from '../domain/errors.js';
+import { BadLinesError, readLines } from '../readLines.js';
 import { type AuditHead, type AuditLink, type AuditVerdict, auditHead, auditLinks } from './audit.js';
 import { verifyChain } from './auditChain.js';
 import type { Queryable } from './database.js';
 
 /** Bytes written at once. */
 const BLOCK = 256 * 1024;
-/** Characters of a line; a row's reason and detail are bounded far below. */
-const MAX_LINE = 4 * 1024 * 1024;
+/** Bytes; a row's reason and detail are bounded far below. */
+const LONGEST_LINE = 1 << 22;
 
 /**
  * Writes the audit log up to its present end: a row a line as JSON, `at` in ISO 8601, with its hashes, and a last line
@@ -68,12 +67,11 @@ async function* linksOf(
   file: string,
   end: { head?: AuditHead; problem?: string },
 ): AsyncGenerator<AuditLink> {
-  const input = createReadStream(file, 'utf8');
   let count = 0;
   try {
-    for await (const line of createInterface({ input, crlfDelay: Infinity })) {
+    for await (const line of readLines(file, LONGEST_LINE)) {
       count++;
-      const parsed = line.length > MAX_LINE ? undefined : parseLine(line);
+      const parsed = parseLine(line.toString('utf8'));
       if (end.head !== undefined) end.problem = `line ${count} follows the line that names the head`;
       else if (parsed === undefined) end.problem = `line ${count} is no row of an export`;
       else if ('head' in parsed) end.head = parsed.head;
@@ -81,12 +79,14 @@ async function* linksOf(
       if (end.problem !== undefined) return;
     }
   } catch (error) {
+    if (error instanceof BadLinesError) {
+      end.problem = error.message;
+      return;
+    }
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR') throw new OpsError('NotFound', `no such file: ${file}`);
     if (code !== undefined) throw new OpsError('InvalidInput', `${file} cannot be read (${code})`);
     throw error;
-  } finally {
-    input.destroy();
   }
 }
 
