@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { rememberSecret } from './domain/redaction.js';
 
 /**
  * Where everything is. The one place that reads the environment: a variable wins, else the embedded stack that
@@ -76,15 +77,22 @@ export interface StackAddresses {
   readonly vespaConfigUrl: string;
 }
 
+/** Secrets that libraries read from the environment by themselves. */
+const CREDENTIALS = ['PGPASSWORD', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN'] as const;
+
 export function loadSettings(env: NodeJS.ProcessEnv = process.env): Settings {
   const home = path.resolve(env['CVOPS_HOME'] ?? '.cvops');
   const stack = readStack(home);
+  const databaseUrl =
+    env['DATABASE_URL'] || stack?.databaseUrl || 'postgresql://postgres@127.0.0.1:5432/cvops';
+  for (const secret of [passwordOf(databaseUrl), ...CREDENTIALS.map((name) => env[name])])
+    if (secret) rememberSecret(secret);
   return {
     home,
     temporalAddress: env['TEMPORAL_ADDRESS'] || stack?.temporalAddress || '127.0.0.1:7233',
     temporalNamespace: env['TEMPORAL_NAMESPACE'] || 'default',
     temporalUiUrl: env['TEMPORAL_UI_URL'] || stack?.temporalUiUrl || 'http://127.0.0.1:8233',
-    databaseUrl: env['DATABASE_URL'] || stack?.databaseUrl || 'postgresql://postgres@127.0.0.1:5432/cvops',
+    databaseUrl,
     phoenixUrl: env['PHOENIX_URL'] || stack?.phoenixUrl || 'http://127.0.0.1:6006',
     vespaUrl: env['VESPA_URL'] || stack?.vespaUrl || 'http://127.0.0.1:8080',
     vespaConfigUrl: env['VESPA_CONFIG_URL'] || stack?.vespaConfigUrl || 'http://127.0.0.1:19071',
@@ -115,6 +123,11 @@ export function loadSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     allowedPrivateHosts: list(env['CVOPS_ALLOWED_PRIVATE_HOSTS'] ?? ''),
     principal: env['CVOPS_PRINCIPAL'] || userName(),
   };
+}
+
+/** As it is written in the URL. */
+function passwordOf(url: string): string {
+  return URL.parse(url)?.password ?? '';
 }
 
 function list(text: string): string[] {

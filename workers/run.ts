@@ -13,6 +13,7 @@ import {
 import pino from 'pino';
 import { OpsError } from '../src/domain/errors.js';
 import { TASK_QUEUES } from '../src/domain/naming.js';
+import { redactForeign } from '../src/domain/redaction.js';
 import { parseListenAddress } from '../src/metrics/listenAddress.js';
 import { type MetricsServer, serveTenantMetrics } from '../src/metrics/server.js';
 import { ensureSystemSchedules } from '../src/schedules/systemSchedules.js';
@@ -32,7 +33,10 @@ export type ActivitiesOf = (resources: Resources) => object;
 export async function runWorker(role: WorkerRole, activitiesOf: ActivitiesOf): Promise<void> {
   if (role === 'data') collectLessOften();
   const settings = loadSettings();
-  const logger = pino({ level: settings.logLevel, base: { role, pid: process.pid } });
+  const logger = pino(
+    { level: settings.logLevel, base: { role, pid: process.pid } },
+    redacted(process.stdout),
+  );
   installRuntime(logger, settings);
 
   const connection = await NativeConnection.connect({ address: settings.temporalAddress });
@@ -137,10 +141,17 @@ function installRuntime(logger: pino.Logger, { metricsAddress }: Settings): void
   });
 }
 
+/** The lines of a log without secrets: what is logged of an error holds whatever its library puts there. */
+function redacted(to: NodeJS.WritableStream): pino.DestinationStream {
+  return { write: (line) => void to.write(redactForeign(line)) };
+}
+
 /** Says why a worker ended before its time, in one line. */
 export function reportFailure(error: unknown): void {
   const text =
-    error instanceof OpsError ? `${error.message}${error.hint ? ` (${error.hint})` : ''}` : String(error);
+    error instanceof OpsError
+      ? `${error.message}${error.hint ? ` (${error.hint})` : ''}`
+      : redactForeign(String(error));
   process.stderr.write(`worker: ${text}\n`);
   process.exitCode = 1;
 }

@@ -227,7 +227,7 @@ describe('the application’s role', () => {
       expect(await verifyAudit(app)).toMatchObject({ rows: 2 });
     }));
 
-  it.each([
+  const refused = [
     `update audit_log set reason = 'x'`,
     'delete from audit_log',
     'truncate audit_log',
@@ -250,18 +250,20 @@ describe('the application’s role', () => {
     'delete from erasure_certificates',
     `delete from migrations`,
     `insert into migrations (name, checksum) values ('9999_x.sql', 'x')`,
-  ])('is refused by the server: %s', (statement) =>
+  ];
+  it('is refused by the server whatever would change the log, its triggers or its rights', () =>
     withApp(async (app, owner) => {
       await append(app, entry('a'), entry('b'));
-      const { code } = (await app.query(statement).then(
-        () => ({ code: 'done' }),
-        (error: unknown) => error,
-      )) as { code: string };
-      // insufficient_privilege
-      expect(code).toBe('42501');
+      for (const statement of refused) {
+        const { code } = (await app.query(statement).then(
+          () => ({ code: 'done' }),
+          (error: unknown) => error,
+        )) as { code: string };
+        // insufficient_privilege
+        expect(code, statement).toBe('42501');
+      }
       expect(await verifyAudit(owner)).toMatchObject({ rows: 2 });
-    }),
-  );
+    }));
 
   it('works on every other table, those of later migrations too', () =>
     withApp(async (app, owner) => {
