@@ -53,6 +53,12 @@ export interface Settings {
   readonly backupKey: string;
   /** Reference to further public keys whose backups are believed; `CVOPS_BACKUP_TRUSTED_KEYS`. */
   readonly backupTrustedKeys: string;
+  /** Reference to the keys that payloads in Temporal are encrypted under; empty: they are not. `CVOPS_PAYLOAD_KEYS`. */
+  readonly payloadKeys: string;
+  /** Whether payloads that are not encrypted are read: `accept` or `refuse`. `CVOPS_PLAIN_PAYLOADS`. */
+  readonly plainPayloads: string;
+  /** Reference to the token that the codec server wants; empty: none, on loopback only. `CVOPS_CODEC_TOKEN`. */
+  readonly codecToken: string;
   /** The one tenant that the principal may back up and restore; empty: all. `CVOPS_PRINCIPAL_TENANT`. */
   readonly principalTenant: string;
   /** Whether operations and their steps leave spans; `CVOPS_TRACE_OPERATIONS=off`: only searches, memory calls and routing do. */
@@ -116,6 +122,9 @@ export function loadSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     backupStore: env['CVOPS_BACKUP_STORE'] || path.join(home, 'backups'),
     backupKey: env['CVOPS_BACKUP_KEY'] ?? '',
     backupTrustedKeys: env['CVOPS_BACKUP_TRUSTED_KEYS'] ?? '',
+    payloadKeys: env['CVOPS_PAYLOAD_KEYS'] ?? '',
+    plainPayloads: env['CVOPS_PLAIN_PAYLOADS'] || 'accept',
+    codecToken: env['CVOPS_CODEC_TOKEN'] ?? '',
     principalTenant: env['CVOPS_PRINCIPAL_TENANT'] ?? '',
     traceOperations: env['CVOPS_TRACE_OPERATIONS'] !== 'off',
     noticeWebhook: env['CVOPS_NOTICE_WEBHOOK'] ?? '',

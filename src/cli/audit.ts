@@ -6,6 +6,7 @@ import { parseTime } from '../domain/times.js';
 import { verifyAuditFile } from '../registry/auditFile.js';
 import { type CommonOptions, wholeNumber, withClient, withOutput } from './context.js';
 import { EXIT, ExitWith, answer, table } from './output.js';
+import { localPath } from './localPath.js';
 
 interface ListOptions extends CommonOptions {
   readonly tenant?: string;
@@ -53,7 +54,7 @@ export function addAuditCommands(program: Command): void {
     const verdict =
       file === undefined
         ? await withClient((client) => client.audit.verify(head))
-        : await verifyAuditFile(file, head);
+        : await verifyAuditFile(localPath(file), head);
     const shown = asJson(verdict);
     answer(output, shown, () =>
       shown.ok ? `whole: ${shown.rows} rows, head ${shown.head}` : `broken: ${shown.problem}`,
@@ -67,7 +68,7 @@ export function addAuditCommands(program: Command): void {
       .description('write all of it with its hashes, a JSON line a row; audit verify --file proves it'),
   ).action(async (file: string, { output }: CommonOptions) => {
     await withClient(async (client) => {
-      const { seq, hash } = await client.audit.export(file);
+      const { seq, hash } = await client.audit.export(localPath(file));
       const head = `${seq}:${hash}`;
       answer(output, { file, rows: seq, head }, () => `${seq} rows written to ${file}, head ${head}`);
     });

@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { addAuditCommands } from './audit.js';
 import { addBackupCommands } from './backup.js';
 import { addCertificateCommands } from './certificate.js';
+import { addCodecServerCommand } from './codecServer.js';
 import { addConfigCommands } from './config.js';
 import { addIngestCommand } from './ingest.js';
 import { addOperationCommands } from './operations.js';
@@ -44,6 +45,7 @@ export function buildProgram(): Command {
   addOperationCommands(program);
   addAuditCommands(program);
   addCertificateCommands(program);
+  addCodecServerCommand(program);
   addDemoCommand(program);
   program.addHelpText(
     'after',

@@ -9,6 +9,7 @@ import type { MeasuredTenant } from '../telemetry/metrics/metrics.js';
 import { type ReportTenant, reportPage } from '../telemetry/report/page.js';
 import { type CommonOptions, withClient, withOutput } from './context.js';
 import { answer, note, table } from './output.js';
+import { localPath } from './localPath.js';
 
 interface MetricsOptions extends CommonOptions {
   readonly all: boolean;
@@ -43,7 +44,10 @@ export function addMetricsCommand(program: Command): void {
         report.push({ tenant, metrics, overTime }),
       );
       if (options.html !== undefined) {
-        await writeFile(options.html, reportPage({ ...options, ...measured, report, madeAt: new Date() }));
+        await writeFile(
+          localPath(options.html),
+          reportPage({ ...options, ...measured, report, madeAt: new Date() }),
+        );
         note(`report written to ${options.html}`);
       }
       answer(options.output, measured, () => {

@@ -2,6 +2,7 @@ import { Client, Connection, WorkflowExecutionAlreadyStartedError } from '@tempo
 import { OpsError } from '../domain/errors.js';
 import { type TenantId, parseTenantId } from '../domain/ids.js';
 import { type OperationStart, operationOptions } from '../operations/start.js';
+import { dataConverterOf } from '../payloads/converter.js';
 import type { AuditEntry } from '../registry/audit.js';
 import { type Pool, openPool } from '../registry/database.js';
 import { audited } from '../registry/operationLog.js';
@@ -98,6 +99,8 @@ export class Connections {
 
   private async connect(): Promise<Client> {
     const { temporalAddress: address, temporalNamespace: namespace } = this.settings;
+    // Before anything is opened: a bad key is refused at once.
+    const dataConverter = await dataConverterOf(this.settings);
     let connection: Connection;
     try {
       connection = await Connection.connect({ address, connectTimeout: CONNECT_TIMEOUT });
@@ -113,6 +116,7 @@ export class Connections {
     return new Client({
       connection,
       namespace,
+      ...(dataConverter ? { dataConverter } : {}),
       ...(traceOperations ? { interceptors: { workflow: clientInterceptors(this.telemetry) } } : {}),
     });
   }
