@@ -7,7 +7,7 @@ import {
   randomBytes,
 } from 'node:crypto';
 import { METADATA_ENCODING_KEY, type Payload, type PayloadCodec } from '@temporalio/common';
-import { temporal } from '@temporalio/proto';
+import proto from '@temporalio/proto';
 import { CIPHER, KEY_BYTES, NONCE_BYTES, TAG_BYTES } from '../cipher.js';
 import { OpsError } from '../domain/errors.js';
 import type { PayloadKeys } from './keys.js';
@@ -15,7 +15,7 @@ import type { PayloadKeys } from './keys.js';
 const ENCODING = 'binary/encrypted';
 const KEY_ID = 'encryption-key-id';
 const SALT_BYTES = 32;
-const { Payload: PayloadMessage } = temporal.api.common.v1;
+const { Payload: PayloadMessage } = proto.temporal.api.common.v1;
 
 export interface CodecOptions {
   /** Whether payloads that are not encrypted are taken as they are: those of before the keys. */

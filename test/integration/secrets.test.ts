@@ -153,7 +153,7 @@ test('planted secrets are found nowhere', async () => {
     certificate: await readFile(certificate),
     ...(await registry()),
     ...(await backups()),
-    ...Object.fromEntries(histories),
+    ...Object.fromEntries([...histories].map(([id, { bytes }]) => [id, bytes])),
   };
   expect(histories.size).toBeGreaterThan(5);
   for (const [place, content] of Object.entries(places)) {
