@@ -13,7 +13,6 @@ import { tenantSchemaName, workflowIds } from '../domain/naming.js';
 import type { BaseSchema } from '../domain/profiles.js';
 import { waves } from '../domain/waves.js';
 import { applicationStart } from '../operations/start.js';
-import { transaction } from '../registry/database.js';
 import { rolloutItems } from '../registry/rollout.js';
 import { type SchemaRow, allSchemas, registeredNames, schemasOf } from '../registry/schemas.js';
 import { type TenantRow, everyTenant, getTenant, requireTenant } from '../registry/tenants.js';

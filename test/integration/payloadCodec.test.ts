@@ -54,7 +54,7 @@ test('with keys no history holds a word of its tenant’s, and the codec server 
   ]);
   // Failures come back as what they are, though their messages are encrypted too.
   expect(codes.map(({ code }) => code)).toEqual([0, 5, 5, 0]);
-  expect(codes[1]!.stderr).toContain(WORDS);
+  expect(codes[1].stderr).toContain(WORDS);
   expect((await run(KEYS, 'watch', 'run', tenant, 'w')).code).toBe(0);
 
   // Who has no key, or another, reads nothing; who has both reads all and writes with the first.
