@@ -46,23 +46,32 @@ describe.concurrent('the audit log', () => {
   }) => {
     const reason = ['--reason', 'because'];
     const watch = ['add', tenant, folder, '--profile', FRAMES, '--name', 'w', '--every', '1d', ...reason];
-    const changes: string[][] = [
-      ['config', 'set', tenant, '--set', 'max_qps=7', ...reason],
-      ['config', 'rollback', tenant, '--version', '1', ...reason],
-      ['watch', ...watch],
-      ['watch', 'pause', tenant, 'w', ...reason],
-      ['watch', 'resume', tenant, 'w', ...reason],
-      ['watch', 'remove', tenant, 'w', ...reason],
-      ['backup', 'schedule', tenant, ...reason],
-      ['backup', 'schedule', tenant, '--remove', ...reason],
-      ['memory', 'add', tenant, 'I like red', '--user', 'ann'],
-      ['optimize', 'enable', tenant, ...reason],
-      ['optimize', 'disable', tenant, ...reason],
+    const chains: string[][][] = [
+      [
+        ['watch', ...watch],
+        ['watch', 'pause', tenant, 'w', ...reason],
+        ['watch', 'resume', tenant, 'w', ...reason],
+        ['watch', 'remove', tenant, 'w', ...reason],
+      ],
+      [
+        ['config', 'set', tenant, '--set', 'max_qps=7', ...reason],
+        ['config', 'rollback', tenant, '--version', '1', ...reason],
+        ['optimize', 'enable', tenant, ...reason],
+        ['optimize', 'disable', tenant, ...reason],
+      ],
+      [
+        ['backup', 'schedule', tenant, ...reason],
+        ['backup', 'schedule', tenant, '--remove', ...reason],
+        ['memory', 'add', tenant, 'I like red', '--user', 'ann'],
+      ],
     ];
-    for (const change of changes) {
-      const { code, stderr } = await cvops(...change, '-o', 'json');
-      expect(code, `${change.join(' ')}: ${stderr}`).toBe(0);
-    }
+    const inTurn = async (changes: string[][]) => {
+      for (const change of changes) {
+        const { code, stderr } = await cvops(...change, '-o', 'json');
+        expect(code, `${change.join(' ')}: ${stderr}`).toBe(0);
+      }
+    };
+    await Promise.all(chains.map(inTurn));
     const mine = (await entries('--tenant', tenant, '--limit', '200')).toReversed();
     expect(new Set(mine.map(({ principal }) => principal))).toEqual(new Set(['tests']));
     const outcomes = (verb: string) => mine.filter((e) => e.verb === verb).map((e) => e.outcome);
@@ -70,7 +79,7 @@ describe.concurrent('the audit log', () => {
       ...['watch-add', 'watch-pause', 'watch-resume', 'watch-remove', 'backup-schedule'],
       ...['backup-unschedule', 'add-memory', 'optimize-enable', 'optimize-disable'],
     ])
-      expect(outcomes(verb).slice(0, 2), verb).toEqual(['started', 'completed']);
+      expect(outcomes(verb), verb).toEqual(expect.arrayContaining(['started', 'completed']));
     expect([outcomes('create'), outcomes('rollbackConfig')]).toEqual([
       ['started', 'completed'],
       ['completed'],
