@@ -167,7 +167,9 @@ async function spansOf(): Promise<string> {
   const names = async () => (await listSpans(phoenix, project, 1000))?.map(({ name }) => name) ?? [];
   await expect
     .poll(names, { timeout: 60_000 })
-    .toEqual(expect.arrayContaining(['search', expect.stringMatching(/^RunWorkflow:ingestVideos/)]));
+    .toEqual(
+      expect.arrayContaining(['search_service.search', expect.stringMatching(/^RunWorkflow:ingestVideos/)]),
+    );
   return JSON.stringify(await listSpans(phoenix, project, 1000));
 }
 
