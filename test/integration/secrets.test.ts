@@ -131,7 +131,7 @@ test('planted secrets are found nowhere', async () => {
     expect.arrayContaining([`Bearer ${byReference.ENCODER}`, `Bearer ${byReference.LLM}`]),
   );
   const certificate = path.join(folder, 'certificate.json');
-  const deletion = ['--hard', '--confirm', tenant, '--second-look', '0', '--certificate', certificate];
+  const deletion = ['--hard', '--confirm', tenant, '--second-look', '1', '--certificate', certificate];
   // Phoenix forgets the tenant with it, so its spans are looked at before.
   const spans = await spansOf();
   expect((await run('tenant', 'delete', tenant, ...deletion)).code).toBe(0);
