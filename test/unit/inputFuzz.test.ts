@@ -165,7 +165,12 @@ const KINDS: readonly Kind[] = [
     may: /^https:\/\/[a-z0-9.-]+([/?][^\s#\\]*)?$/,
   },
   { name: 'source', parse: parseSource, good: 's3://bucket', may: /^(\/|list:\/|s3:\/\/[a-z0-9.-]+\/)/ },
-  { name: 'store of backups', parse: parseStoreLocation, good: 's3://bucket', may: /^(\/|file:\/\/\/|s3:\/\/bucket(\/[A-Za-z0-9_][A-Za-z0-9._-]*)*\/?$)/ },
+  {
+    name: 'store of backups',
+    parse: parseStoreLocation,
+    good: 's3://bucket',
+    may: /^(\/|file:\/\/\/|s3:\/\/bucket(\/[A-Za-z0-9_][A-Za-z0-9._-]*)*\/?$)/,
+  },
 ];
 
 const insert = (good: string, poison: string, at: number) => {
@@ -317,7 +322,11 @@ describe('words of a user', () => {
     ));
 
   it('that name a user, an agent or a run are parameters of a selection, never part of it', () => {
-    const life = { tenant: parseTenantId('acme_corp'), incarnation: parseIncarnation(UUID) };
+    const life = {
+      tenant: parseTenantId('acme_corp'),
+      incarnation: parseIncarnation(UUID),
+      schema: 'memory',
+    };
     fc.assert(
       fc.property(words, words, (userId, runId) => {
         try {
