@@ -1,5 +1,6 @@
 import { ApplicationFailure } from '@temporalio/activity';
 import { OpsError } from '../src/domain/errors.js';
+import { redactError } from '../src/domain/redaction.js';
 
 type Activities = Record<string, (...args: never[]) => Promise<unknown>>;
 
@@ -23,7 +24,8 @@ export function typedFailures<T extends Activities>(activities: T): T {
 }
 
 export function toFailure(error: unknown): unknown {
-  if (!(error instanceof OpsError)) return error;
+  // What a driver says stands in the history as long as that is kept.
+  if (!(error instanceof OpsError)) return redactError(error);
   return ApplicationFailure.create({
     type: error.type,
     message: error.message,

@@ -3,6 +3,7 @@ import type { Client } from '@temporalio/client';
 import { checkInput } from '../src/contracts/common.js';
 import { optimizeTenantInput } from '../src/contracts/optimization.js';
 import { OpsError } from '../src/domain/errors.js';
+import { redactForeign } from '../src/domain/redaction.js';
 import { workflowIds } from '../src/domain/naming.js';
 import type { Optimization } from '../src/domain/optimization.js';
 import { annotateSpans } from '../src/optimize/annotate.js';
@@ -57,7 +58,7 @@ export function createOptimizeActivities({
       return { ...done, outcome: 'done' };
     } catch (error) {
       // Tried again by Temporal; until it succeeds the status says what is wrong.
-      const why = error instanceof Error ? error.message : String(error);
+      const why = redactForeign(error instanceof Error ? error.message : String(error));
       await noteRun(pool, incarnation, what, { outcome: 'failed', count: 0, why }).catch(() => undefined);
       throw error;
     }

@@ -1,5 +1,6 @@
 import { open } from 'node:fs/promises';
 import { OpsError } from './domain/errors.js';
+import { rememberSecret } from './domain/redaction.js';
 
 const MAX_BYTES = 64 * 1024;
 
@@ -20,6 +21,7 @@ export async function readReference(
   const text = reference.startsWith('env:') ? env[name] : await readSmall(name, reference);
   const trimmed = text?.trim() ?? '';
   if (trimmed === '') throw unusable(reference, 'it is not set, or empty');
+  rememberSecret(trimmed);
   return trimmed;
 }
 

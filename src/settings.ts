@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { hostAndPort } from './domain/urlGuard.js';
+import { rememberSecret } from './domain/redaction.js';
 
 /**
  * Where everything is. The one place that reads the environment: a variable wins, else the embedded stack that
@@ -53,6 +54,12 @@ export interface Settings {
   readonly backupKey: string;
   /** Reference to further public keys whose backups are believed; `CVOPS_BACKUP_TRUSTED_KEYS`. */
   readonly backupTrustedKeys: string;
+  /** Reference to the keys that payloads in Temporal are encrypted under; empty: they are not. `CVOPS_PAYLOAD_KEYS`. */
+  readonly payloadKeys: string;
+  /** Whether payloads that are not encrypted are read: `accept` or `refuse`. `CVOPS_PLAIN_PAYLOADS`. */
+  readonly plainPayloads: string;
+  /** Reference to the token that the codec server wants; empty: none, on loopback only. `CVOPS_CODEC_TOKEN`. */
+  readonly codecToken: string;
   /** The one tenant that the principal may back up and restore; empty: all. `CVOPS_PRINCIPAL_TENANT`. */
   readonly principalTenant: string;
   /** Whether operations and their steps leave spans; `CVOPS_TRACE_OPERATIONS=off`: only searches, memory calls and routing do. */
@@ -81,15 +88,22 @@ export interface StackAddresses {
   readonly vespaConfigUrl: string;
 }
 
+/** Secrets that libraries read from the environment by themselves. */
+const CREDENTIALS = ['PGPASSWORD', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN'] as const;
+
 export function loadSettings(env: NodeJS.ProcessEnv = process.env): Settings {
   const home = path.resolve(env['CVOPS_HOME'] ?? '.cvops');
   const stack = readStack(home);
+  const databaseUrl =
+    env['DATABASE_URL'] || stack?.databaseUrl || 'postgresql://postgres@127.0.0.1:5432/cvops';
+  for (const secret of [passwordOf(databaseUrl), ...CREDENTIALS.map((name) => env[name])])
+    if (secret) rememberSecret(secret);
   return {
     home,
     temporalAddress: env['TEMPORAL_ADDRESS'] || stack?.temporalAddress || '127.0.0.1:7233',
     temporalNamespace: env['TEMPORAL_NAMESPACE'] || 'default',
     temporalUiUrl: env['TEMPORAL_UI_URL'] || stack?.temporalUiUrl || 'http://127.0.0.1:8233',
-    databaseUrl: env['DATABASE_URL'] || stack?.databaseUrl || 'postgresql://postgres@127.0.0.1:5432/cvops',
+    databaseUrl,
     phoenixUrl: env['PHOENIX_URL'] || stack?.phoenixUrl || 'http://127.0.0.1:6006',
     vespaUrl: env['VESPA_URL'] || stack?.vespaUrl || 'http://127.0.0.1:8080',
     vespaConfigUrl: env['VESPA_CONFIG_URL'] || stack?.vespaConfigUrl || 'http://127.0.0.1:19071',
@@ -113,6 +127,9 @@ export function loadSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     backupStore: env['CVOPS_BACKUP_STORE'] || path.join(home, 'backups'),
     backupKey: env['CVOPS_BACKUP_KEY'] ?? '',
     backupTrustedKeys: env['CVOPS_BACKUP_TRUSTED_KEYS'] ?? '',
+    payloadKeys: env['CVOPS_PAYLOAD_KEYS'] ?? '',
+    plainPayloads: env['CVOPS_PLAIN_PAYLOADS'] || 'accept',
+    codecToken: env['CVOPS_CODEC_TOKEN'] ?? '',
     principalTenant: env['CVOPS_PRINCIPAL_TENANT'] ?? '',
     traceOperations: env['CVOPS_TRACE_OPERATIONS'] !== 'off',
     noticeWebhook: env['CVOPS_NOTICE_WEBHOOK'] ?? '',
@@ -131,6 +148,11 @@ export function ownHosts({
   phoenixUrl,
 }: Pick<Settings, 'allowedPrivateHosts' | 'vespaUrl' | 'phoenixUrl'>): string[] {
   return [...allowedPrivateHosts, hostAndPort(vespaUrl), hostAndPort(phoenixUrl)];
+}
+
+/** As it is written in the URL. */
+function passwordOf(url: string): string {
+  return URL.parse(url)?.password ?? '';
 }
 
 function list(text: string): string[] {

@@ -33,6 +33,7 @@ import { TenantRates } from '../src/limits/rate.js';
 import { embedderOf } from '../src/memory/embedders/port.js';
 import { TenantMemories } from '../src/memory/tenantMemories.js';
 import { NoticeWebhook } from '../src/notices/webhook.js';
+import { dataConverterOf } from '../src/payloads/converter.js';
 import { PhoenixClient } from '../src/phoenix/client.js';
 import { SharedDrain } from '../src/phoenix/drain.js';
 import { type Pool, openPool } from '../src/registry/database.js';
@@ -82,6 +83,7 @@ export async function openResources(
   connection: NativeConnection,
   logger: pino.Logger,
 ): Promise<Resources> {
+  const dataConverter = await dataConverterOf(settings);
   const pool = openPool(settings.databaseUrl, { name: 'cvops-worker', max: 20 });
   // Said now, at start, and not by the first operation.
   await pool.query('select 1 from tenants limit 1');
@@ -102,6 +104,7 @@ export async function openResources(
     client: new Client({
       connection,
       namespace: settings.temporalNamespace,
+      ...(dataConverter ? { dataConverter } : {}),
       ...(telemetry ? { interceptors: { workflow: clientInterceptors(telemetry) } } : {}),
     }),
     phoenix: new PhoenixClient(settings.phoenixUrl),

@@ -13,8 +13,10 @@ import {
 import pino from 'pino';
 import { OpsError } from '../src/domain/errors.js';
 import { TASK_QUEUES } from '../src/domain/naming.js';
+import { redactForeign } from '../src/domain/redaction.js';
 import { parseListenAddress } from '../src/metrics/listenAddress.js';
 import { type MetricsServer, serveTenantMetrics } from '../src/metrics/server.js';
+import { workerDataConverterOf } from '../src/payloads/converter.js';
 import { ensureSystemSchedules } from '../src/schedules/systemSchedules.js';
 import { type Settings, loadSettings } from '../src/settings.js';
 import { activityInterceptors, workflowSinks } from '../src/telemetry/temporal.js';
@@ -32,9 +34,13 @@ export type ActivitiesOf = (resources: Resources) => object;
 export async function runWorker(role: WorkerRole, activitiesOf: ActivitiesOf): Promise<void> {
   if (role === 'data') collectLessOften();
   const settings = loadSettings();
-  const logger = pino({ level: settings.logLevel, base: { role, pid: process.pid } });
+  const logger = pino(
+    { level: settings.logLevel, base: { role, pid: process.pid } },
+    redacted(process.stdout),
+  );
   installRuntime(logger, settings);
 
+  const dataConverter = await workerDataConverterOf(settings);
   const connection = await NativeConnection.connect({ address: settings.temporalAddress });
   const resources = await openResources(settings, connection, logger);
   let metrics: MetricsServer | undefined;
@@ -50,6 +56,7 @@ export async function runWorker(role: WorkerRole, activitiesOf: ActivitiesOf): P
       shutdownForceTime: '30s',
       ...deploymentVersion(),
       activities: activitiesOf(resources),
+      ...(dataConverter ? { dataConverter } : {}),
       ...(resources.telemetry
         ? { interceptors: { activity: [activityInterceptors(resources.telemetry)] } }
         : {}),
@@ -75,9 +82,11 @@ function collectLessOften(): void {
   setFlagsFromString('--heap-growing-percent=300');
 }
 
-async function controlOptions({ telemetry }: Resources): Promise<Partial<WorkerOptions>> {
+async function controlOptions({ telemetry, settings }: Resources): Promise<Partial<WorkerOptions>> {
   // Never bundled on the fly: what runs is what was built, replayed and tested.
-  const bundle = fileURLToPath(new URL('../workflow-bundle.js', import.meta.url));
+  // Where payloads are encrypted workflows write their failures otherwise.
+  const file = settings.payloadKeys === '' ? 'workflow-bundle.js' : 'workflow-bundle-encrypted.js';
+  const bundle = fileURLToPath(new URL(`../${file}`, import.meta.url));
   await readFile(bundle).catch(() => {
     throw new OpsError('NotFound', `no workflow bundle at ${bundle}`, 'build it with: npm run build');
   });
@@ -137,10 +146,17 @@ function installRuntime(logger: pino.Logger, { metricsAddress }: Settings): void
   });
 }
 
+/** The lines of a log without secrets: what is logged of an error holds whatever its library puts there. */
+function redacted(to: NodeJS.WritableStream): pino.DestinationStream {
+  return { write: (line) => void to.write(redactForeign(line)) };
+}
+
 /** Says why a worker ended before its time, in one line. */
 export function reportFailure(error: unknown): void {
   const text =
-    error instanceof OpsError ? `${error.message}${error.hint ? ` (${error.hint})` : ''}` : String(error);
+    error instanceof OpsError
+      ? `${error.message}${error.hint ? ` (${error.hint})` : ''}`
+      : redactForeign(String(error));
   process.stderr.write(`worker: ${text}\n`);
   process.exitCode = 1;
 }

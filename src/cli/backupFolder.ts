@@ -1,4 +1,3 @@
-import path from 'node:path';
 import { loadKeyEncryptionKey } from '../backup/format/keys.js';
 import type { BackupPlace } from '../backup/format/place.js';
 import { openStore } from '../backup/store/open.js';
@@ -7,6 +6,7 @@ import { loadSigningKey, loadTrustedKeys, publicOf } from '../certificates/keys.
 import { loadSettings } from '../settings.js';
 import type { CommonOptions } from './context.js';
 import { EXIT, ExitWith, answer } from './output.js';
+import { localPath } from './localPath.js';
 
 /** Verifies a backup where it lies, a copy of it too: without registry, Temporal or Vespa. */
 export async function verifyFolder(
@@ -17,14 +17,14 @@ export async function verifyFolder(
   },
 ): Promise<void> {
   const settings = loadSettings();
-  const location = /^[a-z0-9]+:/.test(folder) ? folder : path.resolve(folder);
+  const location = /^[a-z0-9]+:/.test(folder) ? folder : localPath(folder);
   const store = await openStore(location, settings);
   try {
     const place: BackupPlace = { store, folder: undefined };
     const trustedKeys =
       options.publicKey === undefined
         ? [publicOf(await loadSigningKey(settings.certificateKey))]
-        : await loadTrustedKeys(`file:${path.resolve(options.publicKey)}`);
+        : await loadTrustedKeys(`file:${localPath(options.publicKey)}`);
     const { ok, errors, parts, documents, bytes, manifest } = await verifyBackup(place, {
       trustedKeys,
       key: settings.backupKey === '' ? undefined : await loadKeyEncryptionKey(settings.backupKey),

@@ -16,6 +16,7 @@ import { type TenantId, parseTenantId } from '../domain/ids.js';
 import { loadSettings } from '../settings.js';
 import { type CommonOptions, withClient, withOutput } from './context.js';
 import { EXIT, ExitWith, answer, table } from './output.js';
+import { localPath } from './localPath.js';
 
 export function addCertificateCommands(program: Command): void {
   const certificate = program.command('certificate').description('get and verify erasure certificates');
@@ -28,7 +29,7 @@ export function addCertificateCommands(program: Command): void {
       .option('--public-key <file>', 'the trusted keys (SPKI PEM); else CVOPS_CERTIFICATE_PUBLIC_KEY'),
   ).action(async (file: string, options: CommonOptions & { publicKey?: string }) => {
     const trusted = await trustedKeys(options.publicKey);
-    const verdict = verifyCertificate(await readCertificate(file), trusted);
+    const verdict = verifyCertificate(await readCertificate(localPath(file)), trusted);
     answer(options.output, asJson(verdict), () => asText(verdict));
     if (!verdict.ok) throw new ExitWith(EXIT.verification);
   });
@@ -53,7 +54,7 @@ async function getCertificate(
     process.stdout.write(document);
     return;
   }
-  await writeFile(options.file, document, { flag: 'wx' });
+  await writeFile(localPath(options.file), document, { flag: 'wx' });
   answer(
     options.output,
     { tenant, certificate: path.resolve(options.file) },
@@ -62,7 +63,7 @@ async function getCertificate(
 }
 
 async function trustedKeys(file: string | undefined): Promise<readonly KeyObject[]> {
-  if (file !== undefined) return loadTrustedKeys(`file:${file}`);
+  if (file !== undefined) return loadTrustedKeys(`file:${localPath(file)}`);
   const reference = process.env['CVOPS_CERTIFICATE_PUBLIC_KEY'];
   if (reference) return loadTrustedKeys(reference);
   const own = path.join(loadSettings().home, 'keys', PUBLIC_KEY_FILE);

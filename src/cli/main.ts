@@ -1,7 +1,9 @@
 import { Command, CommanderError } from 'commander';
 import { addAlertCommands } from './alerts.js';
+import { addAuditCommands } from './audit.js';
 import { addBackupCommands } from './backup.js';
 import { addCertificateCommands } from './certificate.js';
+import { addCodecServerCommand } from './codecServer.js';
 import { addConfigCommands } from './config.js';
 import { addHealthCommands } from './health.js';
 import { addIngestCommand } from './ingest.js';
@@ -49,7 +51,9 @@ export function buildProgram(): Command {
   addBackupCommands(program);
   addIsolationCommands(program);
   addOperationCommands(program);
+  addAuditCommands(program);
   addCertificateCommands(program);
+  addCodecServerCommand(program);
   addDemoCommand(program);
   program.addHelpText(
     'after',

@@ -1,4 +1,3 @@
-import path from 'node:path';
 import { type Command } from 'commander';
 import { parseTenantId } from '../domain/ids.js';
 import { type MemoryRetention, parseRetention } from '../domain/memory.js';
@@ -16,6 +15,7 @@ import {
 } from './context.js';
 import { OpsError } from '../domain/errors.js';
 import { answer } from './output.js';
+import { localPath } from './localPath.js';
 
 export interface RetentionOptions {
   readonly olderThan?: string;
@@ -122,7 +122,7 @@ function addExport(memory: Command): void {
       .description('write every memory, with its embedding, into a file on this machine'),
   ).action(async (id: string, file: string, { output }: CommonOptions) => {
     const tenant = parseTenantId(id);
-    const to = path.resolve(file);
+    const to = localPath(file);
     await withClient(async (client) => {
       const written = await writeMemoryFile(to, tenant, client.memory.export(tenant));
       answer(output, { tenant, file: to, ...written }, () => `${written.memories} memories in ${to}`);
@@ -139,7 +139,7 @@ function addImport(memory: Command): void {
       ),
   ).action(async (id: string, file: string, options: WaitOptions) => {
     const tenant = parseTenantId(id);
-    const from = path.resolve(file);
+    const from = localPath(file);
     const { output, reason, dryRun } = options;
     await withClient(async (client) => {
       if (dryRun) {

@@ -3,11 +3,13 @@ import type { Command } from 'commander';
 import type { CvopsClient } from '../client/index.js';
 import type { MetricsRange, TenantMetrics } from '../client/metrics.js';
 import { OpsError } from '../domain/errors.js';
-import { parseTenantId, quoteForMessage } from '../domain/ids.js';
+import { parseTenantId } from '../domain/ids.js';
+import { parseTime } from '../domain/times.js';
 import type { MeasuredTenant } from '../telemetry/metrics/metrics.js';
 import { type ReportTenant, reportPage } from '../telemetry/report/page.js';
 import { type CommonOptions, withClient, withOutput } from './context.js';
 import { answer, note, table } from './output.js';
+import { localPath } from './localPath.js';
 
 interface MetricsOptions extends CommonOptions {
   readonly all: boolean;
@@ -25,9 +27,9 @@ export function addMetricsCommand(program: Command): void {
       .option(
         '--from <time>',
         'queries that began at or after it, such as 2026-11-01 or 2026-11-01T12:00Z',
-        time,
+        parseTime,
       )
-      .option('--to <time>', 'queries that began before it', time)
+      .option('--to <time>', 'queries that began before it', parseTime)
       .option('--html <file>', 'write a report with charts, one file that needs no network'),
   ).action(async (id: string | undefined, options: MetricsOptions) => {
     if ((id === undefined) !== options.all)
@@ -42,7 +44,10 @@ export function addMetricsCommand(program: Command): void {
         report.push({ tenant, metrics, overTime }),
       );
       if (options.html !== undefined) {
-        await writeFile(options.html, reportPage({ ...options, ...measured, report, madeAt: new Date() }));
+        await writeFile(
+          localPath(options.html),
+          reportPage({ ...options, ...measured, report, madeAt: new Date() }),
+        );
         note(`report written to ${options.html}`);
       }
       answer(options.output, measured, () => {
@@ -75,17 +80,4 @@ function row(tenant: string, m: Omit<TenantMetrics, 'by_kind'>): (string | numbe
     ...[tenant, m.total_queries, success, average],
     ...[m.p50_latency_ms, m.p95_latency_ms, m.p99_latency_ms].map(ms),
   ];
-}
-
-/** ISO 8601; a day alone is its beginning, and a time without a zone is UTC's, whatever the machine's zone. */
-function time(text: string): Date {
-  const form = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}:\d{2})?)?$/.exec(text);
-  const [, clock, , , zone] = form ?? [];
-  const date = new Date(clock !== undefined && zone === undefined ? `${text}Z` : text);
-  if (form && !Number.isNaN(date.getTime())) return date;
-  throw new OpsError(
-    'InvalidInput',
-    `not a time: ${quoteForMessage(text)}`,
-    'for example 2026-11-01 or 2026-11-01T12:00Z',
-  );
 }

@@ -72,10 +72,13 @@ export function addOperationCommands(program: Command): void {
     });
   });
 
-  const change = async (id: string, what: IngestChange, options: CommonOptions): Promise<void> => {
+  type Reasoned = CommonOptions & { readonly reason: string };
+  const withReason = (command: Command) =>
+    withOutput(command).option('--reason <text>', 'why, for the audit log', '');
+  const change = async (id: string, what: IngestChange, options: Reasoned): Promise<void> => {
     const operation = parseOperationId(id);
     await withClient(async (client) => {
-      const progress = await client.ingest.change(operation, what);
+      const progress = await client.ingest.change(operation, what, options.reason);
       answer(options.output, { operation, ...progress }, () => {
         const { phase, concurrency, videos, total } = progress;
         const done = videos.stored + videos.unchanged + videos.failed;
@@ -83,26 +86,26 @@ export function addOperationCommands(program: Command): void {
       });
     });
   };
-  withOutput(
+  withReason(
     op.command('pause <operation>').description('let an ingest end what is in work and begin nothing more'),
-  ).action((id: string, options: CommonOptions) => change(id, 'pause', options));
-  withOutput(op.command('resume <operation>').description('go on with a paused ingest')).action(
-    (id: string, options: CommonOptions) => change(id, 'resume', options),
+  ).action((id: string, options: Reasoned) => change(id, 'pause', options));
+  withReason(op.command('resume <operation>').description('go on with a paused ingest')).action(
+    (id: string, options: Reasoned) => change(id, 'resume', options),
   );
-  withOutput(
+  withReason(
     op
       .command('concurrency <operation> <n>')
       .description('how many videos an ingest has in work at once, from now on'),
-  ).action((id: string, n: string, options: CommonOptions) =>
+  ).action((id: string, n: string, options: Reasoned) =>
     change(id, { concurrency: wholeNumber(n) }, options),
   );
 
-  withOutput(
+  withReason(
     op.command('cancel <operation>').description('ask an operation to stop; it cleans up after itself'),
-  ).action(async (id: string, options: CommonOptions) => {
+  ).action(async (id: string, options: Reasoned) => {
     const operation = parseOperationId(id);
     await withClient(async (client) => {
-      await client.cancelOperation(operation);
+      await client.cancelOperation(operation, options.reason);
       answer(
         options.output,
         { operation, requested: true },

@@ -3,6 +3,7 @@ import pc from 'picocolors';
 import { WorkflowFailedError } from '@temporalio/client';
 import { toOpsError } from '../client/failures.js';
 import { OpsError } from '../domain/errors.js';
+import { redactForeign } from '../domain/redaction.js';
 
 export type Format = 'table' | 'json';
 
@@ -67,7 +68,7 @@ export function reportError(format: Format, error: unknown): number {
   const { code, message, hint, exitCode } =
     known instanceof OpsError
       ? { code: known.type as string, message: known.message, hint: known.hint, exitCode: known.exitCode }
-      : { code: 'Failed', message: describe(error), hint: undefined, exitCode: EXIT.failed };
+      : { code: 'Failed', message: redactForeign(describe(error)), hint: undefined, exitCode: EXIT.failed };
   if (format === 'json') note(JSON.stringify({ error: { code, message, ...(hint ? { hint } : {}) } }));
   else note(`${pc.red('error')}: ${message}${hint ? `\n  ${hint}` : ''}`);
   return exitCode;

@@ -13,8 +13,6 @@ import type { TenantId } from '../domain/ids.js';
 import { type KeepPolicy, requireKeepPolicy } from '../domain/keepPolicy.js';
 import { scheduleIds } from '../domain/naming.js';
 import { type WatchTimes, formatTimes, parseTimes } from '../domain/watches.js';
-import { appendAudit } from '../registry/audit.js';
-import { type Queryable, transaction } from '../registry/database.js';
 import { schedulesOf } from '../registry/tenantSchedules.js';
 import { type TenantRow, getTenant, requireTenant } from '../registry/tenants.js';
 import { SCHEDULED_BACKUP, backupSchedule, scheduledBackupOf } from '../schedules/backupSchedules.js';
@@ -63,13 +61,10 @@ export class BackupScheduleClient {
     const client = await this.connections.temporal();
     const done: BackupScheduled[] = [];
     for (const input of wanted) {
-      const did = await ensureTenantSchedule(
-        this.connections.pool,
-        client,
-        life,
-        SCHEDULED_BACKUP,
-        backupSchedule(input, parseTimes(input.every)),
-        this.audited('backup-schedule', input.tenant, request.reason, input),
+      const schedule = backupSchedule(input, parseTimes(input.every));
+      const did = await this.connections.audited(
+        { verb: 'backup-schedule', tenant: input.tenant, reason: request.reason, detail: input },
+        () => ensureTenantSchedule(this.connections.pool, client, life, SCHEDULED_BACKUP, schedule),
       );
       done.push({ ...input, did });
     }
@@ -110,12 +105,11 @@ export class BackupScheduleClient {
         `see them with: cvops backup schedule ${tenant} --list`,
       );
     for (const each of dryRun ? [] : named) {
-      await deleteTenantSchedule(
-        pool,
-        await this.connections.temporal(),
-        scheduleIds.scheduled(tenant, each),
+      const client = await this.connections.temporal();
+      await this.connections.audited(
+        { verb: 'backup-unschedule', tenant, reason, detail: { what: each } },
+        () => deleteTenantSchedule(pool, client, scheduleIds.scheduled(tenant, each)),
       );
-      await transaction(pool, this.audited('backup-unschedule', tenant, reason, { what: each }));
     }
     return [...named];
   }
@@ -171,11 +165,5 @@ export class BackupScheduleClient {
     return new Map(
       inputs.filter((input) => input.incarnation === incarnation).map((input) => [input.what, input]),
     );
-  }
-
-  private audited(verb: string, tenant: TenantId, reason: string, detail: Readonly<Record<string, unknown>>) {
-    const { principal } = this.connections.settings;
-    return (tx: Queryable) =>
-      appendAudit(tx, { principal, verb, tenant, outcome: 'completed', reason, detail });
   }
 }

@@ -2,7 +2,10 @@ import { Client, Connection, WorkflowExecutionAlreadyStartedError } from '@tempo
 import { OpsError } from '../domain/errors.js';
 import { type TenantId, parseTenantId } from '../domain/ids.js';
 import { type OperationStart, operationOptions } from '../operations/start.js';
+import { dataConverterOf } from '../payloads/converter.js';
+import type { AuditEntry } from '../registry/audit.js';
 import { type Pool, openPool } from '../registry/database.js';
+import { audited } from '../registry/operationLog.js';
 import type { Settings } from '../settings.js';
 import { openTelemetry } from '../telemetry/open.js';
 import type { Telemetry } from '../telemetry/telemetry.js';
@@ -81,12 +84,23 @@ export class Connections {
     }
   }
 
+  /** A change that is no operation, with its entries in the audit log; see {@link audited}. */
+  audited<T>(
+    entry: Omit<AuditEntry, 'outcome' | 'principal'>,
+    work: () => Promise<T>,
+    outcomeOf?: (result: T) => string,
+  ): Promise<T> {
+    return audited(this.pool, { ...entry, principal: this.settings.principal }, work, outcomeOf);
+  }
+
   uiUrl(workflowId: string): string {
     return workflowUrl(this.settings.temporalUiUrl, this.settings.temporalNamespace, workflowId);
   }
 
   private async connect(): Promise<Client> {
     const { temporalAddress: address, temporalNamespace: namespace } = this.settings;
+    // Before anything is opened: a bad key is refused at once.
+    const dataConverter = await dataConverterOf(this.settings);
     let connection: Connection;
     try {
       connection = await Connection.connect({ address, connectTimeout: CONNECT_TIMEOUT });
@@ -102,6 +116,7 @@ export class Connections {
     return new Client({
       connection,
       namespace,
+      ...(dataConverter ? { dataConverter } : {}),
       ...(traceOperations ? { interceptors: { workflow: clientInterceptors(this.telemetry) } } : {}),
     });
   }

@@ -24,6 +24,7 @@ import type { Settings } from '../settings.js';
 import { AlertClient } from './alerts.js';
 import { BackupClient } from './backups.js';
 import { backupTimes } from '../registry/backupTimes.js';
+import { AuditClient } from './audit.js';
 import { BackupKeepingClient } from './backupKeeping.js';
 import { BackupScheduleClient } from './backupSchedules.js';
 import { ConfigClient, TemplateClient } from './config.js';
@@ -93,6 +94,7 @@ export class CvopsClient {
   readonly health: HealthClient;
   readonly alerts: AlertClient;
   readonly quotas: QuotaClient;
+  readonly audit: AuditClient;
   private readonly settings: Settings;
   private readonly pool: Pool;
   private searching: Promise<SearchResources> | undefined;
@@ -119,6 +121,7 @@ export class CvopsClient {
     this.health = new HealthClient(connections);
     this.alerts = new AlertClient(connections);
     this.quotas = new QuotaClient(connections);
+    this.audit = new AuditClient(connections);
   }
 
   /** @throws OpsError `Unavailable` when the registry does not answer */
@@ -262,7 +265,7 @@ export class CvopsClient {
   }
 
   /** @throws OpsError `NotFound`, `WrongState` */
-  async cancelOperation(operation: OperationId): Promise<void> {
+  async cancelOperation(operation: OperationId, reason = ''): Promise<void> {
     const row = await getOperation(this.pool, operation);
     if (row.state !== 'running')
       throw new OpsError('WrongState', `operation ${operation} has ended: ${row.state}`);
@@ -272,7 +275,9 @@ export class CvopsClient {
         `a ${row.kind} is not cancelled`,
         `the way back is: cvops tenant reactivate ${row.tenant}`,
       );
-    await (await this.connections.temporal()).workflow.getHandle(row.workflowId).cancel();
+    const client = await this.connections.temporal();
+    const entry = { verb: 'cancel-operation', tenant: row.tenant ?? '-', operation, reason } as const;
+    await this.connections.audited(entry, () => client.workflow.getHandle(row.workflowId).cancel());
   }
 
   /** Resolved now: the operation goes on with these values, whatever becomes of the template. */

@@ -118,22 +118,27 @@ export class IngestClient {
   }
 
   /** @throws OpsError `NotFound`, `WrongState` when it does not run, `InvalidInput` */
-  async change(operation: OperationId, change: IngestChange): Promise<IngestProgress> {
+  async change(operation: OperationId, change: IngestChange, reason = ''): Promise<IngestProgress> {
     const row = await getOperation(this.connections.pool, operation);
     if (row.kind !== 'ingestVideos')
       throw new OpsError('WrongState', `a ${row.kind} is not paused or paced`, 'only ingests are');
     if (row.state !== 'running')
       throw new OpsError('WrongState', `operation ${operation} has ended: ${row.state}`);
     const handle = (await this.connections.temporal()).workflow.getHandle(row.workflowId);
-    try {
-      return typeof change === 'string'
-        ? await handle.executeUpdate<IngestProgress, []>(change)
-        : await handle.executeUpdate<IngestProgress, [{ concurrency: number }]>('setConcurrency', {
-            args: [{ concurrency: change.concurrency }],
-          });
-    } catch (error) {
-      throw toOpsError(error);
-    }
+    const tenant = row.tenant ?? '-';
+    const what =
+      typeof change === 'string' ? { verb: `${change}-ingest` } : { verb: 'pace-ingest', detail: change };
+    return this.connections.audited({ ...what, tenant, operation, reason }, async () => {
+      try {
+        return typeof change === 'string'
+          ? await handle.executeUpdate<IngestProgress, []>(change)
+          : await handle.executeUpdate<IngestProgress, [{ concurrency: number }]>('setConcurrency', {
+              args: [{ concurrency: change.concurrency }],
+            });
+      } catch (error) {
+        throw toOpsError(error);
+      }
+    });
   }
 
   async failures(operation: OperationId, limit: number): Promise<{ video: string; reason: string }[]> {

@@ -36,8 +36,6 @@ import type {
 import { countCall } from '../quotas/calls.js';
 import { memoryRoom } from '../quotas/memories.js';
 import { giveBack } from '../quotas/take.js';
-import { appendAudit } from '../registry/audit.js';
-import { transaction } from '../registry/database.js';
 import { type TenantLife, lockTenant, requireTenant } from '../registry/tenants.js';
 import { llmOf } from '../tenants/llmOf.js';
 import { memoryOf } from '../tenants/memoryOf.js';
@@ -77,7 +75,11 @@ export class MemoryClient {
       tenant,
       { name: 'memory.add', about },
       async (memory, span, life) => {
-        const added = await memory.add(text, options, memoryRoom(this.connections.pool, life));
+        // Neither what it says nor whom it is about: a memory that is cleared must not live on here.
+        const detail = { characters: text.length, infer: options.infer ?? false };
+        const added = await this.connections.audited({ verb: 'add-memory', tenant, reason: '', detail }, () =>
+          memory.add(text, options, memoryRoom(this.connections.pool, life)),
+        );
         span.setAttribute(
           'memory.ids',
           added.map(({ id }) => id),
@@ -140,17 +142,17 @@ export class MemoryClient {
         { name: 'memory.get', about },
         async (all) => (await all.get(id)) !== undefined,
       );
-    return this.change(tenant, { name: 'memory.delete', about }, async (all, _, life) => {
-      const deleted = await all.delete(id);
-      const { principal } = this.connections.settings;
-      const outcome = deleted ? 'completed' : 'not found';
-      const detail = { memory: id };
-      await transaction(this.connections.pool, async (tx) => {
-        if (deleted) await giveBack(tx, life, { memories: 1 });
-        await appendAudit(tx, { principal, verb: 'delete-memory', tenant, outcome, reason, detail });
-      });
-      return deleted;
-    });
+    return this.change(tenant, { name: 'memory.delete', about }, (all, _, life) =>
+      this.connections.audited(
+        { verb: 'delete-memory', tenant, reason, detail: { memory: id } },
+        async () => {
+          const deleted = await all.delete(id);
+          if (deleted) await giveBack(this.connections.pool, life, { memories: 1 });
+          return deleted;
+        },
+        (deleted) => (deleted ? 'completed' : 'not found'),
+      ),
+    );
   }
 
   /** How many a `clear` would remove. */

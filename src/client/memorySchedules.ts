@@ -6,8 +6,6 @@ import type { TenantId } from '../domain/ids.js';
 import { type MemoryRetention, requireRetention } from '../domain/memory.js';
 import { scheduleIds } from '../domain/naming.js';
 import { type WatchTimes, formatTimes, parseTimes } from '../domain/watches.js';
-import { appendAudit } from '../registry/audit.js';
-import { type Queryable, transaction } from '../registry/database.js';
 import { schedulesOf } from '../registry/tenantSchedules.js';
 import { type TenantRow, getTenant, requireTenant } from '../registry/tenants.js';
 import {
@@ -45,13 +43,11 @@ export class MemoryScheduleClient {
   /** @throws OpsError `InvalidInput`, `NotFound`, `PermissionDenied`, `WrongState`, also of a tenant without memory */
   async set(request: MemoryScheduleRequest): Promise<MemoryScheduled> {
     const { input, life } = await this.prepare(request);
-    const did = await ensureTenantSchedule(
-      this.connections.pool,
-      await this.connections.temporal(),
-      life,
-      SCHEDULED_PRUNE,
-      memorySchedule(input, parseTimes(input.every)),
-      this.audited('memory-schedule', input.tenant, request.reason, input),
+    const client = await this.connections.temporal();
+    const schedule = memorySchedule(input, parseTimes(input.every));
+    const did = await this.connections.audited(
+      { verb: 'memory-schedule', tenant: input.tenant, reason: request.reason, detail: input },
+      () => ensureTenantSchedule(this.connections.pool, client, life, SCHEDULED_PRUNE, schedule),
     );
     return { ...input, did };
   }
@@ -74,8 +70,10 @@ export class MemoryScheduleClient {
         `see all of them with: cvops memory schedule show`,
       );
     if (dryRun) return;
-    await deleteTenantSchedule(pool, await this.connections.temporal(), scheduleIds.memory(tenant));
-    await transaction(pool, this.audited('memory-unschedule', tenant, reason, {}));
+    const client = await this.connections.temporal();
+    await this.connections.audited({ verb: 'memory-unschedule', tenant, reason }, () =>
+      deleteTenantSchedule(pool, client, scheduleIds.memory(tenant)),
+    );
   }
 
   private async prepare({ tenant, retention, times }: MemoryScheduleRequest): Promise<{
@@ -96,11 +94,5 @@ export class MemoryScheduleClient {
   private async isThere({ tenant, incarnation }: TenantRow): Promise<boolean> {
     const rows = await schedulesOf(this.connections.pool, [incarnation]);
     return rows.some(({ scheduleId }) => scheduleId === scheduleIds.memory(tenant));
-  }
-
-  private audited(verb: string, tenant: TenantId, reason: string, detail: Readonly<Record<string, unknown>>) {
-    const { principal } = this.connections.settings;
-    return (tx: Queryable) =>
-      appendAudit(tx, { principal, verb, tenant, outcome: 'completed', reason, detail });
   }
 }

@@ -92,15 +92,18 @@ export class OptimizationClient {
     ];
     const names = changed.map(({ key }) => key);
     if (dryRun) return { tenant, enabled, changed: names };
-    for (const at of changed)
-      await writeConfig(pool, {
-        at: { ...at, tenant },
-        what: { kind: 'edits', edits: { set: { optimization_enabled: String(enabled) }, unset: [] } },
-        ...{ principal: settings.principal, reason, allowedPrivate: ownHosts(settings) },
-      });
-    const client = await this.connections.temporal();
-    if (enabled) await ensureOptimizationSchedules(pool, client, row);
-    else await removeOptimizationSchedules(pool, client, row);
+    const verb = enabled ? 'optimize-enable' : 'optimize-disable';
+    await this.connections.audited({ verb, tenant, reason, detail: { changed: names } }, async () => {
+      for (const at of changed)
+        await writeConfig(pool, {
+          at: { ...at, tenant },
+          what: { kind: 'edits', edits: { set: { optimization_enabled: String(enabled) }, unset: [] } },
+          ...{ principal: settings.principal, reason, allowedPrivate: ownHosts(settings) },
+        });
+      const client = await this.connections.temporal();
+      if (enabled) await ensureOptimizationSchedules(pool, client, row);
+      else await removeOptimizationSchedules(pool, client, row);
+    });
     return { tenant, enabled, changed: names };
   }
 

@@ -13,8 +13,6 @@ import { tenantSchemaName, workflowIds } from '../domain/naming.js';
 import type { BaseSchema } from '../domain/profiles.js';
 import { waves } from '../domain/waves.js';
 import { applicationStart } from '../operations/start.js';
-import { appendAudit } from '../registry/audit.js';
-import { transaction } from '../registry/database.js';
 import { rolloutItems } from '../registry/rollout.js';
 import { type SchemaRow, allSchemas, registeredNames, schemasOf } from '../registry/schemas.js';
 import { type TenantRow, everyTenant, getTenant, requireTenant } from '../registry/tenants.js';
@@ -171,33 +169,20 @@ export class SchemaClient {
       remove: [],
       dropUnregistered: [...names],
     });
-    const audit = (outcome: string) =>
-      transaction(pool, (tx) =>
-        appendAudit(tx, {
-          principal: settings.principal,
-          verb: 'drop-unregistered-schemas',
-          tenant: '-',
-          outcome,
-          reason,
-          detail: { names },
-        }),
-      );
-    await audit('started');
     const client = await this.connections.temporal();
     const startWorkflowOperation = new WithStartWorkflowOperation('vespaApplication', {
       ...applicationStart(settings.vespaCluster),
       workflowIdConflictPolicy: 'USE_EXISTING',
     });
-    const outcome = await client.workflow.executeUpdateWithStart<Workflow, SchemaChangeOutcome, [object]>(
-      'changeSchemas',
-      {
-        startWorkflowOperation,
-        updateId: request.id,
-        args: [request],
-      },
-    );
-    await audit(outcome.ok ? 'completed' : 'failed');
-    if (!outcome.ok) throw new OpsError('Rejected', outcome.error?.message ?? 'the change was refused');
-    return { dropped: [...names], generation: outcome.generation };
+    const entry = { verb: 'drop-unregistered-schemas', tenant: '-', reason, detail: { names } } as const;
+    const { generation } = await this.connections.audited(entry, async () => {
+      const outcome = await client.workflow.executeUpdateWithStart<Workflow, SchemaChangeOutcome, [object]>(
+        'changeSchemas',
+        { startWorkflowOperation, updateId: request.id, args: [request] },
+      );
+      if (outcome.ok) return outcome;
+      throw new OpsError('Rejected', outcome.error?.message ?? 'the change was refused');
+    });
+    return { dropped: [...names], generation };
   }
 }

@@ -4,12 +4,11 @@ import { type WatchVideosInput, type WatchVideosResult, watchVideosInput } from 
 import { OpsError } from '../domain/errors.js';
 import type { TenantId } from '../domain/ids.js';
 import { scheduleIds } from '../domain/naming.js';
+import { quotePlace } from '../domain/places.js';
 import type { ProfileName } from '../domain/profiles.js';
 import { parseSource } from '../domain/sources.js';
 import type { TenantVerb } from '../domain/states.js';
 import { type WatchName, type WatchTimes, defaultWatchName, formatTimes } from '../domain/watches.js';
-import { type AuditEntry, appendAudit } from '../registry/audit.js';
-import { type Queryable, transaction } from '../registry/database.js';
 import { schemasOf } from '../registry/schemas.js';
 import { schedulesOf, setPausedForRetention } from '../registry/tenantSchedules.js';
 import { type TenantRow, getTenant, requireTenant } from '../registry/tenants.js';
@@ -73,13 +72,12 @@ export class WatchClient {
   async add(request: WatchRequest): Promise<WatchAdded> {
     const { watch, life } = await this.prepare(request);
     const { tenant, name, source, profile, every } = watch;
-    const did = await ensureTenantSchedule(
-      this.connections.pool,
-      await this.connections.temporal(),
-      life,
-      WATCH_KIND,
-      watchSchedule(watch, request.times),
-      this.audited('watch-add', tenant, request.reason, { name, source, profile, every }),
+    const { pool } = this.connections;
+    const client = await this.connections.temporal();
+    const detail = { name, source: quotePlace(source), profile, every };
+    const did = await this.connections.audited(
+      { verb: 'watch-add', tenant, reason: request.reason, detail },
+      () => ensureTenantSchedule(pool, client, life, WATCH_KIND, watchSchedule(watch, request.times)),
     );
     return added(watch, did);
   }
@@ -93,8 +91,10 @@ export class WatchClient {
   async remove(tenant: TenantId, name: WatchName, reason: string, dryRun = false): Promise<void> {
     const { scheduleId } = await this.existing(tenant, name);
     if (dryRun) return;
-    await deleteTenantSchedule(this.connections.pool, await this.connections.temporal(), scheduleId);
-    await transaction(this.connections.pool, this.audited('watch-remove', tenant, reason, { name }));
+    const client = await this.connections.temporal();
+    await this.connections.audited({ verb: 'watch-remove', tenant, reason, detail: { name } }, () =>
+      deleteTenantSchedule(this.connections.pool, client, scheduleId),
+    );
   }
 
   /** @throws OpsError `NotFound`, `WrongState` when the tenant is not active */
@@ -110,13 +110,12 @@ export class WatchClient {
     if (dryRun) return;
     const by = this.connections.settings.principal;
     const verb = paused ? 'watch-pause' : 'watch-resume';
-    await transaction(this.connections.pool, async (tx) => {
-      // From now on the pause is a person's, not the retention's.
-      await setPausedForRetention(tx, scheduleId, false);
-      await this.audited(verb, tenant, reason, { name })(tx);
-    });
     const said = reason === '' ? by : `${by}: ${reason}`.slice(0, 500);
-    await (paused ? handle.pause(`paused by ${said}`) : handle.unpause(`resumed by ${said}`));
+    await this.connections.audited({ verb, tenant, reason, detail: { name } }, async () => {
+      // From now on the pause is a person's, not the retention's.
+      await setPausedForRetention(this.connections.pool, scheduleId, false);
+      await (paused ? handle.pause(`paused by ${said}`) : handle.unpause(`resumed by ${said}`));
+    });
   }
 
   /**
@@ -127,8 +126,10 @@ export class WatchClient {
   async run(tenant: TenantId, name: WatchName, reason: string): Promise<WatchRound> {
     const { scheduleId } = await this.existing(tenant, name, 'schedule');
     const client = await this.connections.temporal();
-    await transaction(this.connections.pool, this.audited('watch-run', tenant, reason, { name }));
-    const { workflowId, firstExecutionRunId } = await triggerRound(client, scheduleId);
+    const { workflowId, firstExecutionRunId } = await this.connections.audited(
+      { verb: 'watch-run', tenant, reason, detail: { name } },
+      () => triggerRound(client, scheduleId),
+    );
     const handle = client.workflow.getHandle(workflowId, firstExecutionRunId);
     return {
       workflowId,
@@ -185,16 +186,6 @@ export class WatchClient {
       `tenant ${tenant} has no watch ${name}`,
       `see them with: cvops watch list ${tenant}`,
     );
-  }
-
-  private audited(
-    verb: string,
-    tenant: TenantId,
-    reason: string,
-    detail: NonNullable<AuditEntry['detail']>,
-  ): (tx: Queryable) => Promise<void> {
-    const { principal } = this.connections.settings;
-    return (tx) => appendAudit(tx, { principal, verb, tenant, outcome: 'completed', reason, detail });
   }
 }
 

@@ -28,6 +28,17 @@ export const principal = z.string().min(1).max(200);
 /** Why, in the caller's words; stored in the audit log. */
 export const reason = z.string().max(1000);
 
+/** What a tenant's user asks, in any words: text that every store and JSON can hold. */
+export const queryText = z
+  .string()
+  .min(1)
+  .max(4000)
+  .refine(
+    // eslint-disable-next-line no-control-regex -- what no keyboard types ends a text in one program and not in the next
+    (text) => text.isWellFormed() && !/[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]/.test(text),
+    'holds control characters or half of a surrogate pair',
+  );
+
 /** Whether one of the domain's parsers takes a value. */
 export function accepts(parse: (value: unknown) => unknown, value: unknown): boolean {
   try {

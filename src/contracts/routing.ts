@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import type { Strategy } from '../domain/config/keys.js';
 import type { Agent, Ballot, Route } from '../domain/routing.js';
-import { tenantId } from './common.js';
+import { queryText, tenantId } from './common.js';
 
 export const routeInput = z.strictObject({
   tenant: tenantId,
-  query: z.string().min(1).max(4000),
+  query: queryText,
   /** Groups queries in Phoenix. */
   session: z.exactOptional(z.string().min(1).max(200)),
 });

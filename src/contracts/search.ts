@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { profileName, tenantId } from './common.js';
+import { profileName, queryText, tenantId } from './common.js';
 
 export const searchInput = z.strictObject({
   tenant: tenantId,
-  query: z.string().min(1).max(4000),
+  query: queryText,
   profile: profileName,
   ranking: z.string().min(1).max(100),
   /** Vespa's own cap is 400. */

@@ -1,3 +1,5 @@
+import { redact } from './redaction.js';
+
 /**
  * The closed set of expected failures. A type travels as `ApplicationFailure.type` through Temporal and as
  * `error.code` in the command's JSON; the exit code is part of the command's contract.
@@ -36,12 +38,16 @@ export function isFailureType(type: string | undefined | null): type is FailureT
 export class OpsError extends Error {
   override readonly name = 'OpsError';
 
+  readonly hint?: string;
+
+  /** Message and hint come without secrets: they end in histories, ledgers, logs and answers. */
   constructor(
     readonly type: FailureType,
     message: string,
-    readonly hint?: string,
+    hint?: string,
   ) {
-    super(message);
+    super(redact(message));
+    if (hint !== undefined) this.hint = redact(hint);
   }
 
   get exitCode(): number {

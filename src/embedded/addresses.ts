@@ -2,7 +2,7 @@ import path from 'node:path';
 import { OpsError } from '../domain/errors.js';
 import type { StackAddresses } from '../settings.js';
 import type { Ports } from './ports.js';
-import { plannedPostgresUrl } from './postgres.js';
+import { type PostgresUrls, plannedPostgresUrls } from './postgres.js';
 
 /** Services that an address in the environment replaces: used and health-checked, not started. */
 const VARIABLES = {
@@ -25,17 +25,30 @@ export function externalServices(env: NodeJS.ProcessEnv): ReadonlySet<Replaceabl
   return external;
 }
 
-/** Where everything will be: what the environment names, else this machine and the chosen ports. */
-export async function chooseAddresses(
+/**
+ * The registry's database, as the application and as its owner reach it. A database of somebody else's has one URL, unless
+ * `CVOPS_OWNER_DATABASE_URL` names another for its owner.
+ */
+export async function chooseDatabase(
   home: string,
   ports: Ports,
   env: NodeJS.ProcessEnv,
-): Promise<StackAddresses> {
+): Promise<PostgresUrls> {
+  const app = env['DATABASE_URL'];
+  if (app) return { app, owner: env['CVOPS_OWNER_DATABASE_URL'] || app };
+  return plannedPostgresUrls(path.join(home, 'postgres'), ports.postgres);
+}
+
+/** Where everything will be: what the environment names, else this machine and the chosen ports. */
+export function chooseAddresses(
+  ports: Ports,
+  database: PostgresUrls,
+  env: NodeJS.ProcessEnv,
+): StackAddresses {
   const local = (port: number) => `http://127.0.0.1:${port}`;
   const trimmed = (url: string | undefined) => url?.replace(/\/+$/, '') || undefined;
   return {
-    databaseUrl:
-      env['DATABASE_URL'] || (await plannedPostgresUrl(path.join(home, 'postgres'), ports.postgres)),
+    databaseUrl: database.app,
     temporalAddress: env['TEMPORAL_ADDRESS'] || `127.0.0.1:${ports.temporal}`,
     // Beside an external server there may be a UI anywhere, or none.
     temporalUiUrl:

@@ -9,6 +9,8 @@ import { type UserIds, postgresUser, requireReach } from './postgresUser.js';
 import { type Command, commandLine, endProcess, identify, runCommand, writeWhole } from './processes.js';
 
 const USER = 'postgres';
+/** Made by a migration, without a login. */
+const APP_ROLE = 'cvops_app';
 const MAJOR = '18';
 export const DATABASE = 'cvops';
 
@@ -69,18 +71,37 @@ export async function preparePostgres(
       cwd: folder,
       ...user,
     },
-    url: postgresUrl(password, port),
+    url: postgresUrl(USER, password, port),
   };
 }
 
-/** What `preparePostgres` will answer with, before the cluster exists: made once, kept in the folder. */
-export async function plannedPostgresUrl(folder: string, port: number): Promise<string> {
-  await mkdir(folder, { recursive: true });
-  return postgresUrl(await passwordOf(folder, path.join(folder, 'data')), port);
+/** How a cluster that may not exist yet will be reached. */
+export interface PostgresUrls {
+  /** Of who owns the tables: migrates them, and is Phoenix's. What `preparePostgres` will answer with. */
+  readonly owner: string;
+  /** Of the role that works on them, and can neither change nor cut the audit log. */
+  readonly app: string;
 }
 
-function postgresUrl(password: string, port: number): string {
-  return `postgresql://${USER}:${password}@127.0.0.1:${port}/${DATABASE}`;
+/** Passwords are made once, and kept in the folder. */
+export async function plannedPostgresUrls(folder: string, port: number): Promise<PostgresUrls> {
+  await mkdir(folder, { recursive: true });
+  const owner = await passwordOf(folder, path.join(folder, 'data'));
+  const file = path.join(folder, 'app-password');
+  // A cluster of before it: the role's password is set at each start.
+  if (!existsSync(file)) writeWhole(file, newPassword());
+  return {
+    owner: postgresUrl(USER, owner, port),
+    app: postgresUrl(APP_ROLE, await readFile(file, 'utf8'), port),
+  };
+}
+
+function postgresUrl(user: string, password: string, port: number): string {
+  return `postgresql://${user}:${password}@127.0.0.1:${port}/${DATABASE}`;
+}
+
+function newPassword(): string {
+  return randomBytes(24).toString('base64url');
 }
 
 async function passwordOf(folder: string, data: string): Promise<string> {
@@ -88,7 +109,7 @@ async function passwordOf(folder: string, data: string): Promise<string> {
   if (!existsSync(file)) {
     if (existsSync(data))
       throw new OpsError('Unavailable', `${file} is gone, and nobody else knows it`, 'cvops down --wipe');
-    writeWhole(file, randomBytes(24).toString('base64url'));
+    writeWhole(file, newPassword());
   }
   return readFile(file, 'utf8');
 }
@@ -176,6 +197,14 @@ export async function preparedDatabase(url: string): Promise<void> {
     if (rowCount === 0) await client.query(`create database ${DATABASE}`);
   });
   await query(url, (client) => client.query('create schema if not exists phoenix'));
+}
+
+/** Lets the application's role log in, with the password of its URL. Once the migrations have made it; safe to do again. */
+export async function openAppRole({ owner, app }: PostgresUrls): Promise<void> {
+  const { password } = new URL(app);
+  await query(owner, (client) =>
+    client.query(`alter role ${APP_ROLE} login password ${pg.escapeLiteral(password)}`),
+  );
 }
 
 /** @throws Error when it does not answer */

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { ensureKeyPair } from '../certificates/keyPair.js';
 import { OpsError } from '../domain/errors.js';
 import { type StackAddresses, stackFile } from '../settings.js';
-import { chooseAddresses, externalServices } from './addresses.js';
+import { chooseAddresses, chooseDatabase, externalServices } from './addresses.js';
 import { type PortName, type Ports, choosePorts, requireFreePort } from './ports.js';
 import { endProcess, isRunning, writeWhole } from './processes.js';
 import { claimHome, markReady, readRecords, recordsFile, releaseHome } from './records.js';
@@ -52,12 +52,14 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     await ensureKeyPair(path.join(home, 'keys'));
     const cancel = new AbortController();
     const signal = options.signal ? AbortSignal.any([options.signal, cancel.signal]) : cancel.signal;
+    const database = await chooseDatabase(home, ports, env);
     const context: StackContext = {
       home,
       ports,
       external,
       signal,
-      addresses: await chooseAddresses(home, ports, env),
+      addresses: chooseAddresses(ports, database, env),
+      database,
       temporalNamespace: env['TEMPORAL_NAMESPACE'] || 'default',
       log: options.log ?? (() => undefined),
     };

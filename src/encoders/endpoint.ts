@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent, request } from 'undici';
 import { OpsError } from '../domain/errors.js';
+import { redactForeign } from '../domain/redaction.js';
 import { readBounded } from '../readBounded.js';
 import { resolveSecret } from './secret.js';
 
@@ -88,8 +89,7 @@ export class ModelEndpoint {
       if (RETRIED.has(status)) {
         return { why: `answers ${status}`, pauseMs: retryAfter(response.headers['retry-after']) };
       }
-      // Some servers repeat what they were sent.
-      throw refused(status, token === undefined ? text : text.replaceAll(token, '…'), this.settings);
+      throw refused(status, text, this.settings);
     } catch (error) {
       signal?.throwIfAborted();
       if (error instanceof OpsError) throw error;
@@ -120,7 +120,8 @@ function refused(status: number, text: string, { what, setting }: EndpointSettin
   if (status === 401 || status === 403) {
     return new OpsError('Rejected', `${what} refuses the token (${status})`, `check ${setting}_TOKEN_REF`);
   }
-  const said = text.replace(/\s+/g, ' ').trim().slice(0, 300);
+  // Some servers repeat what they were sent.
+  const said = redactForeign(text).replace(/\s+/g, ' ').trim().slice(0, 300);
   const hint = status === 404 ? `check ${setting}_URL and ${setting}_MODEL` : undefined;
   return new OpsError('Rejected', `${what} answers ${status}${said === '' ? '' : `: ${said}`}`, hint);
 }

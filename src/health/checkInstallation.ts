@@ -8,7 +8,7 @@ import {
 } from '../domain/health/checks.js';
 import { TASK_QUEUES, scheduleIds } from '../domain/naming.js';
 import type { OperationKind } from '../domain/states.js';
-import { auditHead, verifyAudit } from '../registry/audit.js';
+import { auditHead, verifyAudit, verifyAuditAfter } from '../registry/audit.js';
 import { type NotedHead, installationReport } from '../registry/healthReports.js';
 import { runningKinds } from '../registry/operations.js';
 import { allSchemas } from '../registry/schemas.js';
@@ -152,7 +152,7 @@ async function checkAudit({
   const noted = (await installationReport(pool))?.audited ?? undefined;
   // Before the look: what is written meanwhile is the next one's.
   const head = await auditHead(pool);
-  const verdict = await verifyAudit(pool, noted);
+  const verdict = noted === undefined ? await verifyAudit(pool) : await verifyAuditAfter(pool, noted);
   if (verdict.brokenAt === undefined) return { result: { state: 'checked', findings: [] }, head };
   const message = `the audit log was changed: its chain breaks at entry ${verdict.brokenAt}`;
   const finding: Finding = {

@@ -1,4 +1,5 @@
 import { OpsError } from '../domain/errors.js';
+import { parseKind } from '../domain/memory.js';
 import { quoteForMessage } from '../domain/ids.js';
 import { isMemoryId } from './ids.js';
 import type { AddOptions, MemoryScope } from './tenantMemory.js';
@@ -47,15 +48,9 @@ export function checkAdd(text: string, options: AddOptions): void {
     throw invalid('a memory is of a user, an agent or a run', 'give at least one of them');
   if (key !== undefined && (key === '' || key.length > 512 || !key.isWellFormed()))
     throw invalid('a key has 1 to 512 characters');
-  if (kind !== undefined) checkKind(kind);
+  if (kind !== undefined) parseKind(kind);
   if (expiresOn !== undefined) expiryOf(expiresOn);
   if (metadata !== undefined) checkMetadata(metadata);
-}
-
-/** @throws OpsError `InvalidInput` */
-export function checkKind(kind: string): void {
-  if (!/^[a-z][a-z0-9_-]{0,63}$/.test(kind))
-    throw invalid(`not a kind of memories: ${quoteForMessage(kind)}`, 'a-z, 0-9, _ and -, 64 at most');
 }
 
 /** @throws OpsError `InvalidInput` */

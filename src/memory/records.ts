@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { OpsError } from '../domain/errors.js';
+import { parseKind } from '../domain/memory.js';
 import { type StoredMemory, scopeOf } from './documents.js';
 import { isMemoryId } from './ids.js';
-import { checkKind, checkScope, checkText, expiryOf } from './input.js';
+import { checkScope, checkText, expiryOf } from './input.js';
 import type { Fields } from './readAll.js';
 import type { MemoryRecord } from './tenantMemory.js';
 import { isVectorHex } from './vectors.js';
@@ -56,7 +57,7 @@ export function checkRecord(value: unknown, at: number): MemoryRecord {
   }
   const { kind, payload } = parsed.data;
   try {
-    checkKind(kind);
+    parseKind(kind);
     checkScope(scopeOf(payload));
     checkText(payload.data);
     if (payload.expiration_date !== undefined) expiryOf(payload.expiration_date);

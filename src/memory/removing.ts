@@ -1,10 +1,11 @@
 import { OpsError } from '../domain/errors.js';
+import { parseKind } from '../domain/memory.js';
 import { MEMORY_NAMESPACE } from '../domain/naming.js';
 import type { DocumentClient } from '../vespa/documents.js';
 import { feedAll } from '../vespa/feeding/feeder.js';
 import { visit } from '../vespa/visit.js';
 import { addressOf } from './documents.js';
-import { MAX_HITS, checkKind } from './input.js';
+import { MAX_HITS } from './input.js';
 import { type Condition, conditionOf, countRows, find } from './query.js';
 import { fieldsOf } from './readAll.js';
 import type { AgeCutoffs, LongRemoval, Removed, TenantLife } from './tenantMemory.js';
@@ -114,7 +115,7 @@ async function removeIds(
 function tooOld(life: TenantLife, cutoffs: AgeCutoffs): Condition | undefined {
   const { otherwise, kinds = {}, expiredAt } = cutoffs;
   const names = Object.keys(kinds);
-  names.forEach(checkKind);
+  names.forEach(parseKind);
   const named = names.map((_, at) => `kind contains @kind${at}`);
   const older = (time: number) => `updated_at < ${whole(time)}L`;
   const any = [

@@ -1,11 +1,21 @@
-import { createHash } from 'node:crypto';
 import type { OperationId, TenantId } from '../domain/ids.js';
+import {
+  type AuditHead,
+  type AuditLink,
+  type AuditVerdict,
+  GENESIS,
+  hashOf,
+  verifyChain,
+} from './auditChain.js';
 import type { Pool, Queryable } from './database.js';
 import { storableJson, storableText } from './storable.js';
 
+export type { AuditHead, AuditLink, AuditVerdict } from './auditChain.js';
+
 /** Serializes writers of the chain; released with their transaction. */
 const LOCK = 7_301_115;
-const GENESIS = '0'.repeat(64);
+/** Rows read at once. */
+const PAGE = 1000;
 
 export interface AuditEntry {
   readonly principal: string;
@@ -16,20 +26,6 @@ export interface AuditEntry {
   readonly outcome: string;
   readonly reason: string;
   readonly detail?: Readonly<Record<string, unknown>>;
-}
-
-interface Row {
-  readonly seq: number;
-  readonly at: Date;
-  readonly principal: string;
-  readonly verb: string;
-  readonly tenant: string;
-  readonly operation: string | null;
-  readonly outcome: string;
-  readonly reason: string;
-  readonly detail: unknown;
-  readonly previous: string;
-  readonly hash: string;
 }
 
 /**
@@ -73,101 +69,70 @@ export async function appendAudit(tx: Queryable, entry: AuditEntry): Promise<voi
   );
 }
 
-export interface AuditVerdict {
-  /** Checked, the broken one included. */
-  readonly rows: number;
-  /**
-   * Hash of the last good row. Rows cut off at the end leave a whole chain: only a head that was noted elsewhere
-   * before tells of it.
-   */
-  readonly head: string;
-  /** The first `seq` that was changed, put in, or follows a row that was taken out. */
-  readonly brokenAt?: number;
+/** Every row as it is stored, oldest first, read in pages: those after `from`, up to `upTo`. */
+export async function* auditLinks(db: Queryable, upTo?: number, from = 0): AsyncGenerator<AuditLink> {
+  for (let after = from; ;) {
+    const { rows } = await db.query<AuditLink>(
+      `select seq, at, principal, verb, tenant, operation, outcome, reason, detail, previous, hash
+       from audit_log where seq > $1 and ($2::bigint is null or seq <= $2) order by seq limit $3`,
+      [after, upTo ?? null, PAGE],
+    );
+    yield* rows;
+    if (rows.length < PAGE) return;
+    after = rows.at(-1)!.seq;
+  }
+}
+
+/** Reads the whole chain and computes every hash again. */
+export async function verifyAudit(pool: Pool, noted?: AuditHead): Promise<AuditVerdict> {
+  return verifyChain(auditLinks(pool), noted);
 }
 
 /**
- * Reads the chain, in pages, and computes every hash again.
- *
- * @param after where it was found whole before, as {@link auditHead} gave it: only what follows is read. A row there of
- *   another hash, or none, is where it broke
+ * The same of what follows a row up to which the chain was found whole before. A row there of another hash, or none, is
+ * where it broke.
  */
-export async function verifyAudit(
-  pool: Pool,
-  after: { readonly seq: number; readonly hash: string } = { seq: 0, hash: GENESIS },
-): Promise<AuditVerdict> {
-  let head = after.hash;
-  let count = after.seq;
-  if (count > 0) {
-    const { rows } = await pool.query('select 1 from audit_log where seq = $1 and hash = $2', [count, head]);
-    if (rows.length === 0) return { rows: count, head, brokenAt: count };
-  }
-  for (;;) {
-    const { rows } = await pool.query<Row>(
-      `select seq, at, principal, verb, tenant, operation, outcome, reason, detail, previous, hash
-       from audit_log where seq > $1 order by seq limit 1000`,
-      [count],
-    );
-    if (rows.length === 0) return { rows: count, head };
-    for (const row of rows) {
-      count++;
-      if (row.seq !== count || row.previous !== head || row.hash !== hashOf(row, head))
-        return { rows: count, head, brokenAt: row.seq };
-      head = row.hash;
-    }
-  }
+export async function verifyAuditAfter(pool: Pool, after: AuditHead): Promise<AuditVerdict> {
+  const { rows } = await pool.query('select 1 from audit_log where seq = $1 and hash = $2', [
+    after.seq,
+    after.hash,
+  ]);
+  if (after.seq > 0 && rows.length === 0)
+    return {
+      ...{ rows: after.seq, head: after.hash, brokenAt: after.seq },
+      problem: `row ${after.seq} is gone, or another one than was noted`,
+    };
+  return verifyChain(auditLinks(pool, undefined, after.seq), undefined, after);
 }
 
-export interface AuditRow extends Omit<Row, 'previous' | 'hash' | 'at'> {
+export interface AuditRow extends Omit<AuditLink, 'previous' | 'hash' | 'at'> {
   readonly at: string;
 }
 
-/** Newest first; `before` is the last `seq` of the page before. */
-export async function listAudit(
-  db: Queryable,
-  options: { readonly tenant?: TenantId | undefined; readonly before?: number; readonly limit: number },
-): Promise<AuditRow[]> {
+export interface AuditFilter {
+  readonly tenant?: TenantId | undefined;
+  readonly verb?: string | undefined;
+  readonly since?: Date | undefined;
+  /** The last `seq` of the page before. */
+  readonly before?: number | undefined;
+  readonly limit: number;
+}
+
+/** Newest first. */
+export async function listAudit(db: Queryable, filter: AuditFilter): Promise<AuditRow[]> {
+  const { tenant, verb, since, before, limit } = filter;
   const { rows } = await db.query<AuditRow>(
     `select seq, to_json(at)#>>'{}' as at, principal, verb, tenant, operation, outcome, reason, detail
-     from audit_log where ($1::text is null or tenant = $1) and ($2::bigint is null or seq < $2)
-     order by seq desc limit $3`,
-    [options.tenant ?? null, options.before ?? null, options.limit],
+     from audit_log where ($1::text is null or tenant = $1) and ($2::text is null or verb = $2)
+       and ($3::timestamptz is null or at >= $3) and ($4::bigint is null or seq < $4)
+     order by seq desc limit $5`,
+    [tenant ?? null, verb ?? null, since ?? null, before ?? null, limit],
   );
   return rows;
 }
 
-function hashOf(row: Omit<Row, 'previous' | 'hash'>, previous: string): string {
-  const { seq, at, principal, verb, tenant, operation, outcome, reason, detail } = row;
-  const text = JSON.stringify([
-    seq,
-    at.toISOString(),
-    principal,
-    verb,
-    tenant,
-    operation,
-    outcome,
-    reason,
-    canonical(detail),
-    previous,
-  ]);
-  return createHash('sha256').update(text).digest('hex');
-}
-
-/**
- * jsonb keeps no key order: sorted keys give the same text before and after. An object becomes a list of pairs and a
- * list an object of one key, so that neither can stand for the other under one hash.
- */
-function canonical(value: unknown): unknown {
-  if (Array.isArray(value)) return { list: value.map(canonical) };
-  if (value === null || typeof value !== 'object') return value;
-  return Object.entries(value)
-    .toSorted(([a], [b]) => (a < b ? -1 : 1))
-    .map(([key, inner]) => [key, canonical(inner)]);
-}
-
 /** The last row of the chain: noted elsewhere, it proves later that nothing before it was cut off or changed. */
-export async function auditHead(db: Queryable): Promise<{ readonly seq: number; readonly hash: string }> {
-  const { rows } = await db.query<{ seq: number; hash: string }>(
-    'select seq, hash from audit_log order by seq desc limit 1',
-  );
+export async function auditHead(db: Queryable): Promise<AuditHead> {
+  const { rows } = await db.query<AuditHead>('select seq, hash from audit_log order by seq desc limit 1');
   return rows[0] ?? { seq: 0, hash: GENESIS };
 }

@@ -77,7 +77,17 @@ async function applyAll(pool: Pool, migrations: readonly Migration[]): Promise<s
       throw new Error(`migration ${migration.name}: ${(error as Error).message}`, { cause: error });
     });
   }
+  await transaction(pool, grantToApp);
   return applied;
+}
+
+/** What the application's role may do with tables that a migration, of now or before, has made. */
+async function grantToApp(tx: Queryable): Promise<void> {
+  await tx.query('select pg_advisory_xact_lock($1)', [LOCK]);
+  const { rows } = await tx.query<{ known: boolean }>(
+    `select to_regprocedure('grant_to_app()') is not null as known`,
+  );
+  if (rows[0]?.known) await tx.query('select grant_to_app()');
 }
 
 async function isDue(

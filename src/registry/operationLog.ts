@@ -1,3 +1,4 @@
+import { OpsError } from '../domain/errors.js';
 import type { OperationId } from '../domain/ids.js';
 import { type AuditEntry, appendAudit } from './audit.js';
 import { type Pool, type Queryable, transaction } from './database.js';
@@ -63,4 +64,33 @@ export async function closeOperation(
   detail?: AuditEntry['detail'],
 ): Promise<void> {
   await transaction(pool, (tx) => endOperation(tx, operation, verb, end, detail));
+}
+
+/**
+ * A change that is no operation: the audit log says that it begins before it does, and afterwards how it ended. An entry
+ * without its end is a change that was cut off, and may have happened.
+ *
+ * @param outcomeOf how a result is called; `completed` when left out
+ */
+export async function audited<T>(
+  pool: Pool,
+  entry: Omit<AuditEntry, 'outcome'>,
+  work: () => Promise<T>,
+  outcomeOf: (result: T) => string = () => 'completed',
+): Promise<T> {
+  const append = (outcome: string, detail = entry.detail) =>
+    transaction(pool, (tx) => appendAudit(tx, { ...entry, outcome, ...(detail ? { detail } : {}) }));
+  await append('started');
+  let result: T;
+  try {
+    result = await work();
+  } catch (error) {
+    // The code only: a message from outside may hold what does not belong here.
+    const code = error instanceof OpsError ? error.type : 'Failed';
+    // What went wrong first is what the caller hears of.
+    await append('failed', { ...entry.detail, code }).catch(() => undefined);
+    throw error;
+  }
+  await append(outcomeOf(result));
+  return result;
 }

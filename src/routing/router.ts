@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Vote } from '../contracts/routing.js';
 import type { RoutingConfig, Strategy } from '../domain/config/keys.js';
+import { redactForeign } from '../domain/redaction.js';
 import { type Ballot, type Decision, decide, reaches } from '../domain/routing.js';
 import { EndpointError } from '../guardedJson.js';
 import type { RoutingStrategy } from './strategies/port.js';
@@ -79,5 +80,5 @@ async function cast(
 
 /** For a span and the registry: what an endpoint said of itself stays out of it. */
 function reasonOf(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).slice(0, 200);
+  return redactForeign(error instanceof Error ? error.message : String(error)).slice(0, 200);
 }

@@ -7,7 +7,7 @@ import {
   type ScheduleOptions,
 } from '@temporalio/client';
 import type { Incarnation } from '../domain/ids.js';
-import { type Pool, type Queryable, transaction } from '../registry/database.js';
+import { type Pool, transaction } from '../registry/database.js';
 import {
   forgetSchedule,
   noteSchedule,
@@ -22,7 +22,6 @@ const PAUSED_NOTE = 'the tenant is inactive';
  * Makes, or brings up to date, a schedule of a tenant. The registry's row comes first: it is the only thing that says
  * whose a schedule is, and a schedule without one would outlive its tenant. One that is paused stays so.
  *
- * @param alongside what is written with the row, in one transaction
  * @returns whether it was there already
  * @throws OpsError `WrongState` unless the life is active or being created, `Conflict` when the id is another life's
  */
@@ -32,13 +31,8 @@ export async function ensureTenantSchedule(
   life: TenantLife,
   kind: string,
   options: ScheduleOptions,
-  alongside?: (tx: Queryable) => Promise<void>,
 ): Promise<'made' | 'updated'> {
-  const isNew = await transaction(pool, async (tx) => {
-    const inserted = await noteSchedule(tx, life, options.scheduleId, kind);
-    await alongside?.(tx);
-    return inserted;
-  });
+  const isNew = await transaction(pool, (tx) => noteSchedule(tx, life, options.scheduleId, kind));
   try {
     await client.schedule.create(options);
     return 'made';

@@ -1,19 +1,7 @@
+import { redactForeign } from '../domain/redaction.js';
+
 /** Characters of an error's message in a span. */
 const MAX_MESSAGE = 1_000;
-const MASK = '***';
-
-/** What secrets look like in messages of drivers, HTTP clients and SDKs; the group before a secret stays. */
-const SECRETS: readonly (readonly [RegExp, string])[] = [
-  [/(\b[a-z][a-z0-9+.-]{1,20}:\/\/)[^\s/@]+@/gi, `$1${MASK}@`],
-  [/\b(bearer|basic)\s+[\w.~+/=-]{4,}/gi, `$1 ${MASK}`],
-  [
-    /\b((?:[\w-]*[_-])?(?:api[_-]?key|access[_-]?key|token|secret|password|passwd|pwd|authorization|signature|credential)s?["']?\s*[=:]\s*["']?)[^\s"',;&)}\]]+/gi,
-    `$1${MASK}`,
-  ],
-  [/\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*/g, MASK],
-  [/\b(?:sk|pk|rk|ghp|gho|xox[abps])[-_][A-Za-z0-9_-]{16,}/g, MASK],
-  [/\bAKIA[0-9A-Z]{16}\b/g, MASK],
-];
 
 /**
  * An error's message as it may leave the process: without what looks like a secret, and not long. Expected failures have
@@ -22,10 +10,7 @@ const SECRETS: readonly (readonly [RegExp, string])[] = [
 export function safeMessage(error: unknown): string {
   const text = error instanceof Error ? error.message || error.name : String(error);
   // Cut first: the patterns run over text from outside.
-  return SECRETS.reduce(
-    (masked, [pattern, by]) => masked.replace(pattern, by),
-    cleanText(text, MAX_MESSAGE * 4),
-  ).slice(0, MAX_MESSAGE);
+  return redactForeign(cleanText(text, MAX_MESSAGE * 4)).slice(0, MAX_MESSAGE);
 }
 
 /**

@@ -1,7 +1,11 @@
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseTenantId } from '../../src/domain/ids.js';
-import { type AuditEntry, appendAudit, listAudit, verifyAudit } from '../../src/registry/audit.js';
+import { type AuditEntry, appendAudit, auditHead, listAudit, verifyAudit } from '../../src/registry/audit.js';
+import { exportAudit, verifyAuditFile } from '../../src/registry/auditFile.js';
 import { type Pool, openPool, transaction } from '../../src/registry/database.js';
 import { migrate } from '../../src/registry/migrate.js';
 import { type TestRegistry, atOnce, newOperation, startTestRegistry } from '../support/registry.js';
@@ -199,5 +203,160 @@ describe('the audit chain', () => {
       );
       await expect(fork).rejects.toBeInstanceOf(pg.DatabaseError);
       await expect(fork).rejects.toThrow(/audit_log_one_successor/);
+    }));
+});
+
+describe('the application’s role', () => {
+  /** Runs as the application does, in a database of its own. */
+  const withApp = (run: (app: Pool, owner: Pool) => Promise<void>) =>
+    withChain(async (owner) => {
+      const url = new URL(owner.options.connectionString!);
+      url.searchParams.set('options', '-c role=cvops_app');
+      const app = openPool(url.href, { name: 'app', max: 5 });
+      try {
+        await run(app, owner);
+      } finally {
+        await app.end();
+      }
+    });
+
+  it('adds to the log, lists and verifies it', () =>
+    withApp(async (app) => {
+      await append(app, entry('a'), entry('b'));
+      expect((await listAudit(app, { limit: 10 })).map(({ verb }) => verb)).toEqual(['b', 'a']);
+      expect(await verifyAudit(app)).toMatchObject({ rows: 2 });
+    }));
+
+  const refused = [
+    `update audit_log set reason = 'x'`,
+    'delete from audit_log',
+    'truncate audit_log',
+    'truncate audit_log cascade',
+    'alter table audit_log disable trigger audit_log_append_only',
+    'drop trigger audit_log_append_only on audit_log',
+    `create trigger mine before insert on audit_log for each row execute function refuse_change()`,
+    'create rule mine as on insert to audit_log do instead nothing',
+    'alter table audit_log owner to cvops_app',
+    'alter table audit_log drop column reason',
+    // Of its own a warning, and nothing granted.
+    `grant update on audit_log to cvops_app; update audit_log set reason = 'x'`,
+    'drop table audit_log',
+    'create or replace function refuse_change() returns trigger language plpgsql as $$ begin return new; end $$',
+    'set session_replication_role = replica',
+    'select grant_to_app()',
+    'select 1 from audit_log for update',
+    `merge into audit_log a using (select 1) s on true when matched then delete`,
+    'update erasure_certificates set document = $$x$$',
+    'delete from erasure_certificates',
+    `delete from migrations`,
+    `insert into migrations (name, checksum) values ('9999_x.sql', 'x')`,
+  ];
+  it('is refused by the server whatever would change the log, its triggers or its rights', () =>
+    withApp(async (app, owner) => {
+      await append(app, entry('a'), entry('b'));
+      for (const statement of refused) {
+        const { code } = (await app.query(statement).then(
+          () => ({ code: 'done' }),
+          (error: unknown) => error,
+        )) as { code: string };
+        // insufficient_privilege
+        expect(code, statement).toBe('42501');
+      }
+      expect(await verifyAudit(owner)).toMatchObject({ rows: 2 });
+    }));
+
+  it('works on every other table, those of later migrations too', () =>
+    withApp(async (app, owner) => {
+      await owner.query('create table of_later (x int)');
+      await owner.query('select grant_to_app()');
+      await app.query('insert into of_later values (1)');
+      const { rows } = await app.query<{ name: string; rights: string }>(
+        `select c.relname as name, concat_ws(',', case when has_table_privilege(c.oid, 'select') then 'select' end,
+           case when has_table_privilege(c.oid, 'insert') then 'insert' end,
+           case when has_table_privilege(c.oid, 'update') then 'update' end,
+           case when has_table_privilege(c.oid, 'delete') then 'delete' end) as rights
+         from pg_class c where relkind = 'r' and relnamespace = 'public'::regnamespace`,
+      );
+      const rights = Object.fromEntries(rows.map(({ name, rights }) => [name, rights]));
+      const { audit_log, erasure_certificates, migrations, ...others } = rights;
+      expect([audit_log, erasure_certificates, migrations]).toEqual([
+        'select,insert',
+        'select,insert',
+        'select',
+      ]);
+      expect(new Set(Object.values(others))).toEqual(new Set(['select,insert,update,delete']));
+    }));
+});
+
+describe('a noted head', () => {
+  it('stays good as the log grows, and tells of rows cut off and of a chain written anew', () =>
+    withChain(async (pool) => {
+      await append(pool, entry('a'), entry('b'), entry('c'));
+      const noted = await auditHead(pool);
+      await append(pool, entry('d'));
+      expect(await verifyAudit(pool, noted)).not.toHaveProperty('brokenAt');
+
+      const asSuperuser = async (sql: string) => {
+        const client = await pool.connect();
+        await client.query(`set session_replication_role = replica; ${sql}`);
+        client.release(true);
+      };
+      await asSuperuser('delete from audit_log where seq > 1');
+      expect(await verifyAudit(pool, noted)).toMatchObject({ rows: 1, brokenAt: 2 });
+      await append(pool, entry('b, otherwise'), entry('c, otherwise'));
+      expect(await verifyAudit(pool)).not.toHaveProperty('brokenAt');
+      expect(await verifyAudit(pool, noted)).toMatchObject({ brokenAt: 3 });
+    }));
+});
+
+describe('an export', () => {
+  it('is whole by itself, and shows every change of a byte that matters', () =>
+    withChain(async (pool) => {
+      await append(
+        pool,
+        ...Array.from({ length: 1203 }, (_, n) => entry('n', { detail: { n, deep: ['\u2028', '😀'] } })),
+      );
+      const folder = await mkdtemp(path.join(os.tmpdir(), 'cvops-audit-'));
+      const file = path.join(folder, 'audit.jsonl');
+      try {
+        const head = await exportAudit(pool, file);
+        expect(head.seq).toBe(1203);
+        expect(await verifyAuditFile(file, head)).toEqual({ rows: 1203, head: head.hash });
+        await expect(exportAudit(pool, file)).rejects.toMatchObject({ type: 'Conflict' });
+        expect((await stat(file)).mode & 0o777).toBe(0o600);
+
+        const text = await readFile(file, 'utf8');
+        const lines = text.split('\n');
+        const without = (n: number) => lines.toSpliced(n, 1).join('\n');
+        const changed = {
+          'another reason': text.replace('because', 'becausf'),
+          'a row taken out': without(600),
+          'the last row taken out': without(1202),
+          'the head taken out': without(1203),
+          'half a row': text.slice(0, 100_000),
+          'a row after the head': `${text}${lines[0]}\n`,
+          'no JSON': text.replace('"seq":7,', '"seq":7'),
+          'another head': text.replace(`{"head":{"seq":1203`, `{"head":{"seq":1204`),
+          nothing: '',
+        };
+        for (const [what, content] of Object.entries(changed)) {
+          const other = path.join(folder, 'changed.jsonl');
+          await writeFile(other, content);
+          expect(await verifyAuditFile(other), what).toHaveProperty('brokenAt');
+        }
+        await expect(verifyAuditFile(path.join(folder, 'none'))).rejects.toMatchObject({ type: 'NotFound' });
+        await expect(verifyAuditFile(folder)).rejects.toMatchObject({ type: 'InvalidInput' });
+      } finally {
+        await rm(folder, { recursive: true });
+      }
+    }));
+
+  it('of an empty log is whole', () =>
+    withChain(async (pool) => {
+      const folder = await mkdtemp(path.join(os.tmpdir(), 'cvops-audit-'));
+      const file = path.join(folder, 'audit.jsonl');
+      await exportAudit(pool, file);
+      expect(await verifyAuditFile(file)).toMatchObject({ rows: 0 });
+      await rm(folder, { recursive: true });
     }));
 });

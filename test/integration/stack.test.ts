@@ -7,6 +7,7 @@ import { Connection } from '@temporalio/client';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { identify, isRunning } from '../../src/embedded/processes.js';
+import { plannedPostgresUrls } from '../../src/embedded/postgres.js';
 import { readRecords, supervisorOf } from '../../src/embedded/records.js';
 import { type Stack, startStack } from '../../src/embedded/stack.js';
 import type { ServiceStatus } from '../../src/embedded/status.js';
@@ -47,8 +48,11 @@ const pids = () =>
   );
 const settings = () => loadSettings({ CVOPS_HOME: home.home });
 
+/** As the owner of the tables, which the application is not. */
 async function query(sql: string): Promise<unknown[]> {
-  const client = new pg.Client(settings().databaseUrl);
+  const port = Number(new URL(settings().databaseUrl).port);
+  const { owner } = await plannedPostgresUrls(path.join(home.home, 'postgres'), port);
+  const client = new pg.Client(owner);
   await client.connect();
   try {
     return (await client.query<Record<string, unknown>>(sql)).rows;

@@ -1,6 +1,7 @@
 import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, randomBytes } from 'node:crypto';
+import { CIPHER, KEY_BYTES, NONCE_BYTES, TAG_BYTES } from '../../cipher.js';
 import { OpsError } from '../../domain/errors.js';
-import { CIPHER, type DataKey, KEY_BYTES, NONCE_BYTES, TAG_BYTES } from './keys.js';
+import type { DataKey } from './keys.js';
 
 /** In front of an encrypted part: says what the bytes are when the manifest is not at hand. */
 const MAGIC = Buffer.from('CVB1');

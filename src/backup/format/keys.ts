@@ -6,16 +6,12 @@ import {
   createSecretKey,
   randomBytes,
 } from 'node:crypto';
+import { CIPHER, KEY_BYTES, NONCE_BYTES, TAG_BYTES, keyBytesOf } from '../../cipher.js';
 import type { Encryption } from '../../contracts/backup.js';
 import type { BackupId } from '../../domain/backups.js';
 import { OpsError } from '../../domain/errors.js';
 import type { TenantId } from '../../domain/ids.js';
 import { readReference } from '../../secrets.js';
-
-export const CIPHER = 'aes-256-gcm';
-export const KEY_BYTES = 32;
-export const NONCE_BYTES = 12;
-export const TAG_BYTES = 16;
 
 /** What the keys of backups are kept under; an operator's. */
 export interface KeyEncryptionKey {
@@ -44,18 +40,13 @@ export async function loadKeyEncryptionKey(
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<KeyEncryptionKey> {
   const text = await readReference(reference, 'the backup key', env);
-  const encoding = /^[0-9a-fA-F]{64}$/.test(text)
-    ? 'hex'
-    : /^[A-Za-z0-9+/]{43}=$/.test(text)
-      ? 'base64'
-      : null;
-  if (encoding === null)
-    throw new OpsError(
-      'InvalidInput',
-      `${reference} holds no backup key`,
-      'it must be 32 random bytes in hex or base64, as of: openssl rand -hex 32',
-    );
-  return keyEncryptionKey(Buffer.from(text, encoding));
+  const bytes = keyBytesOf(text);
+  if (bytes !== undefined) return keyEncryptionKey(bytes);
+  throw new OpsError(
+    'InvalidInput',
+    `${reference} holds no backup key`,
+    'it must be 32 random bytes in hex or base64, as of: openssl rand -hex 32',
+  );
 }
 
 export function keyEncryptionKey(bytes: Buffer): KeyEncryptionKey {

@@ -1,5 +1,6 @@
 import type { StackAddresses } from '../../settings.js';
 import type { PortName, Ports } from '../ports.js';
+import type { PostgresUrls } from '../postgres.js';
 import type { Command } from '../processes.js';
 
 export type ServiceName = 'postgres' | 'temporal' | 'phoenix' | 'vespa' | 'worker-control' | 'worker-data';
@@ -9,6 +10,7 @@ export interface StackContext {
   readonly home: string;
   readonly ports: Ports;
   readonly addresses: StackAddresses;
+  readonly database: PostgresUrls;
   readonly external: ReadonlySet<string>;
   readonly temporalNamespace: string;
   readonly log: (line: string) => void;

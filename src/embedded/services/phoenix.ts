@@ -20,14 +20,14 @@ export const phoenix: ServiceDefinition = {
   after: ['postgres'],
   ports: ['phoenix', 'phoenix-grpc'],
   prepare: async ({ home, log, signal }) => void (await pythonTool(home, 'phoenix', log, signal)),
-  command: async ({ home, ports, addresses, log, signal }) => ({
+  command: async ({ home, ports, database, log, signal }) => ({
     file: path.join(await pythonTool(home, 'phoenix', log, signal), 'python'),
     args: ['-c', START_ON_LOOPBACK],
     // What the user's environment says about some other Phoenix is not for this one.
     without: (name) => name.startsWith('PHOENIX_') || name.startsWith('PYTHON'),
     env: {
       PHOENIX_WORKING_DIR: path.join(home, 'phoenix'),
-      PHOENIX_SQL_DATABASE_URL: addresses.databaseUrl,
+      PHOENIX_SQL_DATABASE_URL: database.owner,
       PHOENIX_SQL_DATABASE_SCHEMA: 'phoenix',
       PHOENIX_HOST: '127.0.0.1',
       PHOENIX_PORT: String(ports.phoenix),

@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { codecPort } from '../../domain/codecServer.js';
 import { OpsError } from '../../domain/errors.js';
 import { SEARCH_ATTRIBUTES } from '../../domain/searchAttributes.js';
 import { httpHealth } from '../health.js';
@@ -22,7 +23,7 @@ export const temporal: ServiceDefinition = {
   after: [],
   ports: ['temporal', 'temporal-ui'],
   prepare: async ({ home, log, signal }) => void (await findTemporalProgram(home, log, signal)),
-  command: async ({ home, ports, temporalNamespace, log, signal }) => {
+  command: async ({ home, ports, addresses, temporalNamespace, log, signal }) => {
     const { file, options } = await findTemporalProgram(home, log, signal);
     const named = {
       ip: '127.0.0.1',
@@ -31,6 +32,10 @@ export const temporal: ServiceDefinition = {
       'db-filename': path.join(home, 'temporal.db'),
       namespace: temporalNamespace,
       'log-level': 'warn',
+      // Where `cvops codec-server` is, once somebody starts it.
+      ...(process.env['CVOPS_PAYLOAD_KEYS']
+        ? { 'ui-codec-endpoint': `http://127.0.0.1:${codecPort(addresses.temporalUiUrl)}` }
+        : {}),
     };
     return {
       file,

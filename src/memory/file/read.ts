@@ -1,13 +1,12 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { type MemoryFileEnd, memoryFileEnd, memoryFileHead } from '../../contracts/memory.js';
 import { OpsError } from '../../domain/errors.js';
+import { BadLinesError, readLines } from '../../readLines.js';
 import { checkRecord } from '../records.js';
 import type { MemoryRecord } from '../tenantMemory.js';
 
 /** A memory with the largest text, metadata and embedding there may be has some 100 kB. */
 const LONGEST_LINE = 1 << 20;
-const NEWLINE = 10;
 
 /**
  * Reads a file of memories to its end.
@@ -72,23 +71,11 @@ async function* read(file: string, signal: AbortSignal): AsyncGenerator<MemoryRe
 }
 
 async function* linesOf(file: string, signal: AbortSignal): AsyncGenerator<Buffer> {
-  let begun: Buffer = Buffer.alloc(0);
   try {
-    for await (const chunk of createReadStream(file, {
-      highWaterMark: 1 << 18,
-      signal,
-    }) as AsyncIterable<Buffer>) {
-      let from = 0;
-      for (let end; (end = chunk.indexOf(NEWLINE, from)) >= 0; from = end + 1) {
-        const rest = chunk.subarray(from, end);
-        yield begun.length === 0 ? rest : Buffer.concat([begun, rest]);
-        begun = Buffer.alloc(0);
-      }
-      begun = Buffer.concat([begun, chunk.subarray(from)]);
-      if (begun.length > LONGEST_LINE) throw refused(file, 'a line is above the limit');
-    }
+    yield* readLines(file, LONGEST_LINE, signal);
   } catch (error) {
     signal.throwIfAborted();
+    if (error instanceof BadLinesError) throw refused(file, error.message);
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR')
       throw new OpsError(
@@ -100,7 +87,6 @@ async function* linesOf(file: string, signal: AbortSignal): AsyncGenerator<Buffe
       throw new OpsError('InvalidInput', `cannot read ${file}: ${code}`, 'it is read by the data workers');
     throw error;
   }
-  if (begun.length > 0) throw refused(file, 'its last line has no end');
 }
 
 /** @returns undefined for what is no memory */

@@ -38,6 +38,7 @@ function run(script: string, more: Partial<ServiceDefinition> = {}, external: re
       vespaUrl: '',
       vespaConfigUrl: '',
     },
+    database: { owner: '', app: '' },
     external: new Set(external),
     temporalNamespace: 'default',
     log: (line) => said.push(line),
