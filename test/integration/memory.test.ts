@@ -144,7 +144,9 @@ describe.concurrent('a tenant’s memory', () => {
     const audited = await listAudit(pool, { tenant, limit: 20 });
     expect(audited.filter(({ verb }) => verb === 'delete-memory')).toMatchObject([
       { outcome: 'not found', detail: { memory: id } },
+      { outcome: 'started', detail: { memory: id } },
       { outcome: 'completed', detail: { memory: id } },
+      { outcome: 'started', detail: { memory: id } },
     ]);
   });
 
