@@ -1,5 +1,4 @@
 import { existsSync, readFileSync } from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 
 /**
@@ -52,8 +51,16 @@ export interface Settings {
   readonly backupKey: string;
   /** Reference to further public keys whose backups are believed; `CVOPS_BACKUP_TRUSTED_KEYS`. */
   readonly backupTrustedKeys: string;
-  /** The one tenant that the principal may back up and restore; empty: all. `CVOPS_PRINCIPAL_TENANT`. */
-  readonly principalTenant: string;
+  /** Reference to the credential of who asks: `env:CVOPS_TOKEN` where that is set, else the embedded stack's administrator. */
+  readonly credential: string;
+  /** Reference to the public keys whose tokens are believed, a JWKS: `CVOPS_ACCESS_KEYS`, else the embedded stack's. */
+  readonly accessKeys: string;
+  /** Reference to the private key that signs tokens, a JWK; only who issues them has it. `CVOPS_ACCESS_SIGNING_KEY`. */
+  readonly accessSigningKey: string;
+  /** Name of this installation in its tokens: those of another one are refused. `CVOPS_ACCESS_AUDIENCE`. */
+  readonly accessAudience: string;
+  /** Reference to the workers' own credential, of the role `system`: `CVOPS_SYSTEM_TOKEN`, else the embedded stack's. */
+  readonly systemCredential: string;
   /** Whether operations and their steps leave spans; `CVOPS_TRACE_OPERATIONS=off`: only searches, memory calls and routing do. */
   readonly traceOperations: boolean;
   /** Told of purges that come near; empty: nobody. `CVOPS_NOTICE_WEBHOOK`. */
@@ -62,8 +69,18 @@ export interface Settings {
   readonly noticeWebhookSecret: string;
   /** Private places that configuration may name: `host`, `host:port` or CIDR; `CVOPS_ALLOWED_PRIVATE_HOSTS`. */
   readonly allowedPrivateHosts: readonly string[];
-  /** Who asks, as the operation row names them: `CVOPS_PRINCIPAL`, else the operating system's user. */
-  readonly principal: string;
+}
+
+/** Files of the embedded stack's access in its `keys` folder. */
+export const ACCESS_FILES = {
+  keys: 'access-keys.json',
+  signingKey: 'access-signing-key.json',
+  admin: 'admin.token',
+  system: 'system.token',
+} as const;
+
+function accessFile(home: string, name: string): string {
+  return `file:${path.join(home, 'keys', name)}`;
 }
 
 /** Addresses of a running embedded stack, as `cvops up` writes them. */
@@ -108,12 +125,15 @@ export function loadSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     backupStore: env['CVOPS_BACKUP_STORE'] || path.join(home, 'backups'),
     backupKey: env['CVOPS_BACKUP_KEY'] ?? '',
     backupTrustedKeys: env['CVOPS_BACKUP_TRUSTED_KEYS'] ?? '',
-    principalTenant: env['CVOPS_PRINCIPAL_TENANT'] ?? '',
+    credential: env['CVOPS_TOKEN'] ? 'env:CVOPS_TOKEN' : accessFile(home, ACCESS_FILES.admin),
+    accessKeys: env['CVOPS_ACCESS_KEYS'] || accessFile(home, ACCESS_FILES.keys),
+    accessSigningKey: env['CVOPS_ACCESS_SIGNING_KEY'] || accessFile(home, ACCESS_FILES.signingKey),
+    accessAudience: env['CVOPS_ACCESS_AUDIENCE'] || 'cvops',
+    systemCredential: env['CVOPS_SYSTEM_TOKEN'] || accessFile(home, ACCESS_FILES.system),
     traceOperations: env['CVOPS_TRACE_OPERATIONS'] !== 'off',
     noticeWebhook: env['CVOPS_NOTICE_WEBHOOK'] ?? '',
     noticeWebhookSecret: env['CVOPS_NOTICE_WEBHOOK_SECRET'] ?? '',
     allowedPrivateHosts: list(env['CVOPS_ALLOWED_PRIVATE_HOSTS'] ?? ''),
-    principal: env['CVOPS_PRINCIPAL'] || userName(),
   };
 }
 
@@ -131,13 +151,4 @@ export function stackFile(home: string): string {
 function readStack(home: string): StackAddresses | undefined {
   const file = stackFile(home);
   return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as StackAddresses) : undefined;
-}
-
-function userName(): string {
-  try {
-    return os.userInfo().username;
-  } catch {
-    // No entry in the password file, as in many containers.
-    return `uid-${process.getuid?.() ?? 'unknown'}`;
-  }
 }
