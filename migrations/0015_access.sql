@@ -45,11 +45,12 @@ create table access_denials (
   denied_at timestamptz not null default now()
 );
 
--- Requests to the one writer of an application package: it carries out those that have a row.
+-- Requests to the one writer of an application package, by their digest: it carries out those that have a row.
 create table schema_requests (
-  id uuid primary key,
-  digest text not null,
-  asked_at timestamptz not null default now()
+  digest text primary key,
+  asked_at timestamptz not null default now(),
+  -- The activity that carries it out.
+  taken_by text
 );
 
 comment on table access_tokens is 'Tokens that were issued, without the tokens; a revoked one stays.';

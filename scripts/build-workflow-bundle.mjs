@@ -7,7 +7,9 @@ const root = new URL('../dist/', import.meta.url);
 const quiet = { trace() {}, debug() {}, info() {}, warn: console.warn, error: console.error, log() {} };
 const { code } = await bundleWorkflowCode({
   workflowsPath: fileURLToPath(new URL('workflows/index.js', root)),
-  workflowInterceptorModules: [fileURLToPath(new URL('workflows/tracing.js', root))],
+  workflowInterceptorModules: ['tracing', 'access'].map((name) =>
+    fileURLToPath(new URL(`workflows/${name}.js`, root)),
+  ),
   logger: quiet,
 });
 await writeFile(new URL('workflow-bundle.js', root), code);

@@ -1,6 +1,7 @@
-import { Client } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import type { NativeConnection } from '@temporalio/worker';
 import type pino from 'pino';
+import { createAccessActivities } from '../activities/access.js';
 import { createApplicationActivities } from '../activities/application.js';
 import { createBackupDataActivities, createBackupLedgerActivities } from '../activities/backup.js';
 import { createDrillActivities } from '../activities/drill.js';
@@ -20,9 +21,14 @@ import { createRestoreDataActivities, createRestoreLedgerActivities } from '../a
 import { createRetentionActivities } from '../activities/retention.js';
 import { createRolloutActivities } from '../activities/rollout.js';
 import { createTenantActivities } from '../activities/tenants.js';
+import { loadCredential } from '../src/access/credential.js';
+import { Gate } from '../src/access/gate.js';
+import { loadVerifyingKeys } from '../src/access/keys.js';
+import { openTemporalClient } from '../src/access/temporalClient.js';
 import type { BackupResources } from '../src/backup/writer.js';
 import { Shelf } from '../src/backup/shelf.js';
 import { loadSigningKey } from '../src/certificates/keys.js';
+import { OpsError } from '../src/domain/errors.js';
 import { checkUrl } from '../src/domain/urlGuard.js';
 import { type Encoder, encoderOf } from '../src/encoders/port.js';
 import { TenantRates } from '../src/limits/rate.js';
@@ -37,7 +43,6 @@ import type { Settings } from '../src/settings.js';
 import { NO_TRACING } from '../src/telemetry/noTracing.js';
 import { openTelemetry } from '../src/telemetry/open.js';
 import type { Telemetry } from '../src/telemetry/telemetry.js';
-import { clientInterceptors } from '../src/telemetry/temporal.js';
 import { Sources } from '../src/sources/sources.js';
 import { ConfigServer } from '../src/vespa/configServer.js';
 import { openDocuments } from '../src/vespa/access.js';
@@ -51,6 +56,8 @@ export interface Resources {
   readonly settings: Settings;
   readonly pool: Pool;
   readonly client: Client;
+  /** Where its activities pass. */
+  readonly gate: Gate;
   /** Of operations and their videos; undefined when they are not to be traced. */
   readonly telemetry: Telemetry | undefined;
   readonly phoenix: PhoenixClient;
@@ -72,6 +79,18 @@ export async function openResources(
   connection: NativeConnection,
   logger: pino.Logger,
 ): Promise<Resources> {
+  const { accessAudience: audience, temporalNamespace: namespace } = settings;
+  // Without them nobody could be told from anybody: a worker that has none does not begin.
+  const keys = await loadVerifyingKeys(settings.accessKeys);
+  const credential = await loadCredential(settings.systemCredential, "the workers' credential", {
+    ...{ keys, audience, at: new Date() },
+  });
+  if (credential.role !== 'system')
+    throw new OpsError(
+      'InvalidInput',
+      `CVOPS_SYSTEM_TOKEN is of the role ${credential.role}`,
+      'have one issued with: cvops token issue --role system',
+    );
   const pool = openPool(settings.databaseUrl, { name: 'cvops-worker', max: 20 });
   // Said now, at start, and not by the first operation.
   await pool.query('select 1 from tenants limit 1');
@@ -83,16 +102,14 @@ export async function openResources(
   const memories = new TenantMemories({ documents, configServer, embedder: embedderOf(settings) });
   const telemetry = settings.traceOperations ? openTelemetry(settings, pool) : undefined;
   const lost = telemetry && reportLosses(telemetry, logger);
+  const client = openTemporalClient({ connection, namespace, credential, telemetry });
   let encoder: Encoder | undefined;
   return {
     settings,
     pool,
     telemetry,
-    client: new Client({
-      connection,
-      namespace: settings.temporalNamespace,
-      ...(telemetry ? { interceptors: { workflow: clientInterceptors(telemetry) } } : {}),
-    }),
+    client,
+    gate: new Gate({ pool, client, keys, audience }),
     phoenix: new PhoenixClient(settings.phoenixUrl),
     documents,
     sources,
@@ -134,6 +151,7 @@ export function controlActivities(resources: Resources) {
   const { pool, client, phoenix, documents, memories, configServer, settings } = resources;
   const { vespaUrl, vespaConfigUrl } = settings;
   return {
+    ...typedFailures({ ...createAccessActivities(resources.gate) }),
     ...typedFailures({ ...createTenantActivities({ pool, phoenix, memories, vespaUrl, vespaConfigUrl }) }),
     ...typedFailures({ ...createApplicationActivities({ pool, client, vespaUrl, vespaConfigUrl }) }),
     ...typedFailures({ ...createLedgerActivities({ pool, documents }) }),

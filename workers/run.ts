@@ -11,6 +11,8 @@ import {
   makeTelemetryFilterString,
 } from '@temporalio/worker';
 import pino from 'pino';
+import { toFailure } from '../activities/failures.js';
+import { gateInterceptors } from '../src/access/workerInterceptor.js';
 import { OpsError } from '../src/domain/errors.js';
 import { TASK_QUEUES } from '../src/domain/naming.js';
 import { parseListenAddress } from '../src/metrics/listenAddress.js';
@@ -50,9 +52,12 @@ export async function runWorker(role: WorkerRole, activitiesOf: ActivitiesOf): P
       shutdownForceTime: '30s',
       ...deploymentVersion(),
       activities: activitiesOf(resources),
-      ...(resources.telemetry
-        ? { interceptors: { activity: [activityInterceptors(resources.telemetry)] } }
-        : {}),
+      interceptors: {
+        activity: [
+          gateInterceptors(resources.gate, toFailure),
+          ...(resources.telemetry ? [activityInterceptors(resources.telemetry)] : []),
+        ],
+      },
       ...(role === 'control' ? await controlOptions(resources) : dataOptions()),
     });
     if (role === 'control') await ensureSystemSchedules(resources.client, settings.vespaCluster);

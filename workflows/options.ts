@@ -1,5 +1,6 @@
 import { ActivityCancellationType, type ActivityOptions, proxyActivities } from '@temporalio/workflow';
 import type {
+  AccessActivities,
   ApplicationActivities,
   BackupActivities,
   DrillActivities,
@@ -127,6 +128,8 @@ const optimization: ActivityOptions = {
   retry: { initialInterval: '2s', backoffCoefficient: 2, maximumInterval: '2m' },
 };
 
+/** Nobody waits for an answer to an update longer than this. */
+export const messages = proxyActivities<AccessActivities>({ ...registry, scheduleToCloseTimeout: '2m' });
 export const tenants = proxyActivities<TenantActivities>(registry);
 export const tenantResources = proxyActivities<TenantActivities>(outside);
 export const tenantCompensations = proxyActivities<TenantActivities>(compensation);

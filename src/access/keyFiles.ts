@@ -37,11 +37,6 @@ export async function addPublicKey(file: string, key: SigningJwk): Promise<reado
   return [...new Set([...keys.map(({ kid }) => kid), key.kid])];
 }
 
-/** Of a file that an operator names by a reference; undefined for one that is no file. */
-export function fileOf(reference: string): string | undefined {
-  return reference.startsWith('file:') ? reference.slice('file:'.length) : undefined;
-}
-
 /** Signs from now on, in the place of the one that did. */
 export async function replaceSigningKey(file: string, key: SigningJwk): Promise<void> {
   await replaceWhole(file, json(key), 0o600);

@@ -5,9 +5,6 @@ import type { Credential } from './credential.js';
 import { signingKeyOf } from './keys.js';
 import { ALGORITHM, type Confirmation, refused } from './tokens.js';
 
-/** Header of a start, a schedule's action or a message: the token, and a proof that its bearer meant just this. */
-export const CREDENTIAL_HEADER = 'cvops-principal';
-
 const text = z.string().min(1).max(1000);
 const digest = z.string().regex(/^[0-9a-f]{64}$/);
 const common = { v: z.literal(1), jti: z.uuid(), iat: z.int().min(0), token: z.uuid(), args: digest };
@@ -21,10 +18,16 @@ const proof = z.discriminatedUnion('for', [
 ]);
 export type Proof = z.infer<typeof proof>;
 
-type About<P extends Proof = Proof> = P extends Proof ? Omit<P, 'v' | 'jti' | 'iat' | 'token' | 'args'> : never;
+type About<P extends Proof = Proof> = P extends Proof
+  ? Omit<P, 'v' | 'jti' | 'iat' | 'token' | 'args'>
+  : never;
 
 /** Header payload. */
-export const presented = z.strictObject({ v: z.literal(1), token: z.string().max(4000), proof: z.string().max(4000) });
+export const presented = z.strictObject({
+  v: z.literal(1),
+  token: z.string().max(4000),
+  proof: z.string().max(4000),
+});
 export type Presented = z.infer<typeof presented>;
 
 /** SHA-256, in hex, of the arguments as JSON: what Temporal carries of them. */

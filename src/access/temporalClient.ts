@@ -15,7 +15,8 @@ import type { NativeConnection } from '@temporalio/worker';
 import type { Telemetry } from '../telemetry/telemetry.js';
 import { clientInterceptors } from '../telemetry/temporal.js';
 import type { Credential } from './credential.js';
-import { CREDENTIAL_HEADER, type Presented, present } from './proofs.js';
+import { CREDENTIAL_HEADER } from '../domain/access.js';
+import { type Presented, present } from './proofs.js';
 
 export interface ClientParts {
   readonly connection: Connection | NativeConnection;

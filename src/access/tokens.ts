@@ -91,7 +91,10 @@ export interface Verification {
  *
  * @throws OpsError `PermissionDenied`, with nothing of the token in it
  */
-export async function verifyToken(token: string, { keys, audience, at }: Verification): Promise<VerifiedToken> {
+export async function verifyToken(
+  token: string,
+  { keys, audience, at }: Verification,
+): Promise<VerifiedToken> {
   let payload: JWTPayload;
   try {
     // One that names no key would be tried against the only one there is.

@@ -1,12 +1,21 @@
-import { Client, Connection, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
+import { existsSync } from 'node:fs';
+import { type Client, Connection, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
+import { type Credential, loadCredential } from '../access/credential.js';
+import { loadVerifyingKeys } from '../access/keys.js';
+import { denialOf, denied } from '../access/principal.js';
+import { openTemporalClient } from '../access/temporalClient.js';
+import { refused } from '../access/tokens.js';
+import type { Verb } from '../domain/access.js';
 import { OpsError } from '../domain/errors.js';
-import { type TenantId, parseTenantId } from '../domain/ids.js';
+import type { TenantId } from '../domain/ids.js';
 import { type OperationStart, operationOptions } from '../operations/start.js';
-import { type Pool, openPool } from '../registry/database.js';
+import { isRevoked } from '../registry/access.js';
+import { appendAudit } from '../registry/audit.js';
+import { type Pool, openPool, transaction } from '../registry/database.js';
+import { fileOf } from '../secrets.js';
 import type { Settings } from '../settings.js';
 import { openTelemetry } from '../telemetry/open.js';
 import type { Telemetry } from '../telemetry/telemetry.js';
-import { clientInterceptors } from '../telemetry/temporal.js';
 import { OperationHandle, workflowUrl } from './operations.js';
 
 /** How long the Temporal server may take to answer at all. */
@@ -21,13 +30,16 @@ export class Connections {
   private constructor(
     readonly settings: Settings,
     readonly pool: Pool,
+    private readonly credential: Credential,
   ) {}
 
-  /** @throws OpsError `Unavailable` when the registry does not answer */
+  /** @throws OpsError `Unavailable` when the registry does not answer, `PermissionDenied` without a token that is in force */
   static async open(settings: Settings): Promise<Connections> {
+    const credential = await credentialOf(settings);
     const pool = openPool(settings.databaseUrl, { name: 'cvops', max: 5 });
+    let revoked: boolean;
     try {
-      await pool.query('select 1');
+      revoked = await isRevoked(pool, credential.token);
     } catch (error) {
       await pool.end();
       const { host } = new URL(settings.databaseUrl);
@@ -37,7 +49,11 @@ export class Connections {
         'start the embedded stack with: cvops up (or set DATABASE_URL)',
       );
     }
-    return new Connections(settings, pool);
+    if (revoked) {
+      await pool.end();
+      throw refused('it was revoked');
+    }
+    return new Connections(settings, pool, credential);
   }
 
   async close(): Promise<void> {
@@ -46,10 +62,35 @@ export class Connections {
     await this.pool.end();
   }
 
-  /** The one tenant that the principal has to do with; undefined: all. @throws OpsError `InvalidInput` for a bad setting */
+  /** The one tenant that the principal has to do with; undefined: all. */
   get principalTenant(): TenantId | undefined {
-    const { principalTenant } = this.settings;
-    return principalTenant === '' ? undefined : parseTenantId(principalTenant);
+    return this.credential.tenant;
+  }
+
+  /** Who asks, as operations and the audit log name them. */
+  get principal(): string {
+    return this.credential.subject;
+  }
+
+  /**
+   * What every method begins with.
+   *
+   * @param tenants whom the call names; none: what belongs to the installation, or to be narrowed to the principal's own
+   * @throws OpsError `PermissionDenied`, with an audit entry, whether there is such a tenant or not
+   */
+  async authorize(verb: Verb, ...tenants: readonly (TenantId | undefined)[]): Promise<void> {
+    const named = tenants.filter((tenant) => tenant !== undefined);
+    const denial = denialOf(this.credential, verb, named);
+    if (denial === undefined) return;
+    const { subject: principal, tenant: own, role, token } = this.credential;
+    const tenant = named.find((each) => each !== own) ?? named[0] ?? '-';
+    await transaction(this.pool, (tx) =>
+      appendAudit(tx, {
+        ...{ principal, verb, tenant, outcome: 'denied', reason: denial.why },
+        detail: { role, token, ...(own === undefined ? {} : { own }) },
+      }),
+    );
+    throw denied(denial);
   }
 
   /** Opened at its first use; what it holds is sent when the connections close. */
@@ -71,7 +112,7 @@ export class Connections {
   /** Starts an operation's workflow. @throws OpsError `Conflict` when one with its id runs */
   async start<T>(start: Omit<OperationStart, 'principal'>, input: object): Promise<OperationHandle<T>> {
     const client = await this.temporal();
-    const options = operationOptions({ ...start, principal: this.settings.principal }, input);
+    const options = operationOptions({ ...start, principal: this.principal }, input);
     try {
       const handle = await client.workflow.start(start.kind, options);
       return new OperationHandle<T>(start.operation, handle, this.uiUrl(start.workflowId));
@@ -98,13 +139,22 @@ export class Connections {
       );
     }
     this.onClose(() => connection.close());
-    const { traceOperations } = this.settings;
-    return new Client({
-      connection,
-      namespace,
-      ...(traceOperations ? { interceptors: { workflow: clientInterceptors(this.telemetry) } } : {}),
-    });
+    const telemetry = this.settings.traceOperations ? this.telemetry : undefined;
+    return openTemporalClient({ connection, namespace, credential: this.credential, telemetry });
   }
+}
+
+/** @throws OpsError `PermissionDenied`, saying how to come by one */
+async function credentialOf({ credential, accessKeys, accessAudience }: Settings): Promise<Credential> {
+  const file = fileOf(credential);
+  if (file !== undefined && !existsSync(file))
+    throw new OpsError(
+      'PermissionDenied',
+      'there is no token that says who asks',
+      'have one issued with: cvops token issue, and set CVOPS_TOKEN; an embedded stack that is up has its own',
+    );
+  const keys = await loadVerifyingKeys(accessKeys);
+  return loadCredential(credential, 'the token', { keys, audience: accessAudience, at: new Date() });
 }
 
 export function underWay({ summary, tenant }: Pick<OperationStart, 'summary' | 'tenant'>): OpsError {

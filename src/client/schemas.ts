@@ -20,7 +20,10 @@ import { type SchemaRow, allSchemas, registeredNames, schemasOf } from '../regis
 import { type TenantRow, everyTenant, getTenant, requireTenant } from '../registry/tenants.js';
 import { readPackage } from '../vespa/activePackage.js';
 import { ConfigServer } from '../vespa/configServer.js';
+import { digestOf } from '../access/proofs.js';
+import { noteSchemaRequest } from '../registry/access.js';
 import type { Connections } from './connections.js';
+import { ownOperation } from './ownOperation.js';
 import type { OperationHandle } from './operations.js';
 
 export interface DeploySchemasRequest {
@@ -47,7 +50,9 @@ export class SchemaClient {
 
   /** Physical schemas by tenant, from the registry: no name is ever read for its owner. */
   async list(tenant?: TenantId): Promise<Record<string, string[]>> {
-    const { pool } = this.connections;
+    const { pool, principalTenant } = this.connections;
+    await this.connections.authorize('schema list', tenant);
+    tenant ??= principalTenant;
     const rows =
       tenant === undefined
         ? await allSchemas(pool)
@@ -61,7 +66,9 @@ export class SchemaClient {
 
   /** Compares the registry with the active package: by file and by mapping, as losing either loses the schema. */
   async verify(tenant?: TenantId): Promise<SchemaDrift> {
-    const { pool, settings } = this.connections;
+    const { pool, settings, principalTenant } = this.connections;
+    await this.connections.authorize('schema verify', tenant);
+    tenant ??= principalTenant;
     if (tenant !== undefined) await getTenant(pool, tenant);
     const { files, mapped } = await readPackage(new ConfigServer(settings.vespaConfigUrl));
     const all = await allSchemas(pool);
@@ -88,6 +95,7 @@ export class SchemaClient {
   /** Whom a rollout would be for, with what, in which waves. */
   async plan(request: DeploySchemasRequest): Promise<object> {
     const { pool } = this.connections;
+    await this.authorizeDeploy(request);
     const rows: TenantRow[] =
       request.tenants === 'all'
         ? await everyTenant(pool, 'active')
@@ -103,13 +111,14 @@ export class SchemaClient {
 
   /** @throws OpsError `NotFound`, `WrongState` for a tenant that was named */
   async deploy(request: DeploySchemasRequest): Promise<OperationHandle<DeploySchemasResult>> {
-    const { pool, settings } = this.connections;
+    const { pool, settings, principal } = this.connections;
+    await this.authorizeDeploy(request);
     const operation = parseOperationId(randomUUID());
     const input: DeploySchemasInput = checkInput(deploySchemasInput, {
       ...request,
       operation,
       cluster: settings.vespaCluster,
-      principal: settings.principal,
+      principal,
     });
     if (input.tenants !== 'all')
       for (const tenant of input.tenants) await requireTenant(pool, tenant, 'deploySchemas');
@@ -128,10 +137,16 @@ export class SchemaClient {
     );
   }
 
+  private async authorizeDeploy({ tenants }: DeploySchemasRequest): Promise<void> {
+    if (tenants === 'all') await this.connections.authorize('schema deploy --all');
+    else await this.connections.authorize('schema deploy', ...tenants);
+  }
+
   /** Physical schemas of the tenants that are done, and who is not with why: the ledger of a rollout. */
   async rolled(
     operation: OperationId,
   ): Promise<{ deployed: string[]; failures: { tenant: string; reason: string }[] }> {
+    await ownOperation(this.connections, 'op show', operation);
     const items = await rolloutItems(this.connections.pool, operation);
     return {
       deployed: items.flatMap(({ schemas }) => schemas),
@@ -152,7 +167,8 @@ export class SchemaClient {
     names: readonly string[],
     reason: string,
   ): Promise<{ dropped: string[]; generation: number }> {
-    const { pool, settings } = this.connections;
+    const { pool, settings, principal } = this.connections;
+    await this.connections.authorize('schema drop');
     const { unexpected } = await this.verify();
     const known = await registeredNames(pool, names);
     for (const name of names) {
@@ -176,7 +192,7 @@ export class SchemaClient {
     const audit = (outcome: string) =>
       transaction(pool, (tx) =>
         appendAudit(tx, {
-          principal: settings.principal,
+          principal,
           verb: 'drop-unregistered-schemas',
           tenant: '-',
           outcome,
@@ -185,6 +201,7 @@ export class SchemaClient {
         }),
       );
     await audit('started');
+    await noteSchemaRequest(pool, digestOf([request]));
     const client = await this.connections.temporal();
     const startWorkflowOperation = new WithStartWorkflowOperation('vespaApplication', {
       ...applicationStart(settings.vespaCluster),

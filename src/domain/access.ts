@@ -1,3 +1,6 @@
+/** Header of a start, a schedule's action or an update: who asks, and a proof that it meant just this. */
+export const CREDENTIAL_HEADER = 'cvops-principal';
+
 /** From the least to the most; `system` is beside them: the workers' own, see {@link WORKFLOWS}. */
 export const ROLES = ['reader', 'operator', 'admin', 'system'] as const;
 export type Role = (typeof ROLES)[number];
@@ -105,7 +108,7 @@ export function covers(role: Role, least: Least): boolean {
   return role !== 'system' && ROLES.indexOf(role) >= ROLES.indexOf(least);
 }
 
-interface WorkflowRule {
+export interface WorkflowRule {
   /** Starting it is this verb; undefined: nobody's but the system's. */
   readonly verb?: Verb;
   /** The workers start it themselves: what the registry says should run, and does not. */
@@ -115,6 +118,11 @@ interface WorkflowRule {
    * `principalTenant` whose it is: the activities hold what they find against that.
    */
   readonly namesOwner?: true;
+  /**
+   * Once begun it does what the registry says, which outlasts who asked for it: a revoked token stops its start and its
+   * messages only.
+   */
+  readonly outlives?: true;
   /** What its code may start as a child. */
   readonly children?: readonly string[];
 }
@@ -122,7 +130,12 @@ interface WorkflowRule {
 /** What every workflow type is to access. One that is not here is started for nobody. */
 export const WORKFLOWS: Readonly<Record<string, WorkflowRule>> = {
   createTenant: { verb: 'tenant create' },
-  softDeleteTenant: { verb: 'tenant deactivate', system: true, children: ['hardDeleteTenant'] },
+  softDeleteTenant: {
+    verb: 'tenant deactivate',
+    system: true,
+    outlives: true,
+    children: ['hardDeleteTenant'],
+  },
   hardDeleteTenant: { verb: 'tenant delete', system: true },
   deploySchemas: { verb: 'schema deploy' },
   ingestVideos: { verb: 'ingest' },

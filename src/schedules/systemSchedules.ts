@@ -1,4 +1,9 @@
-import { type Client, ScheduleAlreadyRunning, type ScheduleOptions, ScheduleOverlapPolicy } from '@temporalio/client';
+import {
+  type Client,
+  ScheduleAlreadyRunning,
+  type ScheduleOptions,
+  ScheduleOverlapPolicy,
+} from '@temporalio/client';
 import { TASK_QUEUES } from '../domain/naming.js';
 import { SEARCH_ATTRIBUTES } from '../domain/searchAttributes.js';
 import { updateSchedule } from './tenantSchedules.js';

@@ -1,0 +1,24 @@
+import type { ActivityInterceptorsFactory } from '@temporalio/worker';
+import type { Gate } from './gate.js';
+
+/**
+ * Lets each activity of a worker pass the gate first.
+ *
+ * @param toFailure what an expected failure becomes for Temporal
+ */
+export function gateInterceptors(
+  gate: Gate,
+  toFailure: (error: unknown) => unknown,
+): ActivityInterceptorsFactory {
+  return ({ info }) => ({
+    inbound: {
+      async execute(input, next) {
+        const { activityType: activity, workflowExecution: run } = info;
+        await gate.check({ activity, run, args: input.args }).catch((error: unknown) => {
+          throw toFailure(error);
+        });
+        return next(input);
+      },
+    },
+  });
+}
