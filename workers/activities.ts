@@ -23,7 +23,7 @@ import { createRolloutActivities } from '../activities/rollout.js';
 import { createTenantActivities } from '../activities/tenants.js';
 import { loadCredential } from '../src/access/credential.js';
 import { Gate } from '../src/access/gate.js';
-import { loadVerifyingKeys } from '../src/access/keys.js';
+import { KeyRing } from '../src/access/keys.js';
 import { openTemporalClient } from '../src/access/temporalClient.js';
 import type { BackupResources } from '../src/backup/writer.js';
 import { Shelf } from '../src/backup/shelf.js';
@@ -81,7 +81,8 @@ export async function openResources(
 ): Promise<Resources> {
   const { accessAudience: audience, temporalNamespace: namespace } = settings;
   // Without them nobody could be told from anybody: a worker that has none does not begin.
-  const keys = await loadVerifyingKeys(settings.accessKeys);
+  const ring = await KeyRing.open(settings.accessKeys);
+  const keys = await ring.current();
   const credential = await loadCredential(settings.systemCredential, "the workers' credential", {
     ...{ keys, audience, at: new Date() },
   });
@@ -109,7 +110,7 @@ export async function openResources(
     pool,
     telemetry,
     client,
-    gate: new Gate({ pool, client, keys, audience }),
+    gate: new Gate({ pool, client, keys: ring, audience }),
     phoenix: new PhoenixClient(settings.phoenixUrl),
     documents,
     sources,

@@ -4,16 +4,17 @@ import { type TenantId, parseTenantId } from '../domain/ids.js';
 import { TASK_QUEUES } from '../domain/naming.js';
 import { type ChainRow, accessSince, findChain, noteChain, scheduleOwner } from '../registry/access.js';
 import type { Pool } from '../registry/database.js';
+import type { KeyRing } from './keys.js';
 import { type Denial, denialOf } from './principal.js';
 import { type Presented, type Proof, digestOf, verifyProof } from './proofs.js';
 import { forgedIn, namedIn } from './scope.js';
-import { type Verification, type VerifiedToken, verifyToken } from './tokens.js';
+import { type VerifiedToken, verifyToken } from './tokens.js';
 import { type RunOf, type WorkflowStart, readWorkflowStart } from './workflowStart.js';
 
 export interface AdmissionParts {
   readonly pool: Pool;
   readonly client: Client;
-  readonly keys: Verification['keys'];
+  readonly keys: KeyRing;
   readonly audience: string;
   isRevoked(token: string): Promise<boolean>;
 }
@@ -117,7 +118,11 @@ async function ofCredential(
   let token: VerifiedToken;
   let proof: Proof;
   try {
-    token = await verifyToken(shown.token, { ...parts, at: null });
+    token = await verifyToken(shown.token, {
+      keys: await parts.keys.current(),
+      audience: parts.audience,
+      at: null,
+    });
     proof = await verifyProof(shown.proof, token);
   } catch (error) {
     throw refuse((error as Error).message);

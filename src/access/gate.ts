@@ -3,7 +3,7 @@ import { UPDATES } from '../domain/access.js';
 import { type ChainRow, noteDenial, noteMessage, revokedTokens } from '../registry/access.js';
 import type { Pool } from '../registry/database.js';
 import { type AdmissionParts, Refused, admit, foreign, isTenant } from './admission.js';
-import type { VerifyingKeys } from './keys.js';
+import type { KeyRing } from './keys.js';
 import { denialOf, denied } from './principal.js';
 import { digestOf, presented, verifyProof } from './proofs.js';
 import { forgedIn, namedIn } from './scope.js';
@@ -45,7 +45,7 @@ export interface Asked {
 export interface GateParts {
   readonly pool: Pool;
   readonly client: Client;
-  readonly keys: VerifyingKeys;
+  readonly keys: KeyRing;
   readonly audience: string;
 }
 
@@ -96,7 +96,11 @@ export class Gate {
         new Refused({ why, hint }, what, about);
       const parsed = presented.safeParse(shown);
       if (!parsed.success) throw refuse('it carries no credential');
-      const token = await verifyToken(parsed.data.token, { ...this.parts, at: new Date() });
+      const token = await verifyToken(parsed.data.token, {
+        keys: await this.parts.keys.current(),
+        audience: this.parts.audience,
+        at: new Date(),
+      });
       const proof = await verifyProof(parsed.data.proof, token);
       const named = namedIn(args);
       const { tenants } = await this.chainOf(run);

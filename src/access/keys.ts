@@ -41,6 +41,32 @@ export async function loadSigningJwk(reference: string, env?: NodeJS.ProcessEnv)
   );
 }
 
+/** Keys that are read again when they change: one that is added, or taken out, is so without a restart. */
+export class KeyRing {
+  private checked = Date.now();
+
+  private constructor(
+    private readonly reference: string,
+    private keys: VerifyingKeys,
+  ) {}
+
+  /** @throws OpsError as {@link loadVerifyingKeys} */
+  static async open(reference: string): Promise<KeyRing> {
+    return new KeyRing(reference, await loadVerifyingKeys(reference));
+  }
+
+  async current(): Promise<VerifyingKeys> {
+    if (Date.now() - this.checked < REREAD_MS) return this.keys;
+    this.checked = Date.now();
+    // Not there, or half of it, for a moment: what was believed still is.
+    const found = await loadVerifyingKeys(this.reference).catch(() => this.keys);
+    if (JSON.stringify(found) !== JSON.stringify(this.keys)) this.keys = found;
+    return this.keys;
+  }
+}
+
+const REREAD_MS = 5_000;
+
 export function newSigningJwk(): SigningJwk {
   const { privateKey } = generateKeyPairSync('ed25519');
   const { d, x } = privateKey.export({ format: 'jwk' });

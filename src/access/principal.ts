@@ -37,12 +37,15 @@ export function denialOf(
       why: `${verb} needs the role ${least}, not ${role}`,
       hint: `ask an administrator, or for a token: cvops token issue --role ${least}`,
     };
-  if (own !== undefined && tenants.some((tenant) => tenant !== own))
-    return {
-      why: `a principal of tenant ${own} has no part in this`,
-      hint: `name your own tenant, ${own}, or ask an administrator of all tenants`,
-    };
-  return undefined;
+  return own !== undefined && tenants.some((tenant) => tenant !== own) ? notOf(own) : undefined;
+}
+
+/** The same of another tenant's things and of what is not there. */
+export function notOf(own: TenantId): Denial {
+  return {
+    why: `a principal of tenant ${own} has no part in this`,
+    hint: 'name your own tenant or what is its; for another one ask an administrator of all tenants',
+  };
 }
 
 export function denied({ why, hint }: Denial): OpsError {

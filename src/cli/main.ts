@@ -17,6 +17,7 @@ import { addTemplateCommands } from './templates.js';
 import { addTenantCommands } from './tenants.js';
 import { addTenantLifeCommands } from './tenantLife.js';
 import { toolVersion } from '../version.js';
+import { addTokenCommands } from './tokens.js';
 import { addWatchCommands } from './watch.js';
 
 /** Builds the command tree; the reference in `docs/` and shell completion are made from it. */
@@ -42,6 +43,7 @@ export function buildProgram(): Command {
   addBackupCommands(program);
   addOperationCommands(program);
   addCertificateCommands(program);
+  addTokenCommands(program);
   addDemoCommand(program);
   program.addHelpText(
     'after',

@@ -49,6 +49,9 @@ export interface ConfigDiff {
   readonly changes: readonly ConfigChange[];
 }
 
+/** What of the connections is needed here. */
+type Asking = Pick<Connections, 'pool' | 'settings' | 'principal' | 'authorize'>;
+
 const PAGE = 500;
 
 /** Configuration of tenants: read, written, compared and rolled back, straight in the registry. */
@@ -56,7 +59,7 @@ export class ConfigClient {
   private readonly pool: Pool;
   private readonly settings: Settings;
 
-  constructor(private readonly connections: Connections) {
+  constructor(private readonly connections: Asking) {
     ({ pool: this.pool, settings: this.settings } = connections);
   }
 
@@ -135,7 +138,7 @@ export class ConfigClient {
 
 /** Templates of new tenants. */
 export class TemplateClient {
-  constructor(private readonly connections: Connections) {}
+  constructor(private readonly connections: Asking) {}
 
   async list(): Promise<Template[]> {
     await this.connections.authorize('template list');

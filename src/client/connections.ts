@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { type Client, Connection, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
-import { type Credential, loadCredential } from '../access/credential.js';
-import { loadVerifyingKeys } from '../access/keys.js';
+import { type Credential, issueCredential, loadCredential, parseCredential } from '../access/credential.js';
+import { loadSigningJwk, loadVerifyingKeys, publicOf } from '../access/keys.js';
 import { denialOf, denied } from '../access/principal.js';
 import { openTemporalClient } from '../access/temporalClient.js';
 import { refused } from '../access/tokens.js';
@@ -35,7 +35,17 @@ export class Connections {
 
   /** @throws OpsError `Unavailable` when the registry does not answer, `PermissionDenied` without a token that is in force */
   static async open(settings: Settings): Promise<Connections> {
-    const credential = await credentialOf(settings);
+    return Connections.openWith(settings, await credentialOf(settings));
+  }
+
+  /** With the credential there is, else as the signing key's holder. @throws OpsError as {@link open} */
+  static async openAsIssuer(settings: Settings): Promise<Connections> {
+    const there = fileOf(settings.credential);
+    const isGiven = there === undefined || existsSync(there);
+    return Connections.openWith(settings, await (isGiven ? credentialOf(settings) : issuerOf(settings)));
+  }
+
+  private static async openWith(settings: Settings, credential: Credential): Promise<Connections> {
     const pool = openPool(settings.databaseUrl, { name: 'cvops', max: 5 });
     let revoked: boolean;
     try {
@@ -155,6 +165,17 @@ async function credentialOf({ credential, accessKeys, accessAudience }: Settings
     );
   const keys = await loadVerifyingKeys(accessKeys);
   return loadCredential(credential, 'the token', { keys, audience: accessAudience, at: new Date() });
+}
+
+/** Who has the signing key could sign any token: here one for as long as a command takes. */
+async function issuerOf({ accessSigningKey, accessAudience: audience }: Settings): Promise<Credential> {
+  const key = await loadSigningJwk(accessSigningKey);
+  const at = new Date();
+  const { text } = await issueCredential(key, {
+    ...{ subject: `key/${key.kid}`, role: 'admin', tenant: undefined, audience },
+    expiresAt: new Date(at.getTime() + 60_000),
+  });
+  return parseCredential(text, { keys: { keys: [publicOf(key)] }, audience, at });
 }
 
 export function underWay({ summary, tenant }: Pick<OperationStart, 'summary' | 'tenant'>): OpsError {

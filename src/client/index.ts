@@ -36,6 +36,7 @@ import { ownOperation } from './ownOperation.js';
 import { OptimizationClient } from './optimization.js';
 import { RoutingClient } from './routing.js';
 import { SchemaClient } from './schemas.js';
+import { TokenClient } from './tokens.js';
 import { WatchClient } from './watches.js';
 
 export type { IngestAgainRequest, IngestRequest } from './ingest.js';
@@ -85,6 +86,7 @@ export class CvopsClient {
   readonly memory: MemoryClient;
   readonly memorySchedules: MemoryScheduleClient;
   readonly metrics: MetricsClient;
+  readonly tokens: TokenClient;
   private readonly settings: Settings;
   private readonly pool: Pool;
   private searching: Promise<SearchResources> | undefined;
@@ -107,11 +109,17 @@ export class CvopsClient {
     this.memory = new MemoryClient(connections);
     this.memorySchedules = new MemoryScheduleClient(connections);
     this.metrics = new MetricsClient(connections);
+    this.tokens = new TokenClient(connections);
   }
 
   /** @throws OpsError `Unavailable` when the registry does not answer */
   static async connect(settings: Settings): Promise<CvopsClient> {
     return new CvopsClient(await Connections.open(settings));
+  }
+
+  /** As whoever has the signing key, who needs no token to issue one. @throws OpsError as {@link connect} */
+  static async connectAsIssuer(settings: Settings): Promise<CvopsClient> {
+    return new CvopsClient(await Connections.openAsIssuer(settings));
   }
 
   async close(): Promise<void> {

@@ -42,7 +42,6 @@ export const VERBS = {
   'config rollback': CHANGE,
   'schema list': READ,
   'schema verify': READ,
-  'schema verify --repair': CHANGE,
   'schema deploy': CHANGE,
   'schema deploy --all': ALL,
   'schema drop': ALL,

@@ -23,15 +23,16 @@ let pool: Pool;
 let settings: Settings;
 let config: ConfigClient;
 let templates: TemplateClient;
+const asked = (by: Settings) => ({ pool, settings: by, principal: 'ann', authorize: async () => undefined });
 let folder: string;
 
 beforeAll(async () => {
   registry = await startTestRegistry();
   pool = registry.pool;
   folder = await mkdtemp(path.join(os.tmpdir(), 'cvops-config-'));
-  settings = loadSettings({ CVOPS_HOME: folder, DATABASE_URL: registry.url, CVOPS_PRINCIPAL: 'ann' });
-  config = new ConfigClient(pool, settings);
-  templates = new TemplateClient(pool, settings);
+  settings = loadSettings({ CVOPS_HOME: folder, DATABASE_URL: registry.url });
+  config = new ConfigClient(asked(settings));
+  templates = new TemplateClient(asked(settings));
 });
 afterAll(async () => {
   await registry.stop();
@@ -179,7 +180,7 @@ describe('writing', () => {
       ...settingsEnv(),
       CVOPS_ALLOWED_PRIVATE_HOSTS: '10.1.0.0/16, ollama:11434',
     });
-    const other = new ConfigClient(pool, allowing);
+    const other = new ConfigClient(asked(allowing));
     const edits = {
       set: { vespa_url: 'http://10.1.2.3:8080', llm_base_url: 'http://ollama:11434/v1' },
       unset: [],

@@ -6,6 +6,7 @@ import type { Ports } from '../../src/embedded/ports.js';
 import { startStack } from '../../src/embedded/stack.js';
 import { projectRoot } from '../../src/projectRoot.js';
 import type { StackAddresses } from '../../src/settings.js';
+import { writeTestsToken } from './principals.js';
 import { recordedPackages } from './recordedPackages.js';
 
 declare module 'vitest' {
@@ -46,6 +47,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     log: (line) => process.stderr.write(`stack: ${line}\n`),
     env: {},
   });
+  await writeTestsToken(home);
   project.provide('stack', { home, addresses: stack.addresses, ports: stack.ports });
   project.provide('s3', s3Variables);
   return async () => {
