@@ -96,7 +96,9 @@ export function pairOfSeed(seed: string): { readonly d: string; readonly x: stri
 }
 
 export async function signingKeyOf({ d, x }: { readonly d: string; readonly x: string }): Promise<CryptoKey> {
-  return (await importJWK({ kty: 'OKP', crv: 'Ed25519', d, x }, 'EdDSA')) as CryptoKey;
+  const key = await importJWK({ kty: 'OKP', crv: 'Ed25519', d, x }, 'EdDSA');
+  if (key instanceof Uint8Array) throw new Error('not a key pair');
+  return key;
 }
 
 async function readJson(reference: string, what: string, env?: NodeJS.ProcessEnv): Promise<unknown> {
