@@ -48,7 +48,7 @@ export function createApplicationActivities({
         const server = new ConfigServer(vespaConfigUrl, signal);
         const asked = await takeSchemaRequests(pool, requests.map(digestOfRequest), thisActivity());
         const changes = await Promise.all(
-          requests.map((request) =>
+          requests.map(async (request) =>
             asked.has(digestOfRequest(request))
               ? ownedChange(pool, server, request)
               : nothing(request, 'by the registry nobody asked for this'),

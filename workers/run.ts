@@ -80,7 +80,7 @@ function collectLessOften(): void {
   setFlagsFromString('--heap-growing-percent=300');
 }
 
-async function controlOptions({ telemetry }: Resources): Promise<Partial<WorkerOptions>> {
+async function controlOptions({ telemetry, gate }: Resources): Promise<Partial<WorkerOptions>> {
   // Never bundled on the fly: what runs is what was built, replayed and tested.
   const bundle = fileURLToPath(new URL('../workflow-bundle.js', import.meta.url));
   await readFile(bundle).catch(() => {
@@ -88,7 +88,7 @@ async function controlOptions({ telemetry }: Resources): Promise<Partial<WorkerO
   });
   return {
     workflowBundle: { codePath: bundle },
-    sinks: workflowSinks(telemetry),
+    sinks: workflowSinks(telemetry, (run, tenant) => gate.isOf(run, tenant)),
     maxCachedWorkflows: 500,
     maxConcurrentActivityTaskExecutions: 100,
     workflowTaskPollerBehavior: { type: 'autoscaling', minimum: 2, maximum: 20, initial: 4 },

@@ -37,6 +37,8 @@ export interface Message {
 /** An activity that is about to run. */
 export interface Asked {
   readonly activity: string;
+  /** Whose it says it is, where it does: it decides into whose traces it goes. */
+  readonly tenant: string | undefined;
   /** Undefined: somebody asks for it without a workflow. */
   readonly run: RunOf | undefined;
   readonly args: readonly unknown[];
@@ -60,7 +62,7 @@ export class Gate {
   }
 
   /** @throws OpsError `PermissionDenied`, with one audit entry for what is refused; what may pass, as it comes */
-  async check({ activity, run, args }: Asked): Promise<void> {
+  async check({ activity, run, args, tenant }: Asked): Promise<void> {
     await this.audited({ activity, ...run }, async () => {
       if (run === undefined)
         throw new Refused(
@@ -77,7 +79,8 @@ export class Gate {
           about,
         );
       const { tenants } = chain;
-      const outside = tenants && tenantsOf(args[0]).find((tenant) => !tenants.includes(tenant));
+      const named = [...tenantsOf(args[0]), ...(tenant === undefined ? [] : [tenant])];
+      const outside = tenants && named.find((each) => !tenants.includes(each));
       if (outside)
         throw new Refused(
           { why: `${activity} is not for this workflow's tenant`, hint: 'start an operation of its own' },
@@ -120,6 +123,16 @@ export class Gate {
       if (!(await noteMessage(this.parts.pool, proof.jti, `${run.workflowId} ${id}`)))
         throw refuse('its proof was used by another one', about);
     });
+  }
+
+  /** Whether a run was let in, and works for a tenant; not, where that cannot be said now. */
+  async isOf(run: RunOf, tenant: string): Promise<boolean> {
+    try {
+      const { tenants } = await this.chainOf(run);
+      return tenants === null || tenants.includes(tenant);
+    } catch {
+      return false;
+    }
   }
 
   private chainOf(run: RunOf): Promise<ChainRow> {

@@ -1,4 +1,6 @@
+import { defaultPayloadConverter } from '@temporalio/common';
 import type { ActivityInterceptorsFactory } from '@temporalio/worker';
+import { TENANT_HEADER } from '../domain/operationMarks.js';
 import type { Gate } from './gate.js';
 
 /**
@@ -14,7 +16,9 @@ export function gateInterceptors(
     inbound: {
       async execute(input, next) {
         const { activityType: activity, workflowExecution: run } = info;
-        await gate.check({ activity, run, args: input.args }).catch((error: unknown) => {
+        const header = input.headers[TENANT_HEADER];
+        const tenant = header ? String(defaultPayloadConverter.fromPayload(header)) : undefined;
+        await gate.check({ activity, run, args: input.args, tenant }).catch((error: unknown) => {
           throw toFailure(error);
         });
         return next(input);

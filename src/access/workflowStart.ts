@@ -44,7 +44,7 @@ export async function readWorkflowStart(client: Client, run: RunOf): Promise<Wor
     at: new Date(optionalTsToMs(event.eventTime) ?? 0),
     parent:
       parent?.workflowId && parent.runId ? { workflowId: parent.workflowId, runId: parent.runId } : undefined,
-    args: (await decodeArrayFromPayloads(loadedDataConverter, input?.payloads)) as readonly unknown[],
+    args: await decodeArrayFromPayloads(loadedDataConverter, input?.payloads),
     shown: shownIn(header?.fields?.[CREDENTIAL_HEADER]),
   };
 }

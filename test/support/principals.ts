@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { issueCredential } from '../../src/access/credential.js';
-import { loadSigningJwk } from '../../src/access/keys.js';
+import { type Client, Connection } from '@temporalio/client';
+import { issueCredential, loadCredential } from '../../src/access/credential.js';
+import { loadSigningJwk, loadVerifyingKeys } from '../../src/access/keys.js';
+import { openTemporalClient } from '../../src/access/temporalClient.js';
 import type { Role } from '../../src/domain/access.js';
 import type { TenantId } from '../../src/domain/ids.js';
-import { ACCESS_FILES } from '../../src/settings.js';
+import { ACCESS_FILES, type Settings } from '../../src/settings.js';
 
 /** The administrator that tests are when they say nothing else. */
 export function testsToken(home: string): string {
@@ -36,4 +38,17 @@ export async function credentialOf(home: string, bearer: Bearer): Promise<{ read
   const file = path.join(home, 'keys', `${randomUUID()}.token`);
   await writeFile(file, await tokenOf(home, bearer), { mode: 0o600 });
   return { credential: `file:${file}` };
+}
+
+/** A Temporal client as the product's: what it starts carries the credential of these settings. */
+export async function temporalAs(settings: Settings): Promise<Client> {
+  const { temporalAddress: address, temporalNamespace: namespace, accessAudience: audience } = settings;
+  const keys = await loadVerifyingKeys(settings.accessKeys);
+  const credential = await loadCredential(settings.credential, 'the token', {
+    keys,
+    audience,
+    at: new Date(),
+  });
+  const connection = await Connection.connect({ address });
+  return openTemporalClient({ connection, namespace, credential, telemetry: undefined });
 }
