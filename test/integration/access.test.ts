@@ -5,6 +5,7 @@ import { type Headers, defaultPayloadConverter } from '@temporalio/common';
 import { NativeConnection, Worker } from '@temporalio/worker';
 import { afterAll, beforeAll, describe, expect, inject, test, vi } from 'vitest';
 import { presented } from '../../src/access/proofs.js';
+import { toOpsError } from '../../src/client/failures.js';
 import { CvopsClient } from '../../src/client/index.js';
 import type { IssuedToken } from '../../src/client/tokens.js';
 import { CREDENTIAL_HEADER, type Verb } from '../../src/domain/access.js';
@@ -82,8 +83,11 @@ const everythingOf = async (tenant: TenantId) => ({
 const PERMISSION_DENIED = expect.objectContaining({
   cause: expect.objectContaining({ type: 'PermissionDenied' }),
 });
+const asOps = (error: unknown): never => {
+  throw toOpsError(error);
+};
 const denied = async (handle: WorkflowHandle): Promise<void> => {
-  await expect(handle.result()).rejects.toEqual(PERMISSION_DENIED);
+  await expect(handle.result().catch(asOps)).rejects.toMatchObject({ type: 'PermissionDenied' });
   expect(await denials(`detail->>'workflowId'`, handle.workflowId)).toBeGreaterThan(0);
 };
 

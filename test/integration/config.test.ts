@@ -17,12 +17,15 @@ import { initialRoutingConfig, initialSystemConfig } from '../../src/tenants/ini
 import { writeConfig } from '../../src/tenants/config.js';
 import { type CommandResult, cvopsJson, errorOf, freshTenant } from '../support/cvops.js';
 import { type Life, type TestRegistry, atOnce, makeTenant, startTestRegistry } from '../support/registry.js';
+import { tokenOf } from '../support/principals.js';
+import { ensureAccessFiles } from '../../src/access/keyFiles.js';
 
 let registry: TestRegistry;
 let pool: Pool;
 let settings: Settings;
 let config: ConfigClient;
 let templates: TemplateClient;
+let token: string;
 const asked = (by: Settings) => ({ pool, settings: by, principal: 'ann', authorize: async () => undefined });
 let folder: string;
 
@@ -31,6 +34,8 @@ beforeAll(async () => {
   pool = registry.pool;
   folder = await mkdtemp(path.join(os.tmpdir(), 'cvops-config-'));
   settings = loadSettings({ CVOPS_HOME: folder, DATABASE_URL: registry.url });
+  await ensureAccessFiles(path.join(folder, 'keys'), 'cvops');
+  token = await tokenOf(folder, { role: 'admin', subject: 'ann' });
   config = new ConfigClient(asked(settings));
   templates = new TemplateClient(asked(settings));
 });
@@ -458,7 +463,7 @@ describe('templates', () => {
   });
 });
 
-const settingsEnv = () => ({ CVOPS_HOME: folder, DATABASE_URL: registry.url, CVOPS_PRINCIPAL: 'ann' });
+const settingsEnv = () => ({ CVOPS_HOME: folder, DATABASE_URL: registry.url, CVOPS_TOKEN: token });
 
 /** The real command, which needs nothing but the registry here. */
 async function cvops(...args: string[]): Promise<CommandResult> {
