@@ -110,7 +110,7 @@ export async function openResources(
     pool,
     telemetry,
     client,
-    gate: new Gate({ pool, client, keys: ring, audience }),
+    gate: new Gate({ pool, client, keys: ring, audience, cluster: settings.vespaCluster }),
     phoenix: new PhoenixClient(settings.phoenixUrl),
     documents,
     sources,

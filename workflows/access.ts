@@ -17,23 +17,27 @@ import { messages, titled } from './options.js';
  * of its activities, and needs nothing here (`src/access/admission.ts`).
  */
 class Inbound implements WorkflowInboundCallsInterceptor {
-  async handleUpdate(
+  // Not async: of a run that began before, each turn of the event loop must come as it did.
+  handleUpdate(
     input: UpdateInput,
     next: Next<WorkflowInboundCallsInterceptor, 'handleUpdate'>,
   ): Promise<unknown> {
-    const { name, updateId: id, args, headers } = input;
-    const isGuarded = UPDATES[workflowInfo().workflowType]?.[name] !== undefined;
-    // Runs that began before are a day old at most, or answer to nothing else.
-    if (isGuarded && patched('authorize-updates')) {
-      const header = headers[CREDENTIAL_HEADER];
-      const shown = header ? defaultPayloadConverter.fromPayload(header) : null;
-      await CancellationScope.nonCancellable(() =>
-        titled(messages.authorizeMessage, name, { name, id, args, shown }),
-      ).catch((error: unknown) => {
-        throw operationFailure(failureRecord(error));
-      });
-    }
-    return next(input);
+    const isGuarded = UPDATES[workflowInfo().workflowType]?.[input.name] !== undefined;
+    if (!isGuarded || !patched('authorize-updates')) return next(input);
+    return authorized(input).then(() => next(input));
+  }
+}
+
+/** @throws ApplicationFailure `PermissionDenied` */
+async function authorized({ name, updateId: id, args, headers }: UpdateInput): Promise<void> {
+  const header = headers[CREDENTIAL_HEADER];
+  const shown = header ? defaultPayloadConverter.fromPayload(header) : null;
+  try {
+    await CancellationScope.nonCancellable(() =>
+      titled(messages.authorizeMessage, name, { name, id, args, shown }),
+    );
+  } catch (error) {
+    throw operationFailure(failureRecord(error));
   }
 }
 

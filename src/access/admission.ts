@@ -1,7 +1,7 @@
 import type { Client } from '@temporalio/client';
 import { ENTITY, WORKFLOWS, type WorkflowRule } from '../domain/access.js';
 import { type TenantId, parseTenantId } from '../domain/ids.js';
-import { TASK_QUEUES } from '../domain/naming.js';
+import { TASK_QUEUES, workflowIds } from '../domain/naming.js';
 import { type ChainRow, accessSince, findChain, noteChain, scheduleOwner } from '../registry/access.js';
 import type { Pool } from '../registry/database.js';
 import type { KeyRing } from './keys.js';
@@ -16,6 +16,8 @@ export interface AdmissionParts {
   readonly client: Client;
   readonly keys: KeyRing;
   readonly audience: string;
+  /** Of Vespa: it has one writer. */
+  readonly cluster: string;
   isRevoked(token: string): Promise<boolean>;
 }
 
@@ -67,7 +69,7 @@ export async function admit(parts: AdmissionParts, run: RunOf, depth = 0): Promi
 }
 
 function chainOf(parts: AdmissionParts, first: WorkflowStart, depth: number): Promise<ChainRow> | ChainRow {
-  if (first.type === ENTITY)
+  if (first.type === ENTITY && first.workflowId === workflowIds.vespaApplication(parts.cluster))
     return { ...chain(first), subject: 'system', role: 'system', tenant: null, tenants: null };
   if (first.parent !== undefined) return ofParent(parts, first, first.parent, depth);
   if (first.shown === undefined) return ofBefore(parts, first);
@@ -145,8 +147,10 @@ async function ofCredential(
       tenant: foreign(token, named.tenants),
       token: token.token,
     });
-  if (schedule === undefined && token.role !== 'system') {
-    const forged = await forgedIn(parts.pool, token, named);
+  if (token.role !== 'system') {
+    // The runs of a schedule say that a schedule asks.
+    const principals = schedule === undefined ? named.principals : [];
+    const forged = await forgedIn(parts.pool, token, { ...named, principals });
     if (forged !== undefined) throw refuse(forged.why, token);
   }
   const { role, tenant = null } = token;

@@ -49,6 +49,7 @@ export interface GateParts {
   readonly client: Client;
   readonly keys: KeyRing;
   readonly audience: string;
+  readonly cluster: string;
 }
 
 /** Where every activity of a worker passes. What it learns of a run it keeps, so that an activity costs no query. */
@@ -116,7 +117,8 @@ export class Gate {
         proof.name === name &&
         proof.args === digestOf(args);
       if (!isIts) throw refuse('its proof is about something else', about);
-      const verb = UPDATES[run.type]?.[name];
+      const known = UPDATES[run.type];
+      const verb = known && Object.hasOwn(known, name) ? known[name] : undefined;
       if (verb === undefined) throw refuse(`nobody sends ${name} to a ${run.type}`, about);
       const denial = denialOf(token, verb, all) ?? (await forgedIn(this.parts.pool, token, named));
       if (denial !== undefined) throw new Refused(denial, what, about);

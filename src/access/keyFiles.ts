@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { createWhole, replaceWhole } from '../files.js';
@@ -17,6 +18,7 @@ const LIFE_MS = 10 * 365 * 86_400_000;
  */
 export async function ensureAccessFiles(folder: string, audience: string): Promise<void> {
   const file = (name: keyof typeof ACCESS_FILES) => path.join(folder, ACCESS_FILES[name]);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
   if (!existsSync(file('signingKey'))) await createWhole(file('signingKey'), json(newSigningJwk()), 0o600);
   const key = await loadSigningJwk(`file:${file('signingKey')}`);
   await addPublicKey(file('keys'), key);
