@@ -127,6 +127,16 @@ export class Gate {
     });
   }
 
+  /** An activity found only then that what it is asked for is another tenant's, such as a backup. */
+  async noteDenied({ activity, run }: Pick<Asked, 'activity' | 'run'>, why: string): Promise<void> {
+    if (run === undefined) return;
+    const { firstRun, subject, tenant, token, workflowType } = await this.chainOf(run);
+    await noteDenial(this.parts.pool, `${firstRun} ${activity}`, {
+      ...{ principal: subject, verb: activity, tenant: tenant ?? '-', reason: why },
+      detail: { ...run, activity, workflowType, ...(token ? { token } : {}) },
+    });
+  }
+
   /** Whether a run was let in, and works for a tenant; not, where that cannot be said now. */
   async isOf(run: RunOf, tenant: string): Promise<boolean> {
     try {

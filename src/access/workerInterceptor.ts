@@ -1,7 +1,10 @@
-import { defaultPayloadConverter } from '@temporalio/common';
+import { ApplicationFailure, defaultPayloadConverter } from '@temporalio/common';
 import type { ActivityInterceptorsFactory } from '@temporalio/worker';
 import { TENANT_HEADER } from '../domain/operationMarks.js';
+import type { FailureType } from '../domain/errors.js';
 import type { Gate } from './gate.js';
+
+const DENIED: FailureType = 'PermissionDenied';
 
 /**
  * Lets each activity of a worker pass the gate first.
@@ -21,7 +24,13 @@ export function gateInterceptors(
         await gate.check({ activity, run, args: input.args, tenant }).catch((error: unknown) => {
           throw toFailure(error);
         });
-        return next(input);
+        try {
+          return await next(input);
+        } catch (error) {
+          if (error instanceof ApplicationFailure && error.type === DENIED)
+            await gate.noteDenied({ activity, run }, error.message);
+          throw error;
+        }
       },
     },
   });

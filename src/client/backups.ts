@@ -14,7 +14,6 @@ import {
   restoreTenantInput,
   verifyBackupInput,
 } from '../contracts/backupOperations.js';
-import { deniedTo } from '../access/ownTenant.js';
 import type { Verb } from '../domain/access.js';
 import { findBackup, noSuchBackup } from '../registry/backups.js';
 import { type BackupId, type Consistency, backupId } from '../domain/backups.js';
@@ -134,7 +133,7 @@ export class BackupClient {
     const row = await findBackup(pool, backup);
     if (row?.tenant === undefined) {
       if (principalTenant === undefined) throw noSuchBackup(backup);
-      throw deniedTo(principalTenant);
+      return this.connections.denyTo(principalTenant, verb);
     }
     await this.connections.authorize(verb, row.tenant);
     return row.tenant;

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { type Client, Connection, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import { type Credential, issueCredential, loadCredential, parseCredential } from '../access/credential.js';
 import { loadSigningJwk, loadVerifyingKeys, publicOf } from '../access/keys.js';
-import { denialOf, denied } from '../access/principal.js';
+import { type Denial, denialOf, denied, notOf } from '../access/principal.js';
 import { openTemporalClient } from '../access/temporalClient.js';
 import { refused } from '../access/tokens.js';
 import type { Verb } from '../domain/access.js';
@@ -92,11 +92,20 @@ export class Connections {
     const named = tenants.filter((tenant) => tenant !== undefined);
     const denial = denialOf(this.credential, verb, named);
     if (denial === undefined) return;
+    const { tenant: own } = this.credential;
+    return this.deny(verb, denial, named.find((each) => each !== own) ?? named[0]);
+  }
+
+  /** Of what a principal of one tenant has no part in, as it is another's or not there. @throws OpsError `PermissionDenied` */
+  async denyTo(own: TenantId, verb: Verb): Promise<never> {
+    return this.deny(verb, notOf(own), undefined);
+  }
+
+  private async deny(verb: Verb, denial: Denial, tenant: TenantId | undefined): Promise<never> {
     const { subject: principal, tenant: own, role, token } = this.credential;
-    const tenant = named.find((each) => each !== own) ?? named[0] ?? '-';
     await transaction(this.pool, (tx) =>
       appendAudit(tx, {
-        ...{ principal, verb, tenant, outcome: 'denied', reason: denial.why },
+        ...{ principal, verb, tenant: tenant ?? '-', outcome: 'denied', reason: denial.why },
         detail: { role, token, ...(own === undefined ? {} : { own }) },
       }),
     );

@@ -1,4 +1,3 @@
-import { deniedTo } from '../access/ownTenant.js';
 import type { Verb } from '../domain/access.js';
 import type { OperationId } from '../domain/ids.js';
 import { type OperationRow, findOperation, getOperation } from '../registry/operations.js';
@@ -19,8 +18,8 @@ export async function ownOperation(
   await connections.authorize(verb);
   if (own === undefined) return getOperation(pool, operation);
   const row = await findOperation(pool, operation);
-  if (row === undefined) throw deniedTo(own);
+  if (row === undefined) return connections.denyTo(own, verb);
   if (row.tenant !== null) await connections.authorize(verb, row.tenant);
-  else if (row.principal !== principal) throw deniedTo(own);
+  else if (row.principal !== principal) return connections.denyTo(own, verb);
   return row;
 }

@@ -5,14 +5,14 @@ import { describe, expect, it } from 'vitest';
 import { denialOf } from '../../../src/access/principal.js';
 import { accessTable } from '../../../src/access/table.js';
 import { buildProgram } from '../../../src/cli/main.js';
-import { LOCAL, ROLES, UPDATES, VERBS, type Verb, WORKFLOWS } from '../../../src/domain/access.js';
+import { LOCAL, type Role, UPDATES, VERBS, type Verb, WORKFLOWS } from '../../../src/domain/access.js';
 import { parseTenantId } from '../../../src/domain/ids.js';
 import { projectRoot } from '../../../src/projectRoot.js';
 import * as workflows from '../../../workflows/index.js';
 
 const [own, other] = [parseTenantId('acme'), parseTenantId('other')];
 const verbs = Object.keys(VERBS) as Verb[];
-const bearer = (role: (typeof ROLES)[number]) => ({
+const bearer = (role: Role) => ({
   ...{ subject: 'ann', role, token: 'none' },
   tenant: role === 'reader' || role === 'operator' ? own : undefined,
 });
