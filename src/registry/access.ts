@@ -53,6 +53,14 @@ export async function revokeToken(tx: Queryable, id: string, by: string): Promis
   return rows[0];
 }
 
+/** Those of a tenant that is no more: whoever bears its name next is another. */
+export async function revokeTokensOf(tx: Queryable, tenant: TenantId): Promise<void> {
+  await tx.query(
+    `update access_tokens set revoked_at = now(), revoked_by = 'purge' where tenant = $1 and revoked_at is null`,
+    [tenant],
+  );
+}
+
 export async function isRevoked(db: Queryable, id: string): Promise<boolean> {
   const { rows } = await db.query('select 1 from access_tokens where id = $1 and revoked_at is not null', [
     id,

@@ -390,6 +390,20 @@ describe('messages', () => {
   });
 });
 
+describe('a purge', () => {
+  test('revokes the tokens of its tenant: the next one of that name is another', async () => {
+    const tenant = parseTenantId(freshTenant('gone'));
+    const issue = ['token', 'issue', '--role', 'reader', '--tenant', tenant];
+    const { id } = await cvopsJson<IssuedToken>(issue);
+    const request = { tenant, template: 'trial', overrides: {}, profiles: [PROFILE], reason: '' } as const;
+    await (await admin.createTenant(request)).result();
+    const deleted = await admin.life.delete({ tenant, reason: '', secondLookSeconds: 1 });
+    await deleted.result();
+    const token = (await admin.tokens.list()).find((each) => each.id === id);
+    expect(token).toMatchObject({ revokedBy: 'purge', revokedAt: expect.any(String) });
+  });
+});
+
 describe('a schedule', () => {
   const trigger = () => raw.schedule.getHandle(scheduleIds.memory(a)).trigger();
   const last = async () => (await admin.memorySchedules.list(a))[0]!.last;
