@@ -40,7 +40,7 @@ module.exports = {
     },
     rule(
       'src-knows-no-layer-above',
-      '^src/(vespa|phoenix|memory|video|encoders|ingest|search|tenants|registry|backup|optimize|access|certificates|purge|schedules|operations|notices|sources|limits|metrics|telemetry)/',
+      '^src/(vespa|phoenix|memory|video|encoders|ingest|search|tenants|registry|backup|optimize|access|certificates|purge|schedules|operations|notices|sources|limits|quotas|metrics|telemetry|health)/',
       '^(workflows|activities|workers|src/(cli|client|embedded)/)',
       'an outside system is used by activities, it uses none',
     ),

@@ -80,6 +80,17 @@ export default defineConfig({
         },
       },
       {
+        // Not part of `npm test`: `npm test -- --project outages`.
+        test: {
+          name: 'outages',
+          globalSetup: ['test/support/globalStack.ts'],
+          include: ['test/outages/**/*.test.ts'],
+          testTimeout: 600_000,
+          hookTimeout: 300_000,
+          sequence: { groupOrder: 6 },
+        },
+      },
+      {
         test: {
           name: 'packages',
           include: ['test/packages/**/*.test.ts'],

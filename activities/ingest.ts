@@ -16,7 +16,7 @@ import type { IngestResources } from '../src/ingest/ingestVideo.js';
 import { countItemsOf, listItems } from '../src/ingest/listing.js';
 import { takeTurn } from '../src/ingest/turn.js';
 import { TenantBusy, VideoSlots } from '../src/limits/holdSlot.js';
-import { type Pool, type Queryable, transaction } from '../src/registry/database.js';
+import type { Pool, Queryable } from '../src/registry/database.js';
 import {
   type LedgerItem,
   addItems,
@@ -25,7 +25,9 @@ import {
   finishItem,
   getItem,
 } from '../src/registry/ledger.js';
-import { beginOperation, closeOperation } from '../src/registry/operationLog.js';
+import { closeIngest, takeIngest } from '../src/quotas/ingests.js';
+import { withinQuota } from '../src/quotas/reservations.js';
+import { beginOperation } from '../src/registry/operationLog.js';
 import { getTenantOperation } from '../src/registry/operations.js';
 import { type SchemaRow, deployed, deployedSchema, schemasOf } from '../src/registry/schemas.js';
 import { lockTenant, requireTenant } from '../src/registry/tenants.js';
@@ -57,13 +59,13 @@ export function createLedgerActivities(
     async beginIngest(raw) {
       const input = checkInput(ingestVideosInput, raw);
       const { tenant, operation, principal, reason, profile, source, from } = input;
-      await transaction(pool, async (tx) => {
+      await withinQuota(pool, async (tx) => {
         const { incarnation } = await lockTenant(tx, tenant, 'ingest');
         requireLife(input, incarnation);
         await deployedSchema(tx, { tenant, incarnation }, profile);
         if (from !== undefined) await requireSameLife(tx, from.operation, incarnation);
         const workflowId = workflowIds.ingest(tenant, operation);
-        await beginOperation(
+        const begun = await beginOperation(
           tx,
           {
             operation,
@@ -78,6 +80,8 @@ export function createLedgerActivities(
           'ingest',
           { profile, ...(from === undefined ? {} : { from: from.operation, items: from.items }) },
         );
+        // A second attempt of this step may come when the operation has ended.
+        if (begun) await takeIngest(tx, { tenant, incarnation }, operation);
       });
     },
 
@@ -102,15 +106,13 @@ export function createLedgerActivities(
       if (how === 'finished' && pending > 0)
         throw new Error(`${pending} item(s) of ${operation} have no outcome`);
       const state = how === 'cancelled' ? 'cancelled' : failed > 0 ? 'completed_with_failures' : 'completed';
-      await closeOperation(pool, operation, 'ingest', {
-        state,
-        counts: { stored, unchanged, failed, pending, documents },
-      });
+      const counts = { stored, unchanged, failed, pending, documents };
+      await closeIngest(pool, operation, { state, counts });
       return { operation, videos: { stored, unchanged, failed }, documents };
     },
 
     async failIngest({ operation, failure }) {
-      await closeOperation(pool, operation, 'ingest', { state: 'failed', error: failure });
+      await closeIngest(pool, operation, { state: 'failed', error: failure });
     },
   };
 }

@@ -14,11 +14,12 @@ import { workflowIds } from '../src/domain/naming.js';
 import { requireState } from '../src/domain/states.js';
 import { whileWriting } from '../src/limits/memoryWriter.js';
 import { checkMemoryFile, readMemoryFile } from '../src/memory/file/read.js';
-import type { ClearProgress, Removed, TenantLife, TenantMemory } from '../src/memory/tenantMemory.js';
+import type { LongRemoval, RemovalProgress, TenantLife, TenantMemory } from '../src/memory/tenantMemory.js';
 import { type Pool, type Queryable, transaction } from '../src/registry/database.js';
+import { noteMemories, recountMemories, withRoomFor } from '../src/quotas/memories.js';
 import { lowerFence, renewFence } from '../src/registry/fence.js';
 import { beginOperation, closeOperation, endOperation } from '../src/registry/operationLog.js';
-import { getOperation } from '../src/registry/operations.js';
+import { getOperation, noteCount } from '../src/registry/operations.js';
 import { type TenantRow, getLife, lockTenant } from '../src/registry/tenants.js';
 import { memoryOf } from '../src/tenants/memoryOf.js';
 import { mayPass } from './failures.js';
@@ -77,6 +78,7 @@ export function createMemoryLedgerActivities({
             `tenant ${key.tenant} was not closed to changes all the time its memory was cleared`,
             `clear it again: cvops memory clear ${key.tenant}`,
           );
+        await noteMemories(tx, key, 0);
         await lowerFence(tx, key);
         await endOperation(tx, key.operation, VERBS.clearMemory, { state: 'completed', counts: { removed } });
       });
@@ -129,30 +131,17 @@ export function createMemoryDataActivities({ pool, memory }: MemoryData): DataAc
   return {
     async clearMemory(key) {
       const of = memory(await memoryOf(pool, await openLife(pool, key)));
-      const resume = lastProgress<ClearProgress>();
-      let progress = resume;
-      return heartbeating(
-        (signal) =>
-          mayPass(
-            of.clear({ signal, ...(resume ? { resume } : {}), onProgress: (made) => (progress = made) }),
-          ),
-        () => progress,
-      );
+      return removing(key, (stop, call) => mayPass(of.clear({ signal: stop, ...call })));
     },
 
     async removeOldMemories({ retention, now, ...key }) {
       const cutoffs = cutoffsOf(retention, now);
-      const resume = lastProgress<Removed>();
-      let progress = resume;
-      return heartbeating(
-        (stop) =>
-          changing(key, stop, (of, signal) =>
-            of.removeOlderThan(cutoffs, {
-              ...{ signal, onProgress: (made: Removed) => (progress = made) },
-              ...(resume ? { resume } : {}),
-            }),
-          ),
-        () => progress,
+      return removing(key, (stop, call) =>
+        changing(key, stop, async (of, signal) => {
+          const removed = await of.removeOlderThan(cutoffs, { signal, ...call });
+          await recountMemories(pool, key, of, { writers: 1, signal });
+          return removed;
+        }),
       );
     },
 
@@ -163,12 +152,38 @@ export function createMemoryDataActivities({ pool, memory }: MemoryData): DataAc
     async importMemories({ file, sha256, ...key }) {
       return heartbeating((stop) =>
         changing(key, stop, async (of, signal) => {
-          const memories = await of.importRecords(readMemoryFile(file, { sha256, signal }), { signal });
+          const records = () => readMemoryFile(file, { sha256, signal });
+          const memories = await withRoomFor(
+            pool,
+            { life: key, operation: key.operation },
+            of,
+            () => of.countNew(records(), signal),
+            () => of.importRecords(records(), { signal }),
+          );
           return { memories };
         }),
       );
     },
   };
+
+  /** What is removed is counted over all tries: the count in the ledger, the place in the heartbeats. */
+  function removing<T>(
+    { operation }: TenantKey,
+    work: (stop: AbortSignal, call: Omit<LongRemoval, 'signal'>) => Promise<T>,
+  ): Promise<T> {
+    // What the try before has told last.
+    const resume = (activityInfo().heartbeatDetails as RemovalProgress | undefined | null) ?? undefined;
+    let progress = resume;
+    const call = {
+      ...(resume ? { resume } : {}),
+      noteFound: (found: number) => noteCount(pool, operation, 'found', found),
+      onProgress: (made: RemovalProgress) => void (progress = made),
+    };
+    return heartbeating(
+      (stop) => work(stop, call),
+      () => progress,
+    );
+  }
 
   function changing<T>(
     key: TenantKey,
@@ -188,11 +203,6 @@ export function createMemoryDataActivities({ pool, memory }: MemoryData): DataAc
       { signal: stop },
     );
   }
-}
-
-/** What the attempt before has told last. */
-function lastProgress<T>(): T | undefined {
-  return (activityInfo().heartbeatDetails as T | undefined | null) ?? undefined;
 }
 
 async function begin(pool: Pool, asked: Begin): Promise<{ incarnation: Incarnation }> {

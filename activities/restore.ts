@@ -14,6 +14,8 @@ import { verifyBackup } from '../src/backup/verify.js';
 import type { BackupResources } from '../src/backup/writer.js';
 import { OpsError } from '../src/domain/errors.js';
 import { workflowIds } from '../src/domain/naming.js';
+import { MEMORY_SCHEMA } from '../src/domain/profiles.js';
+import { noteMemories } from '../src/quotas/memories.js';
 import { forgetRestored } from '../src/registry/backupProgress.js';
 import { lockCompleteBackup, noteVerified } from '../src/registry/backups.js';
 import { transaction } from '../src/registry/database.js';
@@ -164,9 +166,11 @@ export function createRestoreDataActivities(resources: BackupResources): Restore
 
     async compareDocuments({ base, operation, backup, ...to }) {
       const source = await openSource(resources, backup);
-      return heartbeating((signal) =>
+      const found = await heartbeating((signal) =>
         compareDocuments(resources, source, { base, to, operation }, watch(signal)),
       );
+      if (base === MEMORY_SCHEMA) await noteMemories(pool, to, found.documents);
+      return found;
     },
 
     async restoreTraces({ backup, ...key }) {

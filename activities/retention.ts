@@ -12,7 +12,7 @@ import { type Pool, transaction } from '../src/registry/database.js';
 import { beginOperation, closeOperation } from '../src/registry/operationLog.js';
 import { deactivate, extendRetention, noteNotice, reactivate } from '../src/registry/retention.js';
 import { type TenantRow, getLife, requireWhole } from '../src/registry/tenants.js';
-import type { NoticeWebhook } from '../src/notices/webhook.js';
+import { type NoticeWebhook, type PurgeNotice, purgeNoticeKey } from '../src/notices/webhook.js';
 import { pauseTenantSchedules, resumeTenantSchedules } from '../src/schedules/tenantSchedules.js';
 import { RETENTION_KINDS, cancelOperations } from '../src/operations/stop.js';
 import type { RetentionActivities } from './types.js';
@@ -96,7 +96,9 @@ export function createRetentionActivities({
         });
       });
       log.warn('tenant will be purged', { tenant, days, purgeAt: at.toISOString() });
-      await webhook?.send({ event: 'purge-notice', tenant, incarnation, days, purgeAt: at.toISOString() });
+      const purge = { tenant, incarnation, days, purgeAt: at.toISOString() };
+      const notice: PurgeNotice = { event: 'purge-notice', ...purge };
+      await webhook?.send(purgeNoticeKey(notice), notice);
     },
 
     async reactivate({ now, ...raw }) {

@@ -22,8 +22,17 @@ import type {
   RetentionRequest,
   Running,
 } from '../src/contracts/life.js';
+import type { CheckHealthResult } from '../src/contracts/health.js';
 import type { DeploySchemasInput, DeploySchemasResult } from '../src/contracts/rollout.js';
 import type { PruneBackupsInput, PruneBackupsResult, Unremoved } from '../src/contracts/backupKeeping.js';
+import type {
+  IsolationCheck,
+  LeakVerdict,
+  TestIsolationInput,
+  VerifyIsolationInput,
+  VerifyIsolationResult,
+  WayCounts,
+} from '../src/contracts/isolation.js';
 import type { OptimizationResult, OptimizeTenantInput } from '../src/contracts/optimization.js';
 import type {
   ClearMemoryInput,
@@ -33,6 +42,7 @@ import type {
   PruneMemoryInput,
 } from '../src/contracts/memory.js';
 import type { BackupId } from '../src/domain/backups.js';
+import type { LeakKind } from '../src/domain/canaries.js';
 import type { KeepPolicy } from '../src/domain/keepPolicy.js';
 import type { MemoryRetention } from '../src/domain/memory.js';
 import type { StoreCount } from '../src/domain/purge.js';
@@ -233,6 +243,31 @@ export interface PurgeActivities {
 /** Starts what should run and does not: after a lost namespace, or a purge that failed. */
 export interface ReconcileActivities {
   reconcileRetention(input: { readonly cluster: string }): Promise<{ retentions: number; purges: number }>;
+}
+
+/** Looks at what is there, opens and resolves alerts, and tells of them. Changes nothing else. */
+export interface HealthActivities {
+  checkInstallation(): Promise<{ opened: number; resolved: number }>;
+  /** The page after `after`, or the one tenant. Fails `NotFound`. */
+  checkTenants(input: {
+    readonly tenant: TenantId | null;
+    readonly after: string;
+  }): Promise<CheckHealthResult & { readonly next: string | null }>;
+  /** Starts `deliverAlerts`, or makes it look again. */
+  requestDelivery(): Promise<void>;
+  /** Tells log and webhook what is due. */
+  deliverAlerts(): Promise<{ told: number; pending: number; dueInSeconds: number }>;
+}
+
+/** What is counted of tenants beside what they have. */
+export interface QuotaActivities {
+  /** A page of tenants after an id, in its order; one that fails does not stop the others. `next` null: it was the last. */
+  reconcileQuotaPage(input: { readonly after: string }): Promise<{
+    readonly next: string | null;
+    readonly checked: number;
+    readonly corrected: number;
+    readonly failed: number;
+  }>;
 }
 
 /** A rollout of schemas over many tenants; whom it is for and how each ended are rows of its ledger. */
@@ -483,4 +518,58 @@ export interface MemoryActivities {
   failMemory(
     key: TenantKey & OperationEnd & { readonly kind: 'clearMemory' | 'pruneMemory' | 'importMemory' },
   ): Promise<void>;
+}
+
+/** Tenants of a verification of isolation: items of its members, from inclusive, to inclusive. */
+export interface IsolationPage {
+  readonly operation: OperationId;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Plants canaries in the stores of tenants, and lets each look for all of them (docs/isolation.md). */
+export interface IsolationActivities {
+  /** Registers operation and members. Fails `NotFound`, `WrongState`, `PermissionDenied`, `InvalidInput`. */
+  beginIsolation(
+    input: VerifyIsolationInput & { readonly operation: OperationId; readonly workflowId: string },
+  ): Promise<{ members: number }>;
+  /** Takes away what runs that are over left planted. */
+  removeLeftovers(input: { readonly operation: OperationId }): Promise<{ tenants: number }>;
+  /** A tenant that is closed or not active any more is skipped. */
+  plantCanaries(page: IsolationPage): Promise<{ planted: number }>;
+  /** What is found goes to the registry; with `each` the answer says every pair that is as it should be. */
+  lookForCanaries(page: IsolationPage & { readonly each: boolean }): Promise<{
+    tenants: number;
+    pairs: number;
+    ways: WayCounts;
+    checks: IsolationCheck[];
+  }>;
+  /** Reads back that none is left. Fails `VerificationFailed`. */
+  removeCanaries(page: IsolationPage): Promise<void>;
+  /** Ends the operation. Fails `WrongState` when one of two named tenants was skipped. */
+  finishIsolation(input: {
+    readonly operation: OperationId;
+    readonly tenants: number;
+    readonly pairs: number;
+    readonly ways: WayCounts;
+    readonly checks: readonly IsolationCheck[];
+  }): Promise<VerifyIsolationResult>;
+  failIsolation(input: OperationEnd): Promise<void>;
+}
+
+/** Plants leaks with two throw-away tenants, to see that a verification finds them. */
+export interface IsolationTestActivities {
+  /** Registers the operation; the tenants are yet to be made. Fails `PermissionDenied`. */
+  beginIsolationTest(input: TestIsolationInput): Promise<{ creations: CreateTenantInput[] }>;
+  /** Fails `VerificationFailed` when something is found before the leak is planted. */
+  proveLeak(input: {
+    readonly operation: OperationId;
+    readonly kind: LeakKind;
+    readonly tenants: readonly [TenantId, TenantId];
+  }): Promise<LeakVerdict>;
+  finishIsolationTest(input: {
+    readonly operation: OperationId;
+    readonly verdicts: readonly LeakVerdict[];
+  }): Promise<VerifyIsolationResult>;
+  failIsolationTest(input: OperationEnd): Promise<void>;
 }

@@ -2,7 +2,9 @@ import { backup } from './backup.js';
 import { backupKills } from './backupKills.js';
 import { feed } from './feed.js';
 import { ingest } from './ingest/main.js';
+import { isolation } from './isolation.js';
 import { memory } from './memory.js';
+import { qps } from './qps.js';
 import { restore } from './restore.js';
 import { roundTrip } from './roundTrip.js';
 import { schemas } from './schemas.js';
@@ -12,7 +14,9 @@ const BENCHES: Readonly<Record<string, (args: readonly string[]) => Promise<void
   'backup-kills': backupKills,
   feed,
   ingest,
+  isolation,
   memory,
+  qps,
   restore,
   'round-trip': roundTrip,
   schemas,

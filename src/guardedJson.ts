@@ -38,6 +38,29 @@ const RETRIED = new Set([408, 425, 429, 500, 502, 503, 504]);
  * @throws EndpointError; OpsError `InvalidInput` when the URL is refused
  */
 export async function postGuarded(call: GuardedCall): Promise<unknown> {
+  const { body, token, ...rest } = call;
+  const { status, text } = await sendGuarded({
+    ...rest,
+    text: JSON.stringify(body),
+    headers: {
+      accept: 'application/json',
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+    },
+  });
+  if (status !== 200) throw new EndpointError(`it answers ${status}`, RETRIED.has(status));
+  return parse(text);
+}
+
+export interface GuardedPost extends Omit<GuardedCall, 'body' | 'token'> {
+  /** JSON. */
+  readonly text: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** The same, whatever it answers. @throws EndpointError; OpsError `InvalidInput` when the URL is refused */
+export async function sendGuarded(
+  call: GuardedPost,
+): Promise<{ readonly status: number; readonly text: string }> {
   const url = checkUrl(call.url, call);
   // Here, as few commands call an endpoint: a command's start should not pay for it.
   const { Agent, request } = await import('undici');
@@ -48,17 +71,12 @@ export async function postGuarded(call: GuardedCall): Promise<unknown> {
       method: 'POST',
       dispatcher: agent,
       signal: call.signal ? AbortSignal.any([call.signal, late]) : late,
-      headers: {
-        'content-type': 'application/json',
-        accept: 'application/json',
-        ...(call.token === undefined ? {} : { authorization: `Bearer ${call.token}` }),
-      },
-      body: JSON.stringify(call.body),
+      headers: { 'content-type': 'application/json', ...call.headers },
+      body: call.text,
     });
     const text = await readBounded(body, call.maxAnswerBytes);
     if (text === undefined) throw new EndpointError(`its answer is over ${call.maxAnswerBytes} bytes`, false);
-    if (statusCode !== 200) throw new EndpointError(`it answers ${statusCode}`, RETRIED.has(statusCode));
-    return parse(text);
+    return { status: statusCode, text };
   } catch (error) {
     call.signal?.throwIfAborted();
     if (error instanceof EndpointError) throw error;

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { hostAndPort } from './domain/urlGuard.js';
 
 /**
  * Where everything is. The one place that reads the environment: a variable wins, else the embedded stack that
@@ -67,6 +68,10 @@ export interface Settings {
   readonly noticeWebhook: string;
   /** Reference to the secret that signs those notices; empty: unsigned. `CVOPS_NOTICE_WEBHOOK_SECRET`. */
   readonly noticeWebhookSecret: string;
+  /** Told of alerts; empty: only the log is. `CVOPS_ALERT_WEBHOOK`. */
+  readonly alertWebhook: string;
+  /** Reference to the secret that signs those; empty: unsigned. `CVOPS_ALERT_WEBHOOK_SECRET`. */
+  readonly alertWebhookSecret: string;
   /** Private places that configuration may name: `host`, `host:port` or CIDR; `CVOPS_ALLOWED_PRIVATE_HOSTS`. */
   readonly allowedPrivateHosts: readonly string[];
 }
@@ -133,8 +138,19 @@ export function loadSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     traceOperations: env['CVOPS_TRACE_OPERATIONS'] !== 'off',
     noticeWebhook: env['CVOPS_NOTICE_WEBHOOK'] ?? '',
     noticeWebhookSecret: env['CVOPS_NOTICE_WEBHOOK_SECRET'] ?? '',
+    alertWebhook: env['CVOPS_ALERT_WEBHOOK'] ?? '',
+    alertWebhookSecret: env['CVOPS_ALERT_WEBHOOK_SECRET'] ?? '',
     allowedPrivateHosts: list(env['CVOPS_ALLOWED_PRIVATE_HOSTS'] ?? ''),
   };
+}
+
+/** The installation's own servers may be named by their very host and port, wherever they are. */
+export function ownHosts({
+  allowedPrivateHosts,
+  vespaUrl,
+  phoenixUrl,
+}: Pick<Settings, 'allowedPrivateHosts' | 'vespaUrl' | 'phoenixUrl'>): string[] {
+  return [...allowedPrivateHosts, hostAndPort(vespaUrl), hostAndPort(phoenixUrl)];
 }
 
 function list(text: string): string[] {

@@ -7,15 +7,19 @@ import { createBackupDataActivities, createBackupLedgerActivities } from '../act
 import { createDrillActivities } from '../activities/drill.js';
 import { typedFailures } from '../activities/failures.js';
 import { createFenceActivities } from '../activities/fence.js';
+import { createHealthActivities } from '../activities/health.js';
 import {
   createCountActivities,
   createLedgerActivities,
   createVideoActivities,
 } from '../activities/ingest.js';
+import { createIsolationActivities } from '../activities/isolation.js';
+import { createIsolationTestActivities } from '../activities/isolationTest.js';
 import { createOptimizeActivities } from '../activities/optimize.js';
 import { createMemoryDataActivities, createMemoryLedgerActivities } from '../activities/memory.js';
 import { createPruneActivities, createRemovalActivities } from '../activities/prune.js';
 import { createPurgeActivities } from '../activities/purge.js';
+import { createQuotaActivities } from '../activities/quotas.js';
 import { createReconcileActivities } from '../activities/reconcile.js';
 import { createRestoreDataActivities, createRestoreLedgerActivities } from '../activities/restore.js';
 import { createRetentionActivities } from '../activities/retention.js';
@@ -36,20 +40,24 @@ import { embedderOf } from '../src/memory/embedders/port.js';
 import { TenantMemories } from '../src/memory/tenantMemories.js';
 import { NoticeWebhook } from '../src/notices/webhook.js';
 import { PhoenixClient } from '../src/phoenix/client.js';
+import { SharedDrain } from '../src/phoenix/drain.js';
 import { type Pool, openPool } from '../src/registry/database.js';
 import { CertificateSigner } from '../src/purge/certificate.js';
 import { readReference } from '../src/secrets.js';
-import type { Settings } from '../src/settings.js';
+import { type Settings, ownHosts } from '../src/settings.js';
 import { NO_TRACING } from '../src/telemetry/noTracing.js';
 import { openTelemetry } from '../src/telemetry/open.js';
 import type { Telemetry } from '../src/telemetry/telemetry.js';
 import { Sources } from '../src/sources/sources.js';
+import { readPackage } from '../src/vespa/activePackage.js';
 import { ConfigServer } from '../src/vespa/configServer.js';
 import { openDocuments } from '../src/vespa/access.js';
 import type { DocumentClient } from '../src/vespa/documents.js';
 
 /** How often losses of spans are looked for. */
 const LOSSES_MS = 60_000;
+/** How long canaries may be on their way through Phoenix: it has a queue of 20,000 spans, and takes some 150 a second. */
+const ISOLATION_DRAIN_MS = 5 * 60_000;
 
 /** What a worker process opens once and closes at its end. */
 export interface Resources {
@@ -67,6 +75,8 @@ export interface Resources {
   readonly shelf: Shelf;
   /** Told of purges that come near; undefined when nobody is. */
   readonly webhook: NoticeWebhook | undefined;
+  /** Told of alerts; undefined when nobody is. */
+  readonly alertWebhook: NoticeWebhook | undefined;
   readonly memories: TenantMemories;
   readonly configServer: ConfigServer;
   /** Opened at its first use: a `control` worker never encodes. */
@@ -99,6 +109,7 @@ export async function openResources(
   const sources = new Sources(settings);
   await sources.sweep();
   const shelf = new Shelf(settings);
+  const { allowedPrivateHosts } = settings;
   const configServer = new ConfigServer(settings.vespaConfigUrl);
   const memories = new TenantMemories({ documents, configServer, embedder: embedderOf(settings) });
   const telemetry = settings.traceOperations ? openTelemetry(settings, pool) : undefined;
@@ -117,7 +128,8 @@ export async function openResources(
     shelf,
     memories,
     configServer,
-    webhook: await openWebhook(settings),
+    webhook: await openWebhook(settings.noticeWebhook, settings.noticeWebhookSecret, allowedPrivateHosts),
+    alertWebhook: await openWebhook(settings.alertWebhook, settings.alertWebhookSecret, allowedPrivateHosts),
     encoder() {
       if (encoder === undefined) {
         encoder = encoderOf(settings);
@@ -151,6 +163,10 @@ function reportLosses(telemetry: Telemetry, logger: pino.Logger): NodeJS.Timeout
 export function controlActivities(resources: Resources) {
   const { pool, client, phoenix, documents, memories, configServer, settings } = resources;
   const { vespaUrl, vespaConfigUrl } = settings;
+  const isolation = {
+    ...{ pool, documents, phoenix, drain: new SharedDrain(phoenix, ISOLATION_DRAIN_MS) },
+    cluster: async () => (await readPackage(configServer)).contentCluster,
+  };
   return {
     ...typedFailures({ ...createAccessActivities(resources.gate) }),
     ...typedFailures({ ...createTenantActivities({ pool, phoenix, memories, vespaUrl, vespaConfigUrl }) }),
@@ -160,12 +176,22 @@ export function controlActivities(resources: Resources) {
     ...typedFailures({ ...createRetentionActivities({ pool, client, webhook: resources.webhook }) }),
     ...typedFailures({ ...createRolloutActivities({ pool, client, configServer }) }),
     ...typedFailures({ ...createReconcileActivities({ pool, client, phoenix }) }),
+    ...typedFailures({
+      ...createHealthActivities({
+        ...{ pool, phoenix, documents, configServer, vespaUrl, allowedPrivate: ownHosts(settings) },
+        temporal: async () => client,
+        webhook: resources.alertWebhook,
+      }),
+    }),
+    ...typedFailures({ ...createQuotaActivities({ pool, client, documents, memories }) }),
     ...typedFailures({ ...createBackupLedgerActivities(backupResources(resources)) }),
     ...typedFailures({ ...createRestoreLedgerActivities({ pool }) }),
     ...typedFailures({ ...createDrillActivities({ pool }) }),
     ...typedFailures({ ...createFenceActivities({ pool }) }),
     ...typedFailures({ ...createPruneActivities({ pool }) }),
     ...typedFailures({ ...createMemoryLedgerActivities({ pool }) }),
+    ...typedFailures({ ...createIsolationActivities(isolation) }),
+    ...typedFailures({ ...createIsolationTestActivities(isolation) }),
     ...typedFailures({
       ...createOptimizeActivities({ pool, client, phoenix, allowedPrivate: settings.allowedPrivateHosts }),
     }),
@@ -186,16 +212,16 @@ export function controlActivities(resources: Resources) {
 }
 
 /** Refused at the start of the worker, not by the first notice months later. */
-async function openWebhook({
-  noticeWebhook,
-  noticeWebhookSecret,
-  allowedPrivateHosts,
-}: Settings): Promise<NoticeWebhook | undefined> {
-  if (noticeWebhook === '') return undefined;
-  const url = checkUrl(noticeWebhook, { allowedPrivate: allowedPrivateHosts });
-  const secret =
-    noticeWebhookSecret === '' ? undefined : await readReference(noticeWebhookSecret, 'the webhook secret');
-  return new NoticeWebhook(url, secret);
+async function openWebhook(
+  text: string,
+  secretReference: string,
+  allowedPrivate: readonly string[],
+): Promise<NoticeWebhook | undefined> {
+  if (text === '') return undefined;
+  const url = checkUrl(text, { allowedPrivate });
+  if (secretReference === '') return new NoticeWebhook({ url, allowedPrivate });
+  const secret = await readReference(secretReference, 'the webhook secret');
+  return new NoticeWebhook({ url, allowedPrivate, secret });
 }
 
 export function dataActivities(resources: Resources) {

@@ -1,4 +1,4 @@
-import { CancellationScope, ParentClosePolicy, executeChild, uuid4 } from '@temporalio/workflow';
+import { CancellationScope, executeChild, uuid4 } from '@temporalio/workflow';
 import type {
   DrillRestoreInput,
   DrillRestoreResult,
@@ -8,16 +8,13 @@ import type { BackupId } from '../src/domain/backups.js';
 import { type Incarnation, type TenantId, parseIncarnation, parseOperationId } from '../src/domain/ids.js';
 import { workflowIds } from '../src/domain/naming.js';
 import { operationMarks } from '../src/domain/operationMarks.js';
-import { endingOf, failureRecord, thrownFor } from './failures.js';
-import { hardDeleteTenant } from './hardDeleteTenant.js';
+import { endingOf, thrownFor } from './failures.js';
 import { noteState } from './operationState.js';
 import { drills, titled } from './options.js';
 import { Progress } from './progress.js';
 import { restoreTenant } from './restoreTenant.js';
+import { dropThrowAway } from './throwAway.js';
 import { versioned } from './versioning.js';
-
-/** Between the two looks at the throw-away tenant that is gone. */
-const SECOND_LOOK_SECONDS = 5;
 
 /**
  * Proves a backup: restores it into a throw-away tenant, which reads everything back and compares it, and deletes that
@@ -30,13 +27,14 @@ export async function drillRestore(input: DrillRestoreInput): Promise<DrillResto
   });
   const steps = new Progress(`Restore drill of tenant \`${tenant}\`: backup \`${backup}\` into \`${into}\``);
   const incarnation = parseIncarnation(uuid4());
+  const asked = { cluster: input.cluster, principal: input.principal, reason: `restore drill ${operation}` };
   try {
     const restored = await steps.step(
       'restore',
       () =>
         restore(input, backup, into, incarnation).finally(() =>
           CancellationScope.nonCancellable(() =>
-            steps.step('delete the throw-away tenant', () => drop(input, into, incarnation)),
+            steps.step('delete the throw-away tenant', () => dropThrowAway(asked, into, incarnation)),
           ),
         ),
       ({ documents, memories, spans }) =>
@@ -81,37 +79,4 @@ function restore(
       },
     ],
   });
-}
-
-/** A tenant that was never made is gone. */
-async function drop(
-  { cluster, principal, operation: drill }: DrillRestoreInput,
-  into: TenantId,
-  incarnation: Incarnation,
-): Promise<void> {
-  const operation = parseOperationId(uuid4());
-  const reason = `restore drill ${drill}`;
-  try {
-    await executeChild(hardDeleteTenant, {
-      ...operationMarks({
-        kind: 'hardDeleteTenant',
-        workflowId: workflowIds.purge(into),
-        ...{ tenant: into, operation, principal, reason },
-        summary: `delete ${into} for good`,
-        priority: 4,
-      }),
-      // A purge of the original ends what takes too long, and the copy must not stay.
-      parentClosePolicy: ParentClosePolicy.ABANDON,
-      args: [
-        {
-          ...{ tenant: into, incarnation, operation, cluster, principal, reason },
-          trigger: 'requested',
-          rehearsal: null,
-          secondLookSeconds: SECOND_LOOK_SECONDS,
-        },
-      ],
-    });
-  } catch (error) {
-    if (failureRecord(error).code !== 'NotFound') throw error;
-  }
 }

@@ -1,8 +1,10 @@
 // Every function exported here is a workflow type: named one by one, never `export *`.
 export { annotateSpans, evaluateSpans, retrainRouting } from './optimization.js';
 export { backupTenant } from './backupTenant.js';
+export { checkHealth } from './checkHealth.js';
 export { clearMemory } from './clearMemory.js';
 export { createTenant } from './createTenant.js';
+export { deliverAlerts } from './deliverAlerts.js';
 export { deploySchemas } from './deploySchemas.js';
 export { drillRestore } from './drillRestore.js';
 export { hardDeleteTenant } from './hardDeleteTenant.js';
@@ -11,10 +13,13 @@ export { ingestVideos } from './ingestVideos.js';
 export { optimizeTenant } from './optimizeTenant.js';
 export { pruneBackups } from './pruneBackups.js';
 export { pruneMemory } from './pruneMemory.js';
+export { reconcileQuotas } from './reconcileQuotas.js';
 export { reconcileRetention } from './reconcileRetention.js';
 export { restoreTenant } from './restoreTenant.js';
 export { scheduledBackup } from './scheduledBackup.js';
 export { softDeleteTenant } from './softDeleteTenant.js';
+export { testIsolation } from './testIsolation.js';
 export { verifyBackup } from './verifyBackup.js';
+export { verifyIsolation } from './verifyIsolation.js';
 export { vespaApplication } from './vespaApplication.js';
 export { watchVideos } from './watchVideos.js';

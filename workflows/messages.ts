@@ -34,3 +34,6 @@ export const purgeNow = defineUpdate<RetentionStatus, [RetentionRequest]>('purge
 export const retentionStatus = defineQuery<RetentionStatus>('status');
 /** The registry has changed: look again now. */
 export const wake = defineSignal('wake');
+
+/** There is more to tell of alerts. */
+export const alertsChanged = defineSignal('alertsChanged');

@@ -5,11 +5,15 @@ import type {
   BackupActivities,
   DrillActivities,
   FenceActivities,
+  HealthActivities,
   IngestActivities,
+  IsolationActivities,
+  IsolationTestActivities,
   OptimizeActivities,
   MemoryActivities,
   PruneActivities,
   PurgeActivities,
+  QuotaActivities,
   ReconcileActivities,
   RestoreActivities,
   RetentionActivities,
@@ -130,6 +134,32 @@ const optimization: ActivityOptions = {
 
 /** Nobody waits for an answer to an update longer than this. */
 export const messages = proxyActivities<AccessActivities>({ ...registry, scheduleToCloseTimeout: '2m' });
+/**
+ * Planting and looking for canaries in the stores of a page of tenants; heartbeats. They must not stay for long, so an
+ * outage fails the run sooner than elsewhere; what it could not take away the next one does.
+ */
+const isolationPage: ActivityOptions = {
+  cancellationType,
+  taskQueue: TASK_QUEUES.control,
+  startToCloseTimeout: '1h',
+  heartbeatTimeout: '30s',
+  scheduleToCloseTimeout: '2h',
+  retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '1m' },
+};
+
+/**
+ * A look at the health of a page of tenants, or telling of it; heartbeats. An outage of the registry is not waited out: the
+ * next look comes by its schedule.
+ */
+const looks: ActivityOptions = {
+  cancellationType,
+  taskQueue: TASK_QUEUES.control,
+  startToCloseTimeout: '10m',
+  heartbeatTimeout: '30s',
+  scheduleToCloseTimeout: '12m',
+  retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '30s' },
+};
+
 export const tenants = proxyActivities<TenantActivities>(registry);
 export const tenantResources = proxyActivities<TenantActivities>(outside);
 export const tenantCompensations = proxyActivities<TenantActivities>(compensation);
@@ -140,6 +170,9 @@ export const retentionNotices = proxyActivities<RetentionActivities>(notice);
 export const purging = proxyActivities<PurgeActivities>(registry);
 export const purgeStores = proxyActivities<PurgeActivities>(purge);
 export const reconciling = proxyActivities<ReconcileActivities>(purge);
+export const healthLooks = proxyActivities<HealthActivities>(looks);
+export const healthSteps = proxyActivities<HealthActivities>(registry);
+export const quotaPages = proxyActivities<QuotaActivities>(purge);
 export const rollout = proxyActivities<RolloutActivities>(registry);
 export const rolloutWave = proxyActivities<RolloutActivities>(purge);
 export const pruning = proxyActivities<PruneActivities>(registry);
@@ -167,6 +200,9 @@ export const fence = proxyActivities<FenceActivities>(registry);
 export const fenceWait = proxyActivities<FenceActivities>(purge);
 export const restores = proxyActivities<RestoreActivities>(registry);
 export const restoreData = proxyActivities<RestoreActivities>(backup);
+export const isolation = proxyActivities<IsolationActivities>(registry);
+export const isolationStores = proxyActivities<IsolationActivities & IsolationTestActivities>(isolationPage);
+export const isolationTest = proxyActivities<IsolationTestActivities>(registry);
 export const ingestVideo = proxyActivities<IngestActivities>(video);
 
 interface Titled<A extends unknown[], R> {

@@ -35,7 +35,7 @@ export async function manyVideos(
       // Before the histories are read, which this process alone has to hold.
       const rss = { control: usageOf(pids.control).rssMb, data: usageOf(worker.pid).rssMb };
       const documents = await world.count(tenant);
-      const figures = await chainFigures(world.temporal, handle.workflow.workflowId);
+      const figures = await chainFigures(world.temporal, handle.workflow.workflowId, CONCURRENCY);
       const perVideo = (seconds * 1000) / videos;
       print({
         bench: 'ingest',

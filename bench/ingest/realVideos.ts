@@ -70,7 +70,7 @@ export async function realVideos(
       // Who goes first changes: what the machine does for itself meets both.
       for (const side of n % 2 ? [throughTemporal, plainly] : [plainly, throughTemporal]) await side(n);
     }
-    const figures = await chainFigures(world.temporal, workflowId);
+    const figures = await chainFigures(world.temporal, workflowId, concurrency);
     const time = (runs: readonly Run[]) => median(runs.map(({ seconds }) => seconds));
     const lost = (runs: readonly Run[]) => runs.reduce((sum, each) => sum + each.lost, 0);
     print({
@@ -84,6 +84,9 @@ export async function realVideos(
       lost: lost(ours),
       peerLost: lost(peer),
       rounds,
+      // One pair a round: how far they are apart says how quiet the machine was.
+      times: ours.map(({ seconds }, i) => [round(seconds), round(peer[i]!.seconds)]),
+      cpuTimes: ours.map(({ cpu }, i) => [round(total(cpu)), round(total(peer[i]!.cpu))]),
       concurrency,
       videos,
       megabytes,
@@ -100,6 +103,10 @@ export async function realVideos(
     await worker.stop();
     await loop.stop();
   }
+}
+
+function total(cpu: Run['cpu']): number {
+  return Object.values(cpu).reduce((sum, seconds) => sum + seconds, 0);
 }
 
 async function ask({ child }: OwnProcess, job: LoopJob): Promise<Exclude<LoopAnswer, { error: string }>> {

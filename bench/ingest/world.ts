@@ -14,7 +14,7 @@ import { endProcess, identify, signalGroup } from '../../src/embedded/processes.
 import { readRecords } from '../../src/embedded/records.js';
 import { built } from '../../src/embedded/services/built.js';
 import type { ServiceName } from '../../src/embedded/services/index.js';
-import { READY_LINE } from '../../src/embedded/services/worker.js';
+import { READY_LINE, workerVariables } from '../../src/embedded/services/worker.js';
 import { type Stack, startStack } from '../../src/embedded/stack.js';
 import { type Pool, openPool } from '../../src/registry/database.js';
 import { schemasOf } from '../../src/registry/schemas.js';
@@ -141,6 +141,7 @@ export class World {
       detached: true,
       env: {
         ...process.env,
+        ...workerVariables(),
         ...addressVariables(this.stack.addresses),
         CVOPS_HOME: this.stack.home,
         LOG_LEVEL: 'info',

@@ -196,7 +196,7 @@ function startDenial(
   { type, workflowId, args }: WorkflowStart,
   { tenants, everybody }: ReturnType<typeof namedIn>,
 ): Denial | undefined {
-  const { verb, system, namesOwner } = ruleOf(type);
+  const { verb, system, namesOwner, unnamed } = ruleOf(type);
   if (token.role === 'system') return system ? undefined : no(`the system does not start a ${type}`);
   if (verb === undefined) return no(`nobody starts a ${type}`);
   const denial = denialOf(token, verb, tenants);
@@ -204,7 +204,7 @@ function startDenial(
   if (denial !== undefined || own === undefined) return denial;
   if (everybody || tenants.length === 0) return no(`a principal of tenant ${own} has no part in this`);
   // Its id would keep another tenant's own operation from starting.
-  if (!workflowId.startsWith(`tenant/${own}/`) && type !== 'deploySchemas')
+  if (!unnamed && !workflowId.startsWith(`tenant/${own}/`))
     return no('its workflow id is not one of its tenant');
   const { principalTenant } = (args[0] ?? {}) as { principalTenant?: unknown };
   if (namesOwner && principalTenant !== own) return no('its input does not say for which tenant it is asked');

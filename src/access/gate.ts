@@ -22,6 +22,7 @@ const REMEMBERED = 5_000;
 const ENDINGS: ReadonlySet<string> = new Set([
   ...['failCreate', 'failBackup', 'failVerify', 'failRestore', 'failDrill', 'failPrune', 'failMemory'],
   ...['failOptimize', 'failIngest', 'failItem', 'failRollout', 'failPurge', 'lowerFence'],
+  ...['failIsolation', 'failIsolationTest', 'removeCanaries', 'removeLeftovers'],
   ...['removeConfig', 'schemasToRemove', 'requestSchemaChange', 'releaseSchemas', 'deletePhoenixProject'],
 ]);
 

@@ -2,6 +2,7 @@ import path from 'node:path';
 import type { Command } from 'commander';
 import pc from 'picocolors';
 import { CvopsClient } from '../client/index.js';
+import type { VerifyIsolationResult } from '../contracts/isolation.js';
 import { OpsError } from '../domain/errors.js';
 import { parseBackupId } from '../domain/backups.js';
 import { type TenantId, parseTenantId } from '../domain/ids.js';
@@ -61,7 +62,7 @@ export function addDemoCommand(program: Command): void {
     program
       .command('demo')
       .description(
-        'the main job from nothing: two tenants, real videos, searches, memories; one backed up, deleted, restored',
+        'the main job from nothing: two tenants, real videos, searches, memories, isolation; one backed up, deleted, restored',
       )
       .option('--videos <folder>', 'a folder of *.mp4 instead of the sample clips')
       .option('--keep', 'leave everything up afterwards', false)
@@ -70,7 +71,7 @@ export function addDemoCommand(program: Command): void {
     const { home } = loadSettings();
     const stack = await bringUp(home, options);
     try {
-      const { reports, remembered, restored } = await run(home, options);
+      const { reports, remembered, isolation, restored } = await run(home, options);
       const { temporalUiUrl, phoenixUrl } = loadSettings();
       answer(
         options.output,
@@ -78,6 +79,7 @@ export function addDemoCommand(program: Command): void {
           ok: true,
           tenants: reports,
           memories: remembered,
+          isolation,
           restored,
           temporalUi: temporalUiUrl,
           phoenix: phoenixUrl,
@@ -108,7 +110,12 @@ async function bringUp(home: string, options: DemoOptions): Promise<Stack | unde
 async function run(
   home: string,
   options: DemoOptions,
-): Promise<{ reports: TenantReport[]; remembered: RememberedReport[]; restored: RestoredReport }> {
+): Promise<{
+  reports: TenantReport[];
+  remembered: RememberedReport[];
+  isolation: VerifyIsolationResult;
+  restored: RestoredReport;
+}> {
   const settings = loadSettings();
   const client = await CvopsClient.connect(settings);
   const documents = await openDocuments(settings);
@@ -126,13 +133,14 @@ async function run(
     );
     heading('a memory for each, of one user and one agent');
     const remembered = await remember(client);
+    const isolation = await verifyApart(client);
     const restored = await backUpDeleteRestore(client, reports[0]!);
     if (JSON.stringify(await recall(client)) !== JSON.stringify(remembered))
       throw new OpsError('VerificationFailed', 'the memories are not what they were before the restore');
     const again = await ingestAndSearch(client, documents, cluster, folder, TENANTS[0]);
     if (again.inVespa !== reports[0]!.inVespa || again.stored > 0)
       throw new OpsError('VerificationFailed', `${again.tenant} is not what it was before it was deleted`);
-    return { reports, remembered, restored };
+    return { reports, remembered, isolation, restored };
   } finally {
     await documents.close();
     await client.close();
@@ -214,6 +222,19 @@ async function ingestAndSearch(
     searches.push({ query, ranking, hits: hits.length, best });
   }
   return { tenant, profile, ...videos, documents: inLedger, inVespa, searches };
+}
+
+/** Canaries in every store of both, of which nobody may find another's. @throws OpsError `VerificationFailed` */
+async function verifyApart(client: CvopsClient): Promise<VerifyIsolationResult> {
+  const [a, b] = [parseTenantId(TENANTS[0].id), parseTenantId(TENANTS[1].id)];
+  heading('isolation: who finds whose');
+  const handle = await client.isolation.verify({ tenants: [a, b], reason: 'demo' });
+  const result = await handle.result();
+  if (!result.ok)
+    throw new OpsError('VerificationFailed', `${a} and ${b} are not kept apart`, `see ${handle.uiUrl}`);
+  const ways = [...new Set(result.checks.map(({ name }) => name))].join(', ');
+  note(`${a}, ${b}: each finds its own canary by ${ways}, and none of the other's\n  ${handle.uiUrl}`);
+  return result;
 }
 
 /** The end of a tenant and the way back: from its backup alone. */

@@ -1,12 +1,16 @@
 import { Command, CommanderError } from 'commander';
+import { addAlertCommands } from './alerts.js';
 import { addBackupCommands } from './backup.js';
 import { addCertificateCommands } from './certificate.js';
 import { addConfigCommands } from './config.js';
+import { addHealthCommands } from './health.js';
 import { addIngestCommand } from './ingest.js';
+import { addIsolationCommands } from './isolation.js';
 import { addOperationCommands } from './operations.js';
 import { EXIT, type Format, reportError } from './output.js';
 import { addDemoCommand } from './demo.js';
 import { addOptimizeCommands } from './optimize.js';
+import { addQuotaCommands } from './quota.js';
 import { addRouteCommand } from './route.js';
 import { addMemoryCommands } from './memory.js';
 import { addMetricsCommand } from './metrics.js';
@@ -40,7 +44,11 @@ export function buildProgram(): Command {
   addOptimizeCommands(program);
   addMemoryCommands(program);
   addMetricsCommand(program);
+  addHealthCommands(program);
+  addAlertCommands(program);
+  addQuotaCommands(program);
   addBackupCommands(program);
+  addIsolationCommands(program);
   addOperationCommands(program);
   addCertificateCommands(program);
   addTokenCommands(program);

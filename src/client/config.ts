@@ -8,7 +8,6 @@ import {
 } from '../contracts/config.js';
 import { type ConfigChange, diffConfig } from '../domain/config/diff.js';
 import { OpsError } from '../domain/errors.js';
-import { hostAndPort } from '../domain/urlGuard.js';
 import type { ConfigVersion } from '../registry/config.js';
 import { TRACE_RETENTION, placeName } from '../domain/config/keys.js';
 import { PhoenixClient, PhoenixError } from '../phoenix/client.js';
@@ -21,7 +20,7 @@ import {
   removeTemplate,
   setTemplate,
 } from '../registry/templates.js';
-import type { Settings } from '../settings.js';
+import { type Settings, ownHosts } from '../settings.js';
 import {
   type ConfigTarget,
   type ConfigWriteWhat,
@@ -81,7 +80,7 @@ export class ConfigClient {
     const input = checkInput(configWriteInput, { ...request, principal });
     const verb = request.what.kind === 'rollback' ? 'config rollback' : 'config set';
     await this.connections.authorize(verb, input.at.tenant);
-    const written = await writeConfig(this.pool, { ...input, allowedPrivate: allowedHosts(this.settings) });
+    const written = await writeConfig(this.pool, { ...input, allowedPrivate: ownHosts(this.settings) });
     if (!request.dryRun && placeName(input.at) === placeName(TRACE_RETENTION)) await this.apply(input.at);
     return written;
   }
@@ -164,9 +163,4 @@ export class TemplateClient {
     await this.connections.authorize('template remove');
     return removeTemplate(pool, name, { principal, reason });
   }
-}
-
-/** The installation's own servers may be named by their very host and port, wherever they are. */
-export function allowedHosts({ allowedPrivateHosts, vespaUrl, phoenixUrl }: Settings): string[] {
-  return [...allowedPrivateHosts, hostAndPort(vespaUrl), hostAndPort(phoenixUrl)];
 }

@@ -10,6 +10,7 @@ import { type TenantState, requireState } from '../domain/states.js';
 import { type TemplateValues, applyOverrides } from '../domain/templates.js';
 import { type ConfigVersion, currentConfig } from '../registry/config.js';
 import { RETENTION_KINDS } from '../operations/stop.js';
+import { TenantRates } from '../limits/rate.js';
 import type { Pool } from '../registry/database.js';
 import { failedItems } from '../registry/ledger.js';
 import { type OperationRow, listOperations } from '../registry/operations.js';
@@ -20,13 +21,16 @@ import { openDocuments } from '../vespa/access.js';
 import { type SearchResources, searchTenant } from '../search/searchTenant.js';
 import { requireFreeName } from '../tenants/quarantine.js';
 import type { Settings } from '../settings.js';
+import { AlertClient } from './alerts.js';
 import { BackupClient } from './backups.js';
 import { backupTimes } from '../registry/backupTimes.js';
 import { BackupKeepingClient } from './backupKeeping.js';
 import { BackupScheduleClient } from './backupSchedules.js';
 import { ConfigClient, TemplateClient } from './config.js';
 import { Connections } from './connections.js';
+import { HealthClient } from './health.js';
 import { IngestClient } from './ingest.js';
+import { IsolationClient } from './isolation.js';
 import { LifeClient } from './life.js';
 import { MemoryClient } from './memory.js';
 import { MemoryScheduleClient } from './memorySchedules.js';
@@ -35,6 +39,7 @@ import { OperationHandle } from './operations.js';
 import { ownOperation } from './ownOperation.js';
 import { OptimizationClient } from './optimization.js';
 import { RoutingClient } from './routing.js';
+import { type Quotas, QuotaClient, quotasOf } from './quotas.js';
 import { SchemaClient } from './schemas.js';
 import { TokenClient } from './tokens.js';
 import { WatchClient } from './watches.js';
@@ -77,6 +82,7 @@ export class CvopsClient {
   readonly life: LifeClient;
   readonly schemas: SchemaClient;
   readonly ingest: IngestClient;
+  readonly isolation: IsolationClient;
   readonly watches: WatchClient;
   readonly backups: BackupClient;
   readonly backupKeeping: BackupKeepingClient;
@@ -87,6 +93,9 @@ export class CvopsClient {
   readonly memorySchedules: MemoryScheduleClient;
   readonly metrics: MetricsClient;
   readonly tokens: TokenClient;
+  readonly health: HealthClient;
+  readonly alerts: AlertClient;
+  readonly quotas: QuotaClient;
   private readonly settings: Settings;
   private readonly pool: Pool;
   private searching: Promise<SearchResources> | undefined;
@@ -100,6 +109,7 @@ export class CvopsClient {
     this.life = new LifeClient(connections);
     this.schemas = new SchemaClient(connections);
     this.ingest = new IngestClient(connections);
+    this.isolation = new IsolationClient(connections);
     this.watches = new WatchClient(connections);
     this.backups = new BackupClient(connections);
     this.backupKeeping = new BackupKeepingClient(connections);
@@ -110,6 +120,9 @@ export class CvopsClient {
     this.memorySchedules = new MemoryScheduleClient(connections);
     this.metrics = new MetricsClient(connections);
     this.tokens = new TokenClient(connections);
+    this.health = new HealthClient(connections);
+    this.alerts = new AlertClient(connections);
+    this.quotas = new QuotaClient(connections);
   }
 
   /** @throws OpsError `Unavailable` when the registry does not answer */
@@ -176,7 +189,7 @@ export class CvopsClient {
     );
   }
 
-  /** @throws OpsError `NotFound`, `WrongState`, `InvalidInput`, `Unavailable` */
+  /** @throws OpsError `NotFound`, `WrongState`, `InvalidInput`, `QuotaExceeded`, `Unavailable` */
   async search(raw: SearchInput): Promise<SearchResult> {
     const input = checkInput(searchInput, raw);
     await this.connections.authorize('search', input.tenant);
@@ -193,7 +206,8 @@ export class CvopsClient {
     const documents = await openDocuments(this.settings);
     const encoder = encoderOf(this.settings);
     for (const part of [documents, encoder]) this.connections.onClose(() => part.close());
-    return { pool: this.pool, documents, encoder, tracing: this.connections.telemetry };
+    const rates = new TenantRates(this.pool);
+    return { pool: this.pool, documents, encoder, tracing: this.connections.telemetry, rates };
   }
 
   async listTenants(state?: TenantState): Promise<TenantSummary[]> {
@@ -210,19 +224,27 @@ export class CvopsClient {
     TenantSummary & {
       config: ConfigVersion[];
       operations: OperationRow[];
+      quotas: Quotas['quotas'];
       /** When a backup of this life was last restored into a throw-away tenant and found equal, ISO 8601; null: never. */
       lastProvenRestore: string | null;
     }
   > {
     await this.connections.authorize('tenant show', tenant);
     const row = await getTenant(this.pool, tenant);
-    const [schemas, config, operations, [times]] = await Promise.all([
+    const [schemas, config, operations, [times], { quotas }] = await Promise.all([
       schemasOf(this.pool, row.incarnation),
       currentConfig(this.pool, row.incarnation),
       listOperations(this.pool, { tenant, limit: 10 }),
       backupTimes(this.pool, row.incarnation),
+      quotasOf(this.pool, row),
     ]);
-    return { ...summary(row, schemas), lastProvenRestore: times?.provenAt ?? null, config, operations };
+    return {
+      ...summary(row, schemas),
+      lastProvenRestore: times?.provenAt ?? null,
+      config,
+      quotas,
+      operations,
+    };
   }
 
   /** Newest first. */

@@ -32,6 +32,9 @@ import type {
   MemoryStats,
   TenantMemory,
 } from '../memory/tenantMemory.js';
+import { countCall } from '../quotas/calls.js';
+import { memoryRoom } from '../quotas/memories.js';
+import { giveBack } from '../quotas/take.js';
 import { appendAudit } from '../registry/audit.js';
 import { transaction } from '../registry/database.js';
 import { type TenantLife, lockTenant, requireTenant } from '../registry/tenants.js';
@@ -53,7 +56,7 @@ export type {
  * Tenants' memories. What is quick and may be asked again is done at once, each call within the tenant's `max_qps` for
  * memory; what takes long is an operation.
  *
- * @throws OpsError of every method: `InvalidInput`, `NotFound`, `PermissionDenied`, `Unavailable`; `WrongState` when the
+ * @throws OpsError of every method: `InvalidInput`, `NotFound`, `PermissionDenied`, `QuotaExceeded`, `Unavailable`; `WrongState` when the
  *   tenant is not active or has no memory, and for a change also while another operation has closed it to changes
  */
 export class MemoryClient {
@@ -73,8 +76,8 @@ export class MemoryClient {
     return this.change(
       tenant,
       { name: 'memory.add', verb: 'memory add', about },
-      async (memory, span) => {
-        const added = await memory.add(text, options);
+      async (memory, span, life) => {
+        const added = await memory.add(text, options, memoryRoom(this.connections.pool, life));
         span.setAttribute(
           'memory.ids',
           added.map(({ id }) => id),
@@ -141,16 +144,21 @@ export class MemoryClient {
         { name: 'memory.get', verb: 'memory delete', about },
         async (all) => (await all.get(id)) !== undefined,
       );
-    return this.change(tenant, { name: 'memory.delete', verb: 'memory delete', about }, async (all) => {
-      const deleted = await all.delete(id);
-      const { principal } = this.connections;
-      const outcome = deleted ? 'completed' : 'not found';
-      const detail = { memory: id };
-      await transaction(this.connections.pool, (tx) =>
-        appendAudit(tx, { principal, verb: 'delete-memory', tenant, outcome, reason, detail }),
-      );
-      return deleted;
-    });
+    return this.change(
+      tenant,
+      { name: 'memory.delete', verb: 'memory delete', about },
+      async (all, _, life) => {
+        const deleted = await all.delete(id);
+        const { principal } = this.connections;
+        const outcome = deleted ? 'completed' : 'not found';
+        const detail = { memory: id };
+        await transaction(this.connections.pool, async (tx) => {
+          if (deleted) await giveBack(tx, life, { memories: 1 });
+          await appendAudit(tx, { principal, verb: 'delete-memory', tenant, outcome, reason, detail });
+        });
+        return deleted;
+      },
+    );
   }
 
   /** How many a `clear` would remove. */
@@ -259,8 +267,8 @@ export class MemoryClient {
     const life = await memoryOf(pool, row);
     const memories = await this.memories();
     return this.traced(row, call, async (span) => {
-      await this.rates.take({ incarnation: row.incarnation, kind: 'memory' });
-      return work(memories.open(life), span);
+      await this.admit(row);
+      return work(memories.open(life), span, row);
     });
   }
 
@@ -272,13 +280,19 @@ export class MemoryClient {
     const llm = infer ? await llmOf(pool, incarnation) : undefined;
     const memories = await this.memories();
     return this.traced(row, call, async (span) => {
-      await this.rates.take({ incarnation, kind: 'memory' });
+      await this.admit(row);
       return whileWriting(
         pool,
         (tx) => lockTenant(tx, tenant, 'remember'),
-        async (row) => work(memories.open(await memoryOf(pool, row), llm), span),
+        async (row) => work(memories.open(await memoryOf(pool, row), llm), span, row),
       );
     });
+  }
+
+  /** Its turn, and counted as one of the tenant's calls. */
+  private async admit(row: TenantLife): Promise<void> {
+    await this.rates.take({ incarnation: row.incarnation, kind: 'memory' });
+    await countCall(this.connections.pool, row);
   }
 
   private traced<T>(life: TenantLife, call: Call, fn: (span: Span) => Promise<T>): Promise<T> {
@@ -304,7 +318,7 @@ export class MemoryClient {
   }
 }
 
-type Work<T> = (memory: TenantMemory, span: Span) => Promise<T>;
+type Work<T> = (memory: TenantMemory, span: Span, life: TenantLife) => Promise<T>;
 
 /** What a span says of a call. */
 interface Call {

@@ -22,8 +22,8 @@ import {
 } from '../schedules/optimizationSchedules.js';
 import { type ScheduleStatus, scheduleStatus } from '../schedules/scheduleStatus.js';
 import { describeSchedule } from '../schedules/tenantSchedules.js';
+import { ownHosts } from '../settings.js';
 import { writeConfig } from '../tenants/config.js';
-import { allowedHosts } from './config.js';
 import type { Connections } from './connections.js';
 import type { OperationHandle } from './operations.js';
 
@@ -94,7 +94,7 @@ export class OptimizationClient {
       await writeConfig(pool, {
         at: { ...at, tenant },
         what: { kind: 'edits', edits: { set: { optimization_enabled: String(enabled) }, unset: [] } },
-        ...{ principal, reason, allowedPrivate: allowedHosts(settings) },
+        ...{ principal, reason, allowedPrivate: ownHosts(settings) },
       });
     const client = await this.connections.temporal();
     if (enabled) await ensureOptimizationSchedules(pool, client, row);

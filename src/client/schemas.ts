@@ -18,7 +18,7 @@ import { transaction } from '../registry/database.js';
 import { rolloutItems } from '../registry/rollout.js';
 import { type SchemaRow, allSchemas, registeredNames, schemasOf } from '../registry/schemas.js';
 import { type TenantRow, everyTenant, getTenant, requireTenant } from '../registry/tenants.js';
-import { readPackage } from '../vespa/activePackage.js';
+import { isInPackage, readPackage, unregistered } from '../vespa/activePackage.js';
 import { ConfigServer } from '../vespa/configServer.js';
 import { digestOf } from '../access/proofs.js';
 import { noteSchemaRequest } from '../registry/access.js';
@@ -64,24 +64,22 @@ export class SchemaClient {
     );
   }
 
-  /** Compares the registry with the active package: by file and by mapping, as losing either loses the schema. */
+  /** Compares the registry with the active package. */
   async verify(tenant?: TenantId): Promise<SchemaDrift> {
     const { pool, settings, principalTenant } = this.connections;
     await this.connections.authorize('schema verify', tenant);
     tenant ??= principalTenant;
     if (tenant !== undefined) await getTenant(pool, tenant);
-    const { files, mapped } = await readPackage(new ConfigServer(settings.vespaConfigUrl));
+    const active = await readPackage(new ConfigServer(settings.vespaConfigUrl));
     const all = await allSchemas(pool);
     const lost = all.filter(
       (row: SchemaRow) =>
         row.state === 'deployed' &&
         (tenant === undefined || row.tenant === tenant) &&
-        !(files.has(row.schemaName) && mapped.has(row.schemaName)),
+        !isInPackage(active, row.schemaName),
     );
-    const known = new Set(all.map((row) => row.schemaName));
     // What is nobody's cannot be said to be one tenant's: only the whole view shows it.
-    const unexpected =
-      tenant === undefined ? [...files.union(mapped)].filter((name) => !known.has(name)) : [];
+    const unexpected = tenant === undefined ? unregistered(active, all) : [];
     const owners = [...new Set(lost.map((row) => row.tenant))];
     const rows = await Promise.all(owners.map((id) => getTenant(pool, id)));
     return {

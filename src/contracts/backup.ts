@@ -198,6 +198,8 @@ export const backupVideo = z.strictObject({
   fingerprint: z.string().nullable(),
   /** How it looked when it was last refused; null when it was not. */
   refusedAs: z.string().nullable(),
+  /** Of its documents as they were sent; absent in backups from before it was noted. */
+  bytes: count.optional(),
 });
 export type BackupVideo = z.infer<typeof backupVideo>;
 

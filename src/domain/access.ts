@@ -92,6 +92,15 @@ export const VERBS = {
   'op concurrency': CHANGE,
   'op cancel': CHANGE,
   'certificate get': READ,
+  'quota show': READ,
+  'quota set': GOVERN,
+  health: READ,
+  'health --all': ALL,
+  'alert list': READ,
+  'alert silence': CHANGE,
+  diagnose: READ,
+  'diagnose --repair': CHANGE,
+  'isolation verify': ALL,
   'token issue': ALL,
   'token list': ALL,
   'token revoke': ALL,
@@ -122,6 +131,8 @@ export interface WorkflowRule {
    * messages only.
    */
   readonly outlives?: true;
+  /** Its id has no tenant in it, so that it keeps nobody's from starting. */
+  readonly unnamed?: true;
   /** What its code may start as a child. */
   readonly children?: readonly string[];
 }
@@ -136,7 +147,7 @@ export const WORKFLOWS: Readonly<Record<string, WorkflowRule>> = {
     children: ['hardDeleteTenant'],
   },
   hardDeleteTenant: { verb: 'tenant delete', system: true },
-  deploySchemas: { verb: 'schema deploy' },
+  deploySchemas: { verb: 'schema deploy', unnamed: true },
   ingestVideos: { verb: 'ingest' },
   watchVideos: { verb: 'watch add', children: ['ingestVideos'] },
   backupTenant: { verb: 'backup create' },
@@ -159,6 +170,10 @@ export const WORKFLOWS: Readonly<Record<string, WorkflowRule>> = {
   evaluateSpans: { verb: 'optimize enable', system: true },
   annotateSpans: { verb: 'optimize enable', system: true },
   retrainRouting: { verb: 'optimize enable', system: true },
+  verifyIsolation: { verb: 'isolation verify', system: true },
+  testIsolation: { verb: 'isolation verify', children: ['createTenant', 'hardDeleteTenant'] },
+  checkHealth: { verb: 'health', system: true, unnamed: true },
+  reconcileQuotas: { system: true },
   reconcileRetention: { system: true },
 };
 

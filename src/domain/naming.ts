@@ -67,7 +67,12 @@ export const workflowIds = {
   /** One at a time; of a scheduled one the server adds its time. */
   pruneMemory: (tenant: TenantId) => `tenant/${tenant}/memory/prune`,
   deploySchemas: (run: string) => `schemas/${run}`,
+  verifyIsolation: (run: string) => `isolation/${run}`,
+  testIsolation: (run: string) => `isolation-test/${run}`,
   vespaApplication: (cluster: string) => `vespa/${cluster}/application`,
+  /** Of one look by hand; of a scheduled one the server adds its time. */
+  health: (run: string) => `system/health/${run}`,
+  alertDelivery: 'system/alerts',
 } as const;
 
 /** Ids of Temporal Schedules. Whose one is, is a row of `tenant_schedules`. */
@@ -76,6 +81,13 @@ export const scheduleIds = {
   scheduled: (tenant: TenantId, what: Scheduled) => `tenant/${tenant}/scheduled/${what}`,
   optimization: (tenant: TenantId, what: Optimization) => `tenant/${tenant}/optimize/${what}`,
   memory: (tenant: TenantId) => `tenant/${tenant}/memory/prune`,
+  /** Of no tenant. */
+  system: {
+    reconcile: 'system/retention-reconcile',
+    isolation: 'system/isolation',
+    quotas: 'system/quota-reconcile',
+    health: 'system/health',
+  },
 } as const;
 
 /** Task queues: `control` runs short activities and all workflows, `data` runs ffmpeg, encoding, feeding, backup. */

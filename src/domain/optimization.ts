@@ -66,6 +66,12 @@ export const LABEL_SCORES: Readonly<Record<RoutingLabel, number>> = {
   insufficient_info: 0.5,
 };
 
+/** What people choose from: the labels, and the agents, of which the one is named that would have been right. */
+export const LABEL_CHOICES = [
+  ...ROUTING_LABELS.map((label) => ({ label, score: LABEL_SCORES[label] })),
+  ...AGENTS.map((label) => ({ label })),
+];
+
 /** Who annotated; a later one in this list outranks the ones before. */
 export const ANNOTATOR_KINDS = ['CODE', 'LLM', 'HUMAN'] as const;
 export type AnnotatorKind = (typeof ANNOTATOR_KINDS)[number];

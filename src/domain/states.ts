@@ -37,6 +37,8 @@ export const OPERATION_KINDS = [
   'clearMemory',
   'pruneMemory',
   'importMemory',
+  'verifyIsolation',
+  'testIsolation',
 ] as const;
 export type OperationKind = (typeof OPERATION_KINDS)[number];
 
@@ -70,6 +72,8 @@ export const ALLOWED = {
   deploySchemas: ['active'],
   schedule: ['active'],
   backup: ['active', 'inactive'],
+  /** Put canaries into its stores for a while. */
+  verifyIsolation: ['active'],
   /** Into a tenant that is there. */
   restoreOver: ['active', 'inactive'],
 } as const satisfies Record<string, readonly TenantState[]>;
@@ -89,6 +93,7 @@ const PHRASES: Partial<Record<TenantVerb, string>> = {
   route: 'route a query',
   optimize: 'optimize its routing',
   backup: 'back it up',
+  verifyIsolation: 'verify its isolation',
   restoreOver: 'restore into it',
 };
 

@@ -6,7 +6,8 @@ import type { Incarnation, TenantId } from '../domain/ids.js';
 import { PROFILES, type ProfileName } from '../domain/profiles.js';
 import type { Encoder } from '../encoders/port.js';
 import type { RateKey, TenantRates } from '../limits/rate.js';
-import type { Pool } from '../registry/database.js';
+import { VideoRoom } from '../quotas/video.js';
+import type { Pool, Queryable } from '../registry/database.js';
 import { storableText } from '../registry/storable.js';
 import { getVideo, noteFeeding, noteFingerprint, noteStored } from '../registry/videos.js';
 import type { VideoSourceReader } from '../sources/reader.js';
@@ -14,6 +15,7 @@ import type { DocumentClient } from '../vespa/documents.js';
 import { type FeedItem, feed } from '../vespa/feed.js';
 import { segmentBody } from '../vespa/embedding.js';
 import { DocumentError, RetriesExhausted } from '../vespa/retry.js';
+import { planSegments } from '../video/plan.js';
 import { probeVideo } from '../video/probe.js';
 import { type Sidecar, readSidecar } from '../video/sidecar.js';
 import { segmentVideo } from '../video/segment.js';
@@ -62,7 +64,7 @@ const FEED_CONCURRENCY = 8;
  * are made of the video and the position, puts replace, and the registry names every id that may have been written
  * before it is.
  *
- * @throws OpsError `Rejected` with a plain reason when the file cannot be ingested; DocumentError, naming the document, when
+ * @throws OpsError `Rejected` with a plain reason when the file cannot be ingested, `QuotaExceeded`; DocumentError, naming the document, when
  *   Vespa refuses one for good. None of its documents is left by then, unless it had not been touched
  */
 export async function ingestVideo(
@@ -100,50 +102,59 @@ export async function ingestVideo(
     return { state: ours ? 'stored' : 'unchanged', documents: before.documents };
   }
 
-  let segments = 0;
-  async function* bodies(): AsyncGenerator<FeedItem> {
-    for await (const segment of tools.segments(file, probed, profile.segmentation, {
-      size: encoder.frameSize,
-      signal,
-    })) {
-      const vectors = await encoder.encodeFrames(segment, profile, signal);
-      // In powers of two, so that a long video costs a few writes, not one a segment.
-      if (segments === 0 || (segments & (segments - 1)) === 0)
-        await noteFeeding(pool, key, video.path, Math.max(1, segments * 2));
-      yield {
-        at: address(video, segments++),
-        body: segmentBody(
-          fieldsOf(video, profile.hasDescription, sidecar, segment),
-          vectors,
-          profile.dimensions,
-        ),
-      };
+  const expected = planSegments(probed.durationSeconds, probed.fps, profile.segmentation).segments.length;
+  const room = await VideoRoom.of(pool, video, `${key.base}/${key.video}`);
+  return room.during(signal, async (signal) => {
+    let [segments, bytes] = [0, 0];
+    async function* bodies(): AsyncGenerator<FeedItem> {
+      for await (const segment of tools.segments(file, probed, profile.segmentation, {
+        size: encoder.frameSize,
+        signal,
+      })) {
+        const vectors = await encoder.encodeFrames(segment, profile, signal);
+        const fields = fieldsOf(video, profile.hasDescription, sidecar, segment);
+        const body = segmentBody(fields, vectors, profile.dimensions);
+        bytes += body.byteLength;
+        const note = (db: Queryable) => noteFeeding(db, key, video.path, Math.max(1, segments * 2));
+        if (segments === 0) {
+          const size = { documents: Math.max(1, expected), bytes: bytes * Math.max(1, expected) };
+          await room.begin(size, note);
+        } else {
+          await room.upTo({ documents: segments + 1, bytes });
+          // In powers of two, so that a long video costs a few writes, not one a segment.
+          if ((segments & (segments - 1)) === 0) await note(pool);
+        }
+        yield { at: address(video, segments++), body };
+      }
     }
-  }
-  try {
-    const paced = rates.paced(rateOf(video), bodies(), signal);
-    await feed(documents, paced, { concurrency: FEED_CONCURRENCY, ...(signal ? { signal } : {}) });
-    if (segments === 0) throw new OpsError('Rejected', 'no picture could be read');
-  } catch (error) {
-    // Damage that only shows while decoding, a document that is refused: a half-fed video would be found by searches and
-    // counted by nobody.
-    if (isOwnFault(error))
-      await removeAll(resources, video, Math.max(before?.documents ?? 0, segments), signal);
-    throw error;
-  }
+    try {
+      const paced = rates.paced(rateOf(video), bodies(), signal);
+      await feed(documents, paced, { concurrency: FEED_CONCURRENCY, ...(signal ? { signal } : {}) });
+      if (segments === 0) throw new OpsError('Rejected', 'no picture could be read');
+    } catch (error) {
+      // Damage that only shows while decoding, a document that is refused: a half-fed video would be found by searches and
+      // counted by nobody. One for which there was no room has not been touched: what it would replace stays.
+      if (isOwnFault(error) && !(segments === 0 && before?.complete && isOverQuota(error)))
+        await removeAll(resources, video, Math.max(before?.documents ?? 0, segments), signal);
+      throw error;
+    }
 
-  // What a longer former version, or a killed run of it, left behind.
-  await removeAll(resources, video, before?.documents ?? 0, signal, segments);
-  if (!(await readBack(documents, video, segments, signal)))
-    throw new Error('documents that were acknowledged are not there');
-  await noteStored(pool, key, {
-    sha256,
-    profileVersion: profile.version,
-    encoder: encoder.id,
-    documents: segments,
-    fingerprint,
+    // What a longer former version, or a killed run of it, left behind.
+    await removeAll(resources, video, before?.documents ?? 0, signal, segments);
+    if (!(await readBack(documents, video, segments, signal)))
+      throw new Error('documents that were acknowledged are not there');
+    const record = {
+      ...{ sha256, profileVersion: profile.version, encoder: encoder.id },
+      ...{ documents: segments, bytes, fingerprint },
+    };
+    await room.settle((db) => noteStored(db, key, record));
+    return { state: 'stored', documents: segments };
   });
-  return { state: 'stored', documents: segments };
+}
+
+/** Worth another try once something was deleted, or the limit raised: nothing is wrong with the file. */
+export function isOverQuota(error: unknown): error is OpsError {
+  return error instanceof OpsError && error.type === 'QuotaExceeded';
 }
 
 /** What another attempt would not change. */

@@ -13,7 +13,7 @@ import { noteRefused, storedAs } from '../registry/videos.js';
 import type { Sources } from '../sources/sources.js';
 import type { Tracing } from '../telemetry/telemetry.js';
 import { DocumentError, FeedBlocked, RetriesExhausted } from '../vespa/retry.js';
-import { type IngestResources, type VideoToIngest, ingestVideo } from './ingestVideo.js';
+import { type IngestResources, type VideoToIngest, ingestVideo, isOverQuota } from './ingestVideo.js';
 
 /** No video is begun after this long in a turn: long ones have a turn to themselves, and progress is seen. */
 const TURN_MS = 4000;
@@ -117,7 +117,7 @@ async function ingestItem(
     if (error instanceof FeedBlocked) return { how: 'blocked', why: error.message };
     if (error instanceof RetriesExhausted && error.reach === 'server')
       return { how: 'silent', why: error.message };
-    const mayPass = error instanceof RetriesExhausted || error instanceof TriesSpent;
+    const mayPass = error instanceof RetriesExhausted || error instanceof TriesSpent || isOverQuota(error);
     const forGood =
       error instanceof DocumentError || (error instanceof OpsError && error.type === 'Rejected');
     if (!mayPass && !forGood) throw error;

@@ -23,6 +23,10 @@ export class Lease {
     private readonly receivedAt: number,
   ) {}
 
+  get perSecond(): number {
+    return this.reservation.perSecond;
+  }
+
   /** Milliseconds until the next place is due, 0 or less when it is; undefined when none is left. */
   waitMs(now: number): number | undefined {
     const { count, waitMs, perSecond } = this.reservation;

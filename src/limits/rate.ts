@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Queryable } from '../registry/database.js';
 import { Lease } from './lease.js';
-import { type RateKey, reserve } from './reserve.js';
+import { NoTurn, type RateKey, reserve } from './reserve.js';
 
-export type { RateKey, RateKind } from './reserve.js';
+export { NoTurn, type RateKey, type RateKind } from './reserve.js';
 
 /** What is not used for so long is forgotten by the process; the truth is in the database. */
 const FORGET_AFTER_MS = 60_000;
@@ -25,6 +25,15 @@ export class TenantRates {
    */
   async take(key: RateKey, signal?: AbortSignal): Promise<void> {
     await this.bucket(key).take(signal);
+  }
+
+  /**
+   * The same, when the turn comes soon.
+   *
+   * @throws NoTurn when it does not
+   */
+  async takeWithin(key: RateKey, ms: number): Promise<void> {
+    await this.bucket(key).takeWithin(ms);
   }
 
   /** The source, each item when its turn has come. The item is made first: an encoder works while its documents wait. */
@@ -62,10 +71,21 @@ class Bucket {
     return this.waiting === 0 && performance.now() - this.lastUse > FORGET_AFTER_MS;
   }
 
-  async take(signal: AbortSignal | undefined): Promise<void> {
+  async takeWithin(ms: number): Promise<void> {
+    const late = new AbortController();
+    // In the line of this process, and then in the database's.
+    const timer = setTimeout(() => late.abort(new NoTurn(this.lease?.perSecond)), ms);
+    try {
+      await this.take(late.signal, ms);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async take(signal: AbortSignal | undefined, withinMs?: number): Promise<void> {
     signal?.throwIfAborted();
     this.waiting++;
-    const turn = this.line.then(() => this.next(signal));
+    const turn = this.line.then(() => this.next(signal, withinMs));
     this.line = turn.catch(() => undefined);
     try {
       await (signal ? unlessAborted(turn, signal) : turn);
@@ -79,7 +99,7 @@ class Bucket {
     }
   }
 
-  private async next(signal: AbortSignal | undefined): Promise<void> {
+  private async next(signal: AbortSignal | undefined, withinMs: number | undefined): Promise<void> {
     for (;;) {
       // Whoever leaves takes nothing along: its place is the next one's.
       signal?.throwIfAborted();
@@ -87,7 +107,7 @@ class Bucket {
       const wait = this.lease?.waitMs(now);
       if (this.lease === undefined || wait === undefined) {
         const { db, key } = this;
-        const reservation = await reserve(db, key, this.lease?.nextCount(now) ?? 1);
+        const reservation = await reserve(db, key, this.lease?.nextCount(now) ?? 1, withinMs);
         this.lease = new Lease(reservation, now, performance.now());
       } else if (wait > 0) {
         await delay(Math.ceil(wait), undefined, { signal });

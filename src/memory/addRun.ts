@@ -4,6 +4,14 @@ import type { AddedMemory } from './tenantMemory.js';
 
 type Payload = Readonly<Record<string, unknown>>;
 
+/** What a tenant may still store. */
+export interface MemoryRoom {
+  /** @throws OpsError `QuotaExceeded` */
+  take(memories: number): Promise<void>;
+  /** Of those taken: they were there already, or could not be stored. */
+  giveBack(memories: number): Promise<void>;
+}
+
 /**
  * One add on its way through Mem0, which knows neither the caller's key nor failures: the store asks it for ids, and store,
  * embedder and LLM tell it what failed.
@@ -20,6 +28,8 @@ export class AddRun {
     readonly kind: string,
     readonly idOf: (hash: string) => string,
     readonly vectors: ReadonlyMap<string, ArrayLike<number>>,
+    /** Of the tenant's quota; without one nothing is counted. */
+    readonly room?: MemoryRoom,
   ) {}
 
   /** From then on nothing more is stored, as the whole add is to be tried again. */

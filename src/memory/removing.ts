@@ -7,7 +7,7 @@ import { addressOf } from './documents.js';
 import { MAX_HITS, checkKind } from './input.js';
 import { type Condition, conditionOf, countRows, find } from './query.js';
 import { fieldsOf } from './readAll.js';
-import type { AgeCutoffs, ClearProgress, LongCall, Removed, TenantLife } from './tenantMemory.js';
+import type { AgeCutoffs, LongRemoval, Removed, TenantLife } from './tenantMemory.js';
 
 export interface RemovingFrom {
   readonly documents: DocumentClient;
@@ -25,9 +25,10 @@ const STEP = 1_000;
 export async function clearAll(
   { documents, life }: RemovingFrom,
   cluster: string,
-  { signal, resume, onProgress }: LongCall<ClearProgress>,
+  call: LongRemoval,
 ): Promise<Removed> {
-  const found = resume?.found ?? (await countRows({ documents, life, where: conditionOf(life, {}), signal }));
+  const { signal, resume, onProgress } = call;
+  const found = await countFirst({ documents, life }, conditionOf(life, {}), call);
   let removed = resume?.removed ?? 0;
   let { token } = resume ?? {};
   const tell = () => onProgress?.({ found, removed, ...(token === undefined ? {} : { token }) });
@@ -56,31 +57,43 @@ export async function clearAll(
   return { removed: Math.max(found, removed) };
 }
 
-/** Removes by age and kind, {@link MAX_HITS} a step, until none is found. */
+/** Removes by age and kind, {@link MAX_HITS} a step, until none is found. @throws OpsError `VerificationFailed` */
 export async function removeByAge(
   from: RemovingFrom,
   cutoffs: AgeCutoffs,
-  call: LongCall<Removed> & { readonly dryRun?: boolean },
+  call: LongRemoval & { readonly dryRun?: boolean },
 ): Promise<Removed> {
   const { documents, life } = from;
   const { signal, resume, onProgress, dryRun } = call;
   const where = tooOld(life, cutoffs);
   if (where === undefined) return { removed: 0 };
   if (dryRun) return { removed: await countRows({ documents, life, where, signal }) };
+  const found = await countFirst(from, where, call);
   let removed = resume?.removed ?? 0;
   for (let before = new Set<string>(); ;) {
     const hits = await find({ documents, life, where, hits: MAX_HITS, profile: 'unranked', signal });
     const ids = hits.map(({ memory }) => memory.id);
-    if (ids.length === 0) return { removed };
+    if (ids.length === 0) return { removed: Math.max(found, removed) };
     if (ids.every((id) => before.has(id)))
       throw new OpsError(
         'VerificationFailed',
         `Vespa still finds memories of ${life.tenant} that were removed`,
       );
     removed += await removeIds(from, ids, signal);
-    onProgress?.({ removed });
+    onProgress?.({ found, removed });
     before = new Set(ids);
   }
+}
+
+/** @returns how many there were before the first try removed any */
+async function countFirst(
+  { documents, life }: RemovingFrom,
+  where: Condition,
+  { signal, resume, noteFound }: LongRemoval,
+): Promise<number> {
+  if (resume) return resume.found;
+  const found = await countRows({ documents, life, where, signal });
+  return noteFound ? noteFound(found) : found;
 }
 
 /** @returns how many were acknowledged: all */

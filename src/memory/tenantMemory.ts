@@ -1,4 +1,5 @@
 import type { Incarnation, TenantId } from '../domain/ids.js';
+import type { MemoryRoom } from './addRun.js';
 
 /** One life of a tenant and the physical schema that a registry row gives it. */
 export interface TenantLife {
@@ -87,11 +88,19 @@ export interface LongCall<Progress> {
   readonly onProgress?: (progress: Progress) => void;
 }
 
-export interface ClearProgress {
+export interface LongRemoval extends LongCall<RemovalProgress> {
+  /**
+   * Hears how many there are before the first one goes, and answers what the first try was told: a try that was killed
+   * before its first heartbeat left no progress.
+   */
+  readonly noteFound?: (found: number) => Promise<number>;
+}
+
+export interface RemovalProgress {
   /** Memories counted before the first one went. */
   readonly found: number;
   readonly removed: number;
-  /** Of the visit; absent before its first checkpoint. */
+  /** Of a clear's visit; absent before its first checkpoint. */
   readonly token?: string;
 }
 
@@ -118,9 +127,9 @@ export interface TenantMemory {
   /**
    * Stores a text as one memory, or what the LLM finds in it as several.
    *
-   * @throws OpsError `Conflict` when the key stands for another text
+   * @throws OpsError `Conflict` when the key stands for another text; `QuotaExceeded` of `room`
    */
-  add(text: string, options: AddOptions): Promise<AddedMemory[]>;
+  add(text: string, options: AddOptions, room?: MemoryRoom): Promise<AddedMemory[]>;
   /** Best first; an empty scope is the whole tenant. `topK` 10 by default, 400 at most. */
   search(query: string, options?: MemoryScope & { readonly topK?: number }): Promise<MemoryItem[]>;
   /** Newest first. `pageSize` 100 by default, 400 at most. */
@@ -128,6 +137,13 @@ export interface TenantMemory {
   get(id: string): Promise<MemoryItem | undefined>;
   /** @returns whether it was there; again is fine */
   delete(id: string): Promise<boolean>;
+  /** How many there are. */
+  count(signal?: AbortSignal): Promise<number>;
+  /** How many of these are not there yet. */
+  countNew(
+    records: AsyncIterable<MemoryRecord> | Iterable<MemoryRecord>,
+    signal?: AbortSignal,
+  ): Promise<number>;
   /** Exact, by reading every memory's scope; seconds for 100,000. */
   stats(scope?: MemoryScope, signal?: AbortSignal): Promise<MemoryStats>;
   /**
@@ -135,12 +151,9 @@ export interface TenantMemory {
    *
    * @throws OpsError `VerificationFailed` when some are left
    */
-  clear(call?: LongCall<ClearProgress>): Promise<Removed>;
+  clear(call?: LongRemoval): Promise<Removed>;
   /** Removes by age and kind, some hundred a step; with `dryRun` counts only. Again is fine. */
-  removeOlderThan(
-    cutoffs: AgeCutoffs,
-    call?: LongCall<Removed> & { readonly dryRun?: boolean },
-  ): Promise<Removed>;
+  removeOlderThan(cutoffs: AgeCutoffs, call?: LongRemoval & { readonly dryRun?: boolean }): Promise<Removed>;
   /** Every memory, and what Mem0 keeps beside them, once. */
   exportRecords(signal?: AbortSignal): AsyncIterable<MemoryRecord>;
   /** Puts each under its id: again, or over a half of it, ends in the same. @returns how many were acknowledged */

@@ -81,6 +81,23 @@ export async function importAll(
   });
 }
 
+/** How many of the records are not there. A file that names one twice counts it twice. */
+export async function countNew(
+  { documents, life }: { documents: DocumentClient; life: TenantLife },
+  records: AsyncIterable<unknown> | Iterable<unknown>,
+  signal: AbortSignal | undefined,
+): Promise<number> {
+  let fresh = 0;
+  const fieldSet = `${life.schema}:id`;
+  for await (const batch of inBatches(records)) {
+    const found = await Promise.all(
+      batch.map(({ id }) => documents.get(addressOf(life, id), { fieldSet, signal })),
+    );
+    fresh += found.filter((fields) => fields === undefined).length;
+  }
+  return fresh;
+}
+
 async function* inBatches(
   records: AsyncIterable<unknown> | Iterable<unknown>,
 ): AsyncGenerator<MemoryRecord[]> {

@@ -1,4 +1,5 @@
 import type { VectorStore, VectorStoreResult } from 'mem0ai/oss';
+import { OpsError } from '../domain/errors.js';
 import type { DocumentClient } from '../vespa/documents.js';
 import { type AddRun, currentAdd, outcomeOf } from './addRun.js';
 import { type StoredMemory, addressOf, documentBody, readStored, scopeOf } from './documents.js';
@@ -27,9 +28,14 @@ export class VespaMemoryStore implements VectorStore {
     const run = currentAdd();
     // A vector may be none then.
     if (run.hasFailed) return;
+    const taken = await this.takeRoom(run, payloads);
+    if (taken === undefined) return;
     const outcomes = await Promise.allSettled(
       payloads.map((payload, at) => this.insertOne(run, vectors[at]!, payload)),
     );
+    const added = outcomes.filter((one) => one.status === 'fulfilled' && one.value.event === 'ADD').length;
+    // What cannot be given back now is when the memories are counted anew.
+    if (taken > added) await run.room?.giveBack(taken - added).catch(() => undefined);
     run.stored(outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : [])));
     for (const outcome of outcomes) if (outcome.status === 'rejected') run.failed(outcome.reason);
   }
@@ -92,6 +98,30 @@ export class VespaMemoryStore implements VectorStore {
 
   initialize(): Promise<void> {
     return Promise.resolve();
+  }
+
+  /**
+   * Counts memories before they are stored; those that are all there already need no room, so that an add whose answer was
+   * lost comes through at the limit too.
+   *
+   * @returns how many were counted; undefined when there is no room, of which the run was told
+   */
+  private async takeRoom(run: AddRun, payloads: readonly Payload[]): Promise<number | undefined> {
+    if (run.room === undefined) return 0;
+    try {
+      await run.room.take(payloads.length);
+      return payloads.length;
+    } catch (error) {
+      if (error instanceof OpsError && error.type === 'QuotaExceeded') {
+        const ids = payloads.map(({ hash }) => run.idOf(String(hash)));
+        const there = await Promise.all(ids.map((id) => getStored(this.options, id))).catch(() => [
+          undefined,
+        ]);
+        if (there.every((memory) => memory !== undefined)) return 0;
+      }
+      run.failed(error);
+      return undefined;
+    }
   }
 
   private async insertOne(run: AddRun, vector: number[], payload: Payload): Promise<AddedMemory> {

@@ -1,14 +1,14 @@
 import type { Memory } from 'mem0ai/oss';
 import { OpsError } from '../domain/errors.js';
 import type { DocumentClient } from '../vespa/documents.js';
-import { AddRun, inAdd } from './addRun.js';
+import { AddRun, type MemoryRoom, inAdd } from './addRun.js';
 import { addressOf, itemOf } from './documents.js';
 import type { Embedder } from './embedders/port.js';
 import { inOpsErrors, opsErrorOf } from './failures.js';
 import { memoryIds } from './ids.js';
 import { DEFAULT_KIND, checkAdd, checkCount, checkId, checkScope, checkText } from './input.js';
 import { listPage } from './listing.js';
-import { nearest } from './query.js';
+import { conditionOf, countRows, nearest } from './query.js';
 import { clearAll, removeByAge } from './removing.js';
 import type { RunningCalls } from './runningCalls.js';
 import { statsOf } from './stats.js';
@@ -16,8 +16,7 @@ import type {
   AddOptions,
   AddedMemory,
   AgeCutoffs,
-  ClearProgress,
-  LongCall,
+  LongRemoval,
   MemoryItem,
   MemoryPage,
   MemoryRecord,
@@ -27,7 +26,7 @@ import type {
   TenantLife,
   TenantMemory,
 } from './tenantMemory.js';
-import { exportAll, importAll } from './transfer.js';
+import { countNew, exportAll, importAll } from './transfer.js';
 import { getStored } from './vectorStore.js';
 
 const DEFAULT_TOP_K = 10;
@@ -50,7 +49,7 @@ export interface TenantMemoryParts {
 export class VespaTenantMemory implements TenantMemory {
   constructor(private readonly parts: TenantMemoryParts) {}
 
-  add(text: string, options: AddOptions): Promise<AddedMemory[]> {
+  add(text: string, options: AddOptions, room?: MemoryRoom): Promise<AddedMemory[]> {
     return this.call(async () => {
       checkAdd(text, options);
       const { userId, agentId, runId, key, metadata, kind, expiresOn, infer = false } = options;
@@ -64,7 +63,7 @@ export class VespaTenantMemory implements TenantMemory {
       const [memory, vectors] = await Promise.all([mem0(), infer ? [] : this.parts.embedder.embed([text])]);
       const embedded = new Map(vectors.map((vector) => [text, vector]));
       const ids = memoryIds(options, key);
-      const run = new AddRun(kind ?? DEFAULT_KIND, (hash) => ids(infer ? hash : 0), embedded);
+      const run = new AddRun(kind ?? DEFAULT_KIND, (hash) => ids(infer ? hash : 0), embedded, room);
       return inAdd(run, () =>
         memory.add(text, {
           infer,
@@ -122,6 +121,18 @@ export class VespaTenantMemory implements TenantMemory {
     });
   }
 
+  count(signal?: AbortSignal): Promise<number> {
+    const { documents, life } = this.parts;
+    return this.call(() => countRows({ documents, life, where: conditionOf(life, {}), signal }));
+  }
+
+  countNew(
+    records: AsyncIterable<MemoryRecord> | Iterable<MemoryRecord>,
+    signal?: AbortSignal,
+  ): Promise<number> {
+    return this.call(() => countNew(this.parts, records, signal));
+  }
+
   stats(scope: MemoryScope = {}, signal?: AbortSignal): Promise<MemoryStats> {
     return this.call(async () => {
       checkScope(scope);
@@ -129,13 +140,13 @@ export class VespaTenantMemory implements TenantMemory {
     });
   }
 
-  clear(call: LongCall<ClearProgress> = {}): Promise<Removed> {
+  clear(call: LongRemoval = {}): Promise<Removed> {
     return this.call(async () => clearAll(this.parts, await this.parts.cluster(), call));
   }
 
   removeOlderThan(
     cutoffs: AgeCutoffs,
-    call: LongCall<Removed> & { readonly dryRun?: boolean } = {},
+    call: LongRemoval & { readonly dryRun?: boolean } = {},
   ): Promise<Removed> {
     return this.call(() => removeByAge(this.parts, cutoffs, call));
   }

@@ -1,4 +1,5 @@
 import { Gauge, Registry } from 'prom-client';
+import { countOpenAlerts } from '../registry/alerts.js';
 import { type BackupTimes, backupTimes } from '../registry/backupTimes.js';
 import type { Queryable } from '../registry/database.js';
 
@@ -18,7 +19,7 @@ const GAUGES = {
 } as const satisfies Record<string, { help: string; of: keyof BackupTimes }>;
 
 /**
- * The tenants' gauges in the Prometheus text format, read from the registry now: a tenant that is purged is not among
+ * The tenants' gauges, and how many alerts are open, in the Prometheus text format, read from the registry now: a tenant that is purged is not among
  * them, and nothing is lost with a worker.
  */
 export async function tenantMetrics(
@@ -34,5 +35,12 @@ export async function tenantMetrics(
       gauge.set({ tenant: times.tenant }, at === null ? 0 : Date.parse(at) / 1000);
     }
   }
+  const alerts = new Gauge({
+    name: 'cvops_alerts_open',
+    help: 'Alerts that are open and not silenced, of tenants and of the installation',
+    labelNames: ['severity'],
+    registers: [registry],
+  });
+  for (const [severity, count] of Object.entries(await countOpenAlerts(db))) alerts.set({ severity }, count);
   return { text: await registry.metrics(), contentType: registry.contentType };
 }

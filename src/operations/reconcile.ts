@@ -40,7 +40,8 @@ export function waitingRetention({ tenant, incarnation }: TenantRow, cluster: st
   return { version: 1, tenant, incarnation, cluster };
 }
 
-async function startRetention(client: Client, cluster: string, row: TenantRow): Promise<void> {
+/** Takes up the wait of an inactive tenant; one that waits already goes on. */
+export async function startRetention(client: Client, cluster: string, row: TenantRow): Promise<void> {
   const start = {
     ...BY,
     kind: 'softDeleteTenant',

@@ -1,4 +1,4 @@
-import type { WorkflowStartOptions } from '@temporalio/client';
+import type { Client, WorkflowStartOptions } from '@temporalio/client';
 import { TASK_QUEUES, workflowIds } from '../domain/naming.js';
 import { type OperationStart, operationMarks } from '../domain/operationMarks.js';
 import { SEARCH_ATTRIBUTES } from '../domain/searchAttributes.js';
@@ -25,4 +25,17 @@ export function applicationStart(cluster: string) {
     staticSummary: `the one writer of the Vespa application package of ${cluster}`,
     typedSearchAttributes: [{ key: SEARCH_ATTRIBUTES.operationKind, value: 'vespaApplication' }],
   };
+}
+
+/** Starts what tells of alerts, or makes it look again. */
+export async function askForDelivery(client: Client): Promise<void> {
+  await client.workflow.signalWithStart('deliverAlerts', {
+    workflowId: workflowIds.alertDelivery,
+    taskQueue: TASK_QUEUES.control,
+    args: [{}],
+    signal: 'alertsChanged',
+    signalArgs: [],
+    staticSummary: 'tells log and webhook of alerts',
+    typedSearchAttributes: [{ key: SEARCH_ATTRIBUTES.operationKind, value: 'deliverAlerts' }],
+  });
 }

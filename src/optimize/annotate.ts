@@ -2,6 +2,7 @@ import type { SystemConfig } from '../domain/config/keys.js';
 import {
   ANNOTATIONS,
   ANNOTATOR,
+  LABEL_CHOICES,
   LABEL_SCORES,
   REVIEW_PRIORITIES,
   type ReviewPriority,
@@ -11,6 +12,7 @@ import {
 import { OpsError } from '../domain/errors.js';
 import { EndpointError } from '../guardedJson.js';
 import { type NewAnnotation, readAnnotations, writeAnnotations } from '../phoenix/annotations.js';
+import { type AnnotationConfig, offerAnnotation } from '../phoenix/annotationConfigs.js';
 import type { PhoenixClient } from '../phoenix/client.js';
 import type { Pool } from '../registry/database.js';
 import {
@@ -32,6 +34,11 @@ export const MAX_ANNOTATIONS = 50;
 const MAX_TRIES = 5;
 const FIRST_RETRY_SECONDS = 1800;
 const JUDGE_TIMEOUT_MS = 30_000;
+const FOR_PEOPLE: AnnotationConfig = {
+  name: ANNOTATIONS.label,
+  description: 'Was the query sent to the right agent? Best: the name of the agent that is right.',
+  values: LABEL_CHOICES,
+};
 
 export interface AnnotateResources {
   readonly pool: Pool;
@@ -73,6 +80,7 @@ export async function annotateSpans(resources: AnnotateResources, life: Optimize
     const annotations = there.get(experience.spanId);
     return annotations !== undefined && labelFrom(experience, annotations) === undefined;
   });
+  if (open.length > 0) await offerAnnotation(phoenix, project, FOR_PEOPLE);
   await markForReview(resources, life, open);
   const endpoint = await judgeOf(life.system);
   if (typeof endpoint === 'string') return { annotated: 0, failed: 0, forPeople: open.length, why: endpoint };

@@ -62,7 +62,11 @@ export class PhoenixClient {
   }
 
   /** @throws PhoenixError only when no answer came in time: what its status means is the caller's to know */
-  async send(method: 'GET' | 'POST' | 'DELETE', path: string, body?: unknown): Promise<PhoenixAnswer> {
+  async send(
+    method: 'GET' | 'POST' | 'PUT' | 'DELETE',
+    path: string,
+    body?: unknown,
+  ): Promise<PhoenixAnswer> {
     for (let attempt = 1; ; attempt++) {
       try {
         return await this.once(method, path, body);

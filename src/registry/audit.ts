@@ -85,10 +85,22 @@ export interface AuditVerdict {
   readonly brokenAt?: number;
 }
 
-/** Reads the whole chain, in pages, and computes every hash again. */
-export async function verifyAudit(pool: Pool): Promise<AuditVerdict> {
-  let head = GENESIS;
-  let count = 0;
+/**
+ * Reads the chain, in pages, and computes every hash again.
+ *
+ * @param after where it was found whole before, as {@link auditHead} gave it: only what follows is read. A row there of
+ *   another hash, or none, is where it broke
+ */
+export async function verifyAudit(
+  pool: Pool,
+  after: { readonly seq: number; readonly hash: string } = { seq: 0, hash: GENESIS },
+): Promise<AuditVerdict> {
+  let head = after.hash;
+  let count = after.seq;
+  if (count > 0) {
+    const { rows } = await pool.query('select 1 from audit_log where seq = $1 and hash = $2', [count, head]);
+    if (rows.length === 0) return { rows: count, head, brokenAt: count };
+  }
   for (;;) {
     const { rows } = await pool.query<Row>(
       `select seq, at, principal, verb, tenant, operation, outcome, reason, detail, previous, hash

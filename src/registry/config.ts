@@ -1,3 +1,4 @@
+import { CANARY_SCOPE } from '../domain/canaries.js';
 import type { ConfigPlace } from '../domain/config/keys.js';
 import { OpsError } from '../domain/errors.js';
 import type { Incarnation } from '../domain/ids.js';
@@ -80,9 +81,9 @@ export async function lockConfig(tx: Queryable, incarnation: Incarnation): Promi
 /** Every key of one life, latest version each. */
 export async function currentConfig(db: Queryable, incarnation: Incarnation): Promise<ConfigVersion[]> {
   const { rows } = await db.query<ConfigVersion>(
-    `select distinct on (scope, service, key) ${COLUMNS} from config_versions where incarnation = $1
-     order by scope, service, key, version desc`,
-    [incarnation],
+    `select distinct on (scope, service, key) ${COLUMNS} from config_versions
+     where incarnation = $1 and scope <> $2 order by scope, service, key, version desc`,
+    [incarnation, CANARY_SCOPE],
   );
   return rows;
 }
@@ -118,9 +119,9 @@ export async function configHistory(
 /** Every version of every key of one life, by place and version. */
 export async function allConfigVersions(db: Queryable, incarnation: Incarnation): Promise<ConfigVersion[]> {
   const { rows } = await db.query<ConfigVersion>(
-    `select ${COLUMNS} from config_versions where incarnation = $1
+    `select ${COLUMNS} from config_versions where incarnation = $1 and scope <> $2
      order by scope collate "C", service collate "C", key collate "C", version`,
-    [incarnation],
+    [incarnation, CANARY_SCOPE],
   );
   return rows;
 }

@@ -65,6 +65,28 @@ export async function startOperation(
   );
 }
 
+/**
+ * Writes a count of a run under way, once: what a killed try has noted is what the next one goes by.
+ *
+ * @returns the count that stands
+ * @throws OpsError `WrongState` when the run has ended
+ */
+export async function noteCount(
+  db: Queryable,
+  operation: OperationId,
+  name: string,
+  count: number,
+): Promise<number> {
+  const { rows } = await db.query<{ counts: OperationRow['counts'] }>(
+    `update operations set counts = jsonb_build_object($2::text, $3::bigint) || counts
+     where operation = $1 and state = 'running' returning counts`,
+    [operation, name, count],
+  );
+  const noted = rows[0]?.counts[name];
+  if (noted !== undefined) return noted;
+  throw new OpsError('WrongState', `operation ${operation} has ended`);
+}
+
 /** Gives an operation that began without a tenant the life it has made. Again is fine. */
 export async function attachOperation(
   db: Queryable,
@@ -183,4 +205,34 @@ export async function cancelOthers(
      where incarnation = $1 and state = 'running' and operation <> $2`,
     [incarnation, except],
   );
+}
+
+/** The last end of one kind of operation. */
+export interface LastOutcome extends Pick<OperationRow, 'operation' | 'kind' | 'state' | 'error'> {
+  /** How many of the kind failed in the time that was asked for. */
+  readonly failures: number;
+}
+
+/** How the last operation of each kind that ended since then did; one that was cancelled tells nothing. */
+export async function lastOutcomes(
+  db: Queryable,
+  incarnation: Incarnation,
+  since: Date,
+): Promise<LastOutcome[]> {
+  const { rows } = await db.query<LastOutcome>(
+    `select distinct on (kind) operation, kind, state, error,
+       (count(*) filter (where state = 'failed') over (partition by kind))::int as failures
+     from operations where incarnation = $1 and ended_at > $2 and state <> 'cancelled'
+     order by kind, ended_at desc, operation`,
+    [incarnation, since],
+  );
+  return rows;
+}
+
+/** Kinds of which at least one runs, of whatever tenant. */
+export async function runningKinds(db: Queryable): Promise<Set<OperationKind>> {
+  const { rows } = await db.query<{ kind: OperationKind }>(
+    `select distinct kind from operations where state = 'running'`,
+  );
+  return new Set(rows.map(({ kind }) => kind));
 }

@@ -13,7 +13,7 @@ export async function* videoPages(
   for (;;) {
     const { rows } = await db.query<BackupVideo>(
       `select base_schema as base, video, path, sha256, profile_version as "profileVersion", encoder, documents, complete,
-         fingerprint, refused_as as "refusedAs"
+         fingerprint, refused_as as "refusedAs", bytes
        from videos where incarnation = $1 and (base_schema, video) > ($2, $3) order by base_schema, video limit $4`,
       [incarnation, ...after, PAGE],
     );
@@ -37,10 +37,11 @@ export async function insertVideos(
 ): Promise<void> {
   await tx.query(
     `insert into videos (incarnation, base_schema, video, path, sha256, profile_version, encoder, documents, complete,
-       fingerprint, refused_as)
-     select $1, base, video, path, sha256, "profileVersion", encoder, documents, complete, fingerprint, "refusedAs"
+       fingerprint, refused_as, bytes)
+     select $1, base, video, path, sha256, "profileVersion", encoder, documents, complete, fingerprint, "refusedAs",
+       coalesce(bytes, 0)
      from jsonb_to_recordset($2::jsonb) as row (base text, video text, path text, sha256 text, "profileVersion" int,
-       encoder text, documents int, complete boolean, fingerprint text, "refusedAs" text)
+       encoder text, documents int, complete boolean, fingerprint text, "refusedAs" text, bytes bigint)
      on conflict do nothing`,
     [incarnation, JSON.stringify(videos)],
   );

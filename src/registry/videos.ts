@@ -19,13 +19,15 @@ export interface VideoRecord {
   /** Document ids `0 … documents - 1` may exist; exactly those do when `complete`. */
   readonly documents: number;
   readonly complete: boolean;
+  /** Of those documents as they were sent; 0 when stored by a version that did not note it. */
+  readonly bytes: number;
   /** How it looked in its source then; null when that was not noted. */
   readonly fingerprint: string | null;
 }
 
 export async function getVideo(db: Queryable, key: VideoKey): Promise<VideoRecord | undefined> {
   const { rows } = await db.query<VideoRecord>(
-    `select path, sha256, profile_version as "profileVersion", encoder, documents, complete, fingerprint from videos
+    `select path, sha256, profile_version as "profileVersion", encoder, documents, complete, bytes, fingerprint from videos
      where incarnation = $1 and base_schema = $2 and video = $3`,
     [key.incarnation, key.base, key.video],
   );
@@ -65,7 +67,7 @@ export async function noteStored(
   record: Omit<VideoRecord, 'complete' | 'path'>,
 ): Promise<void> {
   const { rowCount } = await db.query(
-    `update videos set sha256 = $4, profile_version = $5, encoder = $6, documents = $7, fingerprint = $8, complete = true, stored_at = now(),
+    `update videos set sha256 = $4, profile_version = $5, encoder = $6, documents = $7, fingerprint = $8, bytes = $9, complete = true, stored_at = now(),
        refused_as = null
      where incarnation = $1 and base_schema = $2 and video = $3`,
     [
@@ -77,6 +79,7 @@ export async function noteStored(
       record.encoder,
       record.documents,
       record.fingerprint,
+      record.bytes,
     ],
   );
   if (rowCount !== 1) throw new Error(`video ${key.video} was fed without a note before it`);

@@ -12,6 +12,7 @@ import {
 import { OpsError } from '../domain/errors.js';
 import { getConfig } from '../registry/config.js';
 import type { Pool } from '../registry/database.js';
+import { countCall } from '../quotas/calls.js';
 import { addExperiences } from '../registry/experiences.js';
 import { type TenantRow, requireTenant } from '../registry/tenants.js';
 import { readReference } from '../secrets.js';
@@ -40,11 +41,12 @@ const ASK_ALL_EVERY = 10;
  * Routes one query of a tenant by its routing configuration. The decision is a span in the tenant's Phoenix project and an
  * experience in its buffer; a Phoenix that is down does not hold up the answer.
  *
- * @throws OpsError `NotFound`, `WrongState`
+ * @throws OpsError `NotFound`, `WrongState`, `QuotaExceeded`
  */
 export async function routeTenant(resources: RoutingResources, input: RouteInput): Promise<RouteResult> {
   const { pool, tracing } = resources;
   const row = await requireTenant(pool, input.tenant, 'route');
+  await countCall(pool, row);
   const { routing, system } = await routingConfigs(pool, row);
   const startedAt = new Date();
   const clock = performance.now();

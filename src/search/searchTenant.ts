@@ -2,6 +2,8 @@ import type { SearchHit, SearchInput, SearchResult } from '../contracts/search.j
 import { OpsError } from '../domain/errors.js';
 import { PROFILES } from '../domain/profiles.js';
 import type { Encoder } from '../encoders/port.js';
+import type { TenantRates } from '../limits/rate.js';
+import { admitSearch } from '../quotas/calls.js';
 import type { Pool } from '../registry/database.js';
 import { deployedSchema } from '../registry/schemas.js';
 import { type TenantRow, requireTenant } from '../registry/tenants.js';
@@ -14,13 +16,15 @@ export interface SearchResources {
   readonly documents: Pick<DocumentClient, 'search'>;
   readonly encoder: Encoder;
   readonly tracing: Tracing;
+  /** `max_qps` of searches. */
+  readonly rates: Pick<TenantRates, 'takeWithin'>;
 }
 
 /**
  * Searches one tenant's videos: the schema comes from the registry, the hits must be of this life of the tenant, and the
  * query leaves a span in the tenant's own Phoenix project, failed or not.
  *
- * @throws OpsError `NotFound`, `WrongState`, `InvalidInput`, `Unavailable`, `VerificationFailed`
+ * @throws OpsError `NotFound`, `WrongState`, `InvalidInput`, `QuotaExceeded`, `Unavailable`, `VerificationFailed`
  */
 export async function searchTenant(resources: SearchResources, input: SearchInput): Promise<SearchResult> {
   const strategy = strategyOf(input.profile, input.ranking);
@@ -39,6 +43,7 @@ export async function searchTenant(resources: SearchResources, input: SearchInpu
   };
   return resources.tracing.traced(row, 'CHAIN', 'search_service.search', about, async (span) => {
     try {
+      await admitSearch(resources, row);
       const hits = await search(resources, row, input);
       span.setAttributes({
         num_results: hits.length,

@@ -3,6 +3,7 @@ import type { ProjectExporter } from '../phoenix/exporting.js';
 import type { SpanBudget } from './budget.js';
 import type { Destination } from './destination.js';
 import { prepareSpan, resourceOf } from './prepare.js';
+import type { Turns } from './turns.js';
 
 export interface QueueTimes {
   /** How long a span waits for more of its batch. */
@@ -19,6 +20,8 @@ export interface QueueTimes {
 export interface QueueLink {
   readonly budget: SpanBudget;
   readonly times: QueueTimes;
+  /** Of requests: all tenants' at once would time out, be sent again, and keep Phoenix from storing any. */
+  readonly turns: Turns;
   /** When Phoenix last failed to answer, in milliseconds of `performance.now()`. */
   lastOutage: number;
   /** As `TelemetryOptions.destinationOf`. */
@@ -142,7 +145,9 @@ export class SpanQueue implements SpanProcessor {
       budget.release('withheld', batch.spans.length - own.length, false);
       if (own.length === 0 || !to) return this.goOn();
       const kept = own.map(({ given }) => given);
-      const sent = await to.to.send(own.map(({ span }) => span));
+      const spans = own.map(({ span }) => span);
+      const sent = await this.link.turns.take(async () => !this.closed && to.to.send(spans));
+      if (sent === false) return this.keep({ spans: kept, resent: batch.resent });
       if (sent === 'refused') budget.release('failed', own.length, false);
       if (sent === 'unreachable') {
         this.link.lastOutage = performance.now();
@@ -214,7 +219,7 @@ export class SpanQueue implements SpanProcessor {
     const batches = [...this.accepted];
     const newest = batches.at(-1);
     // One look, as a rule.
-    const known = newest !== undefined && (await this.link.isStored(newest.project, newest.last));
+    const known = newest !== undefined && (await this.isThere(newest));
     for (const batch of batches) {
       const stored = known && !this.mayBeLost(batch, times.lostMs) ? true : await this.isThere(batch);
       if (!stored && !this.mayBeLost(batch, times.lostMs)) return;
@@ -230,7 +235,7 @@ export class SpanQueue implements SpanProcessor {
   }
 
   private isThere({ project, last }: Accepted): Promise<boolean> {
-    return this.link.isStored(project, last);
+    return this.link.turns.take(() => this.link.isStored(project, last));
   }
 
   private mayBeLost({ at }: Accepted, lostMs: number): boolean {

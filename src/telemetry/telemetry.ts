@@ -13,6 +13,7 @@ import { MAX_TEXT } from './prepare.js';
 import { type QueueLink, type QueueTimes, SpanQueue } from './queue.js';
 import { REQUEST, isWithinRequest, withinRequest } from './request.js';
 import { safeMessage } from './safeText.js';
+import { Turns } from './turns.js';
 
 /** OpenInference's span kinds that are used here. */
 export type SpanKind = 'CHAIN' | 'RETRIEVER' | 'EMBEDDING' | 'TOOL' | 'AGENT' | 'LLM' | 'EVALUATOR';
@@ -54,6 +55,8 @@ export interface TelemetryOptions {
 
 /** A full queue of Phoenix (20,000 spans) takes 140 s. */
 const TIMES: QueueTimes = { batchMs: 500, confirmMs: 5_000, lostMs: 180_000, pauseMs: 1_000 };
+/** Phoenix answers some hundred a second, and one that waits longer than a batch's time for it is sent again. */
+const REQUESTS_AT_A_TIME = 8;
 /** How long the end of a process waits for its spans. */
 const FLUSH_MS = 2_000;
 
@@ -68,7 +71,8 @@ interface Open {
  */
 export class Telemetry implements Tracing {
   private readonly open = new Map<TenantId, Open>();
-  private readonly leaving = new Set<SpanQueue>();
+  /** What they hold is on its way; one whose tenant is back comes back. */
+  private readonly leaving = new Map<TenantId, Open>();
   private readonly budget: SpanBudget;
   private readonly phoenix: PhoenixClient;
   private readonly link: Omit<QueueLink, 'destination' | 'lastOutage'>;
@@ -85,6 +89,7 @@ export class Telemetry implements Tracing {
     this.link = {
       budget: this.budget,
       times: { ...TIMES, ...options.times },
+      turns: new Turns(REQUESTS_AT_A_TIME),
       open: (project) => openExporter({ phoenixUrl, project, timeoutMs, ...access }),
       isStored: async (project, spanId) =>
         ((await spanPage(this.phoenix, project, { spanId, limit: 1 }))?.spans.length ?? 0) > 0,
@@ -153,23 +158,24 @@ export class Telemetry implements Tracing {
   }
 
   private queues(): SpanQueue[] {
-    return [...this.leaving, ...[...this.open.values()].map(({ queue }) => queue)];
+    return [...this.leaving.values(), ...this.open.values()].map(({ queue }) => queue);
   }
 
   private of(tenant: TenantId): Open {
-    const there = this.open.get(tenant) ?? this.start(tenant);
+    const there = this.open.get(tenant) ?? this.leaving.get(tenant) ?? this.start(tenant);
     this.open.delete(tenant);
+    this.leaving.delete(tenant);
     this.open.set(tenant, there);
     if (this.open.size > (this.options.maxTenants ?? 100)) this.letGo();
     return there;
   }
 
   private letGo(): void {
-    for (const queue of this.leaving) if (queue.isEmpty && this.leaving.delete(queue)) void queue.shutdown();
-    const [tenant, { queue }] = this.open.entries().next().value!;
+    for (const [tenant, { queue }] of this.leaving)
+      if (queue.isEmpty && this.leaving.delete(tenant)) void queue.shutdown();
+    const [tenant, leaves] = this.open.entries().next().value!;
     this.open.delete(tenant);
-    this.leaving.add(queue);
-    void queue.forceFlush();
+    this.leaving.set(tenant, leaves);
   }
 
   private start(tenant: TenantId): Open {

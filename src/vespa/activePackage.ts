@@ -29,3 +29,17 @@ export async function readPackage(server: ConfigServer): Promise<ActivePackage> 
     contentCluster: text === undefined ? CONTENT_CLUSTER : contentClusterOf(text),
   };
 }
+
+/** By file and by mapping: losing either loses the schema. */
+export function isInPackage({ files, mapped }: ActivePackage, schema: string): boolean {
+  return files.has(schema) && mapped.has(schema);
+}
+
+/** What the package has and no row of the registry names, in order. */
+export function unregistered(
+  { files, mapped }: ActivePackage,
+  rows: readonly { readonly schemaName: string }[],
+): string[] {
+  const known = new Set(rows.map(({ schemaName }) => schemaName));
+  return [...files.union(mapped)].filter((name) => !known.has(name)).toSorted();
+}

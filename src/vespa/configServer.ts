@@ -39,6 +39,7 @@ export interface Convergence {
 
 const TENANT = '/application/v2/tenant/default';
 const APPLICATION = `${TENANT}/application/default/environment/prod/region/default/instance/default`;
+const CONVERGENCE = `${APPLICATION}/serviceconverge`;
 /** Seconds the server may take to prepare or activate; its own budget is 360. */
 const DEPLOY_TIMEOUT = 300;
 
@@ -123,8 +124,13 @@ export class ConfigServer {
     return Number(result['session-id']);
   }
 
+  /** Where a person sees which services run another generation. */
+  get convergenceUrl(): string {
+    return `${this.url}${CONVERGENCE}`;
+  }
+
   async convergence(): Promise<Convergence | undefined> {
-    const answer = await this.read(`${APPLICATION}/serviceconverge?timeout=5`);
+    const answer = await this.read(`${CONVERGENCE}?timeout=5`);
     return answer === undefined ? undefined : (jsonOf(answer) as Convergence);
   }
 

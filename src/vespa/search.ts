@@ -1,3 +1,4 @@
+import { NO_CANARY } from '../domain/canaries.js';
 import { OpsError } from '../domain/errors.js';
 import { quoteForMessage } from '../domain/ids.js';
 import type { ProfileName } from '../domain/profiles.js';
@@ -73,7 +74,7 @@ export async function searchSegments(query: SegmentQuery): Promise<SegmentHit[]>
     ? '{defaultIndex: "default", grammar: "any"}userInput(@userQuery)'
     : 'true';
   const body = {
-    yql: `select * from ${query.schema} where ${where}`,
+    yql: `select * from ${query.schema} where ${where} and ${NO_CANARY}`,
     hits: query.topK,
     'ranking.profile': strategy.profile.name,
     'model.restrict': query.schema,
@@ -128,7 +129,7 @@ export async function countFound(
   signal?: AbortSignal,
 ): Promise<number | undefined> {
   const body = {
-    yql: `select * from ${schema} where true`,
+    yql: `select * from ${schema} where true and ${NO_CANARY}`,
     hits: 0,
     'ranking.profile': 'unranked',
     'model.restrict': schema,

@@ -8,7 +8,7 @@ import { type Pool, openPool } from '../../src/registry/database.js';
 import { DocumentClient } from '../../src/vespa/documents.js';
 import { cvopsJson, freshTenant, stackSettings } from '../support/cvops.js';
 import { dice } from '../support/dice.js';
-import { type KillEvent, type KillPoint, Killer } from '../support/killer.js';
+import { type KillPoint, Killer } from '../support/killer.js';
 import { OwnWorkers } from '../support/ownWorkers.js';
 import { type FilledTenant, fillDocuments, filledTenant, sortedLines } from '../support/tenantData.js';
 import { fillTraces, restorable } from '../support/traces.js';
@@ -108,7 +108,7 @@ function renamed(lines: readonly Buffer[], from: FilledTenant, to: FilledTenant)
 }
 
 /** Early enough for each to be reached: what two backups and two restores do at least. */
-const LEAST: Readonly<Record<KillEvent, number>> = {
+const LEAST: Readonly<Record<'visit' | 'feed' | 'store', number>> = {
   visit: 2 * SEGMENTS,
   feed: 2 * SEGMENTS,
   store: (2 * SEGMENTS) / PART_LINES,

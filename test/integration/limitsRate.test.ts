@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SYSTEM_CONFIG } from '../../src/domain/config/keys.js';
-import { type RateKey, TenantRates } from '../../src/limits/rate.js';
+import { NoTurn, type RateKey, TenantRates } from '../../src/limits/rate.js';
 import { type Pool, openPool } from '../../src/registry/database.js';
 import { currentConfig, putConfig } from '../../src/registry/config.js';
 import { setTenantState } from '../../src/registry/tenants.js';
@@ -109,6 +109,35 @@ describe('two tenants', () => {
     await rates.take({ ...feed, kind: 'search' });
     stop.abort();
     expect((await held).some(({ status }) => status === 'rejected')).toBe(true);
+  });
+});
+
+describe('a taker that will not wait long', () => {
+  test.concurrent(
+    'is refused, and takes no place: a crowd of them leaves the next turn where it was',
+    async ({ expect }) => {
+      const key = await limited(1);
+      const processes = Array.from({ length: 6 }, newProcess);
+      const ends = await Promise.allSettled(
+        processes.flatMap(({ rates }) => Array.from({ length: 5 }, () => rates.takeWithin(key, 300))),
+      );
+      const refused = ends.filter((end) => end.status === 'rejected');
+      expect(refused.length).toBeGreaterThan(0);
+      expect(refused.length).toBeLessThan(ends.length);
+      for (const { reason } of refused) expect(reason).toBeInstanceOf(NoTurn);
+      const { rows } = await registry.pool.query<{ ahead: number }>(
+        `select extract(epoch from next_at - clock_timestamp())::float8 as ahead from rate_buckets where incarnation = $1`,
+        [key.incarnation],
+      );
+      // The last place that is given comes within 0.3 s, and the next one a second after it.
+      expect(rows[0]!.ahead).toBeLessThanOrEqual(1.3);
+    },
+  );
+
+  test.concurrent('is told of a life that is over as anybody else', async ({ expect }) => {
+    const key = await limited(1);
+    await setTenantState(registry.pool, key.incarnation, ['active'], 'purging');
+    await expect(newProcess().rates.takeWithin(key, 300)).rejects.toMatchObject({ type: 'WrongState' });
   });
 });
 

@@ -1,33 +1,14 @@
-import { createHash } from 'node:crypto';
 import { describe, it } from 'vitest';
 import { LineDigest } from '../../src/backup/digest.js';
 import { LocalEmbedder } from '../../src/memory/embedders/local.js';
-import { memoryIds } from '../../src/memory/ids.js';
 import type { MemoryRecord, TenantMemory } from '../../src/memory/tenantMemory.js';
-import { vectorHex } from '../../src/memory/vectors.js';
-import { MemoryWorld, vectorOf } from '../support/memories.js';
+import { AGENTS, USERS, madeRecords } from '../support/madeMemories.js';
+import { MemoryWorld } from '../support/memories.js';
 
 /** `npm run bench -- memory` does the same with 25,000. */
 const MANY = 4_000;
 
-function* manyRecords(): Generator<MemoryRecord> {
-  for (let n = 0; n < MANY; n++) {
-    const data = `note ${n} about topic ${n % 50}`;
-    const scope = { userId: `user_${n % 1234}`, agentId: `agent_${n % 11}` };
-    yield {
-      id: memoryIds(scope, 'import')(n),
-      kind: 'memory',
-      payload: {
-        ...{ source: 'made', data, hash: createHash('md5').update(data).digest('hex') },
-        // A thousand of one moment.
-        createdAt: new Date(1.7e12 + Math.floor(n / 1000)).toISOString(),
-        ...{ user_id: scope.userId, agent_id: scope.agentId },
-      },
-      embedder: 'words@1',
-      embedding: vectorHex(vectorOf(data)),
-    };
-  }
-}
+const manyRecords = () => madeRecords(MANY, 'words@1');
 
 async function digestOf(records: AsyncIterable<MemoryRecord> | Iterable<MemoryRecord>) {
   const digest = new LineDigest();
@@ -53,7 +34,7 @@ describe.concurrent('memory', () => {
       const [canary] = await world.of('globex').add('a canary', { userId: 'user_1', agentId: 'agent_1' });
       expect(await acme.importRecords(manyRecords())).toBe(MANY);
       expect(await acme.stats()).toMatchObject({
-        ...{ total_memories: MANY, unique_users: 1234, unique_agents: 11 },
+        ...{ total_memories: MANY, unique_users: USERS, unique_agents: AGENTS },
       });
       expect(await digestOf(acme.exportRecords())).toEqual(await digestOf(manyRecords()));
       expect((await idsOf(acme)).size).toBe(MANY);

@@ -9,6 +9,8 @@ import type { OptimizeTenantResult } from '../../src/contracts/optimization.js';
 import type { RouteResult } from '../../src/contracts/routing.js';
 import { SYSTEM_CONFIG, type RoutingConfig } from '../../src/domain/config/keys.js';
 import { type TenantId, parseTenantId } from '../../src/domain/ids.js';
+import { ROUTING_LABELS } from '../../src/domain/optimization.js';
+import { AGENTS } from '../../src/domain/routing.js';
 import { readAnnotations } from '../../src/phoenix/annotations.js';
 import { PhoenixClient } from '../../src/phoenix/client.js';
 import { countSpans, spanPage } from '../../src/phoenix/storedSpans.js';
@@ -18,6 +20,7 @@ import { type TenantRow, getTenant } from '../../src/registry/tenants.js';
 import { ROUTING_SPAN } from '../../src/routing/span.js';
 import { cvops, cvopsJson, errorOf, freshTenant, stackSettings } from '../support/cvops.js';
 import { JudgeStandIn } from '../support/judge.js';
+import { freePort } from '../support/postgres.js';
 import { planted } from '../support/routingSamples.js';
 import { annotateByHand, routingSpans, sendSpans } from '../support/routingSpans.js';
 
@@ -198,23 +201,20 @@ describe.concurrent('optimize', () => {
   });
 });
 
-describe('the judge', () => {
-  let judge: JudgeStandIn;
-  beforeAll(async () => {
-    judge = await JudgeStandIn.start();
+describe.concurrent('the judge', () => {
+  beforeAll(() => {
     process.env['CVOPS_TEST_LLM_KEY'] = 'a-key';
-    return async () => {
+    return () => {
       delete process.env['CVOPS_TEST_LLM_KEY'];
-      await judge.stop();
     };
   });
 
   /** One unsure decision, and the activities of a worker that may call this machine. */
-  async function unsure(what: string) {
+  async function unsure(what: string, url: string) {
     const row = await newTenant(what, 'optimization_enabled=true');
     const { tenant, incarnation, phoenixProject } = row;
     const system = await cvopsJson<{ value: object }>(['config', 'get', tenant]);
-    const value = { ...system.value, llm_base_url: judge.url, llm_api_key: 'env:CVOPS_TEST_LLM_KEY' };
+    const value = { ...system.value, llm_base_url: url, llm_api_key: 'env:CVOPS_TEST_LLM_KEY' };
     await pool.query(
       `insert into config_versions (incarnation, scope, service, key, version, value, author, reason)
        values ($1, $2, $3, $4, 2, $5, 'tests', '')`,
@@ -244,8 +244,13 @@ describe('the judge', () => {
     return { ...row, run, annotationsOf, labelOf, again, spanId: spans[0]!.context.span_id };
   }
 
-  test('that is down, talks, gives orders or knows other labels: annotated as failed, never applied', async () => {
-    const { run, annotationsOf, labelOf, again } = await unsure('judged');
+  test('that is down, talks, gives orders or knows other labels: annotated as failed, never applied', async ({
+    expect,
+    onTestFinished,
+  }) => {
+    const judge = await JudgeStandIn.start();
+    onTestFinished(() => judge.stop());
+    const { run, annotationsOf, labelOf, again, tenant } = await unsure('judged', judge.url);
     const bad: (string | number)[] = [
       503,
       'I think that this is right.',
@@ -262,6 +267,7 @@ describe('the judge', () => {
       expect(await annotationsOf()).toMatchObject([{ label: 'failed', annotatorKind: 'LLM' }]);
       expect(await labelOf()).toBeNull();
     }
+    expect((await routingConfig(tenant)).version).toBe(1);
     // A decision is given up after five answers of no use, and left to people.
     const asked = judge.asked.length;
     await again();
@@ -269,8 +275,40 @@ describe('the judge', () => {
     expect(judge.asked.length).toBe(asked);
   });
 
-  test('labels what it is asked, sees the query as data, and a person outranks it', async () => {
-    const { run, annotationsOf, labelOf, spanId, tenant } = await unsure('well_judged');
+  test('at an address where nobody listens: annotated as failed, said in the status, and people can still label', async ({
+    expect,
+  }) => {
+    const nowhere = `http://127.0.0.1:${await freePort()}/v1`;
+    const { run, annotationsOf, labelOf, tenant, phoenixProject, spanId } = await unsure('unjudged', nowhere);
+    for (let runs = 0; runs < 2; runs++) {
+      expect(await run('annotateSpans')).toMatchObject({ count: 0, failed: 1, forPeople: 1 });
+      expect(await annotationsOf()).toMatchObject([{ label: 'failed', annotatorKind: 'LLM' }]);
+      expect(await labelOf()).toBeNull();
+    }
+    expect(await cvopsJson<OptimizationStatus>(['optimize', 'status', tenant])).toMatchObject({
+      runs: {
+        annotate: { outcome: 'done', why: expect.stringMatching(/^the judge did not answer: /) as string },
+      },
+    });
+    // Phoenix offers them the labels in the tenant's project, once.
+    const path = `/v1/projects/${phoenixProject}/annotation_configs`;
+    const offered = JSON.parse((await phoenix.send('GET', path)).body) as {
+      data: { name: string; values: { label: string }[] }[];
+    };
+    expect(offered.data.map(({ name }) => name)).toEqual(['routing_annotation']);
+    expect(offered.data[0]!.values.map(({ label }) => label)).toEqual([...ROUTING_LABELS, ...AGENTS]);
+    await annotateByHand(phoenix, [{ spanId, label: offered.data[0]!.values[0]!.label }]);
+    await run('annotateSpans');
+    expect(await labelOf()).toBe(ROUTING_LABELS[0]);
+  });
+
+  test('labels what it is asked, sees the query as data, and a person outranks it', async ({
+    expect,
+    onTestFinished,
+  }) => {
+    const judge = await JudgeStandIn.start();
+    onTestFinished(() => judge.stop());
+    const { run, annotationsOf, labelOf, spanId, tenant } = await unsure('well_judged', judge.url);
     judge.answer = () => 503;
     expect(await run('annotateSpans')).toMatchObject({ count: 0, failed: 1 });
     expect(await cvopsJson<OptimizationStatus>(['optimize', 'status', tenant])).toMatchObject({

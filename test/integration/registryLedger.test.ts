@@ -214,6 +214,7 @@ describe('a video', () => {
       profileVersion: 1,
       encoder: 'pixels-1',
       documents: 5,
+      bytes: 5000,
       fingerprint: 'video 1 2',
     };
     for (let i = 0; i < 2; i++) await noteStored(pool, key, record);
@@ -227,7 +228,7 @@ describe('a video', () => {
     const { incarnation } = await makeTenant(pool);
     const key = { incarnation, base: 'video_colpali_smol500_mv_frame' as const, video: 'clip' };
     const stored = noteStored(pool, key, {
-      ...{ sha256: '', profileVersion: 1, encoder: '', documents: 1, fingerprint: null },
+      ...{ sha256: '', profileVersion: 1, encoder: '', documents: 1, bytes: 1, fingerprint: null },
     });
     await expect(stored).rejects.toThrow('fed without a note');
   });
@@ -243,7 +244,7 @@ describe('a video', () => {
     const store = async (video: string, record: object) => {
       const key = { incarnation, base: as.base, video };
       await noteFeeding(pool, key, `${video}.mp4`, 1);
-      const same = { sha256: '', profileVersion: 2, encoder: 'e', documents: 1, fingerprint: 'f' };
+      const same = { sha256: '', profileVersion: 2, encoder: 'e', documents: 1, bytes: 1, fingerprint: 'f' };
       await noteStored(pool, key, { ...same, ...record });
       return key;
     };

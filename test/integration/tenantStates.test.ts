@@ -37,6 +37,14 @@ async function backup(): Promise<BackupId> {
 const backUp = async (tenant: TenantId) =>
   (await client.backups.create({ tenant, consistency: 'fuzzy', reason: '' })).result();
 
+/** Of whom the others are kept apart. */
+let neighbour: Promise<TenantId> | undefined;
+async function newNeighbour(): Promise<TenantId> {
+  const tenant = parseTenantId(freshTenant('neighbour'));
+  await VERBS.create(tenant);
+  return tenant;
+}
+
 const system = (tenant: TenantId) =>
   ({ tenant, scope: 'system', service: 'system', key: 'system_config' }) as const;
 
@@ -84,6 +92,10 @@ const VERBS: Record<
   deploySchemas: async (tenant) =>
     (await client.schemas.deploy({ tenants: [tenant], bases: null, maxFailures: 0, reason: '' })).result(),
   backup: backUp,
+  verifyIsolation: async (tenant) => {
+    const other = await (neighbour ??= newNeighbour());
+    return (await client.isolation.verify({ tenants: [tenant, other], reason: '' })).result();
+  },
   restoreOver: async (tenant) => {
     const from = await (backedUp ??= backup());
     const how = { replace: true, preview: false, overrideQuarantine: false, reason: '' };

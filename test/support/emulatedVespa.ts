@@ -10,6 +10,17 @@ import { ConfigServer } from '../../src/vespa/configServer.js';
 import { DocumentClient } from '../../src/vespa/documents.js';
 import { INITIAL_HOSTS, initialServices } from '../../src/vespa/package/services.js';
 import { freePort } from './postgres.js';
+import type { Package } from './recordedConfigServer.js';
+
+/** @param schemas texts by name */
+export function packageOf(schemas: Readonly<Record<string, string>>): Package {
+  const names = Object.keys(schemas);
+  return new Map([
+    ['services.xml', Buffer.from(initialServices(names))],
+    ['hosts.xml', Buffer.from(INITIAL_HOSTS)],
+    ...names.map((name): [string, Buffer] => [`schemas/${name}.sd`, Buffer.from(schemas[name]!)]),
+  ]);
+}
 
 /** The emulator in the test's own process, with some schemas deployed. */
 export class EmulatedVespa {
@@ -45,14 +56,7 @@ export class EmulatedVespa {
     const url = `http://127.0.0.1:${port}`;
     const documents = new DocumentClient(url);
     const configServer = new ConfigServer(`http://127.0.0.1:${configPort}`);
-    const names = Object.keys(schemas);
-    await configServer.prepareAndActivate(
-      new Map([
-        ['services.xml', Buffer.from(initialServices(names))],
-        ['hosts.xml', Buffer.from(INITIAL_HOSTS)],
-        ...names.map((name): [string, Buffer] => [`schemas/${name}.sd`, Buffer.from(schemas[name]!)]),
-      ]),
-    );
+    await configServer.prepareAndActivate(packageOf(schemas));
     return new EmulatedVespa(url, documents, configServer, async () => {
       await documents.close();
       await container.close();

@@ -6,6 +6,9 @@ import type { Ports } from '../../src/embedded/ports.js';
 import { startStack } from '../../src/embedded/stack.js';
 import { projectRoot } from '../../src/projectRoot.js';
 import type { StackAddresses } from '../../src/settings.js';
+import { Client, Connection } from '@temporalio/client';
+import { scheduleIds } from '../../src/domain/naming.js';
+import { ALERT_SECRET, startAlertReceiver } from './alertReceiver.js';
 import { writeTestsToken } from './principals.js';
 import { recordedPackages } from './recordedPackages.js';
 
@@ -14,6 +17,8 @@ declare module 'vitest' {
     stack: { readonly home: string; readonly addresses: StackAddresses; readonly ports: Ports };
     /** What a command needs to find the S3 server that the workers use. */
     s3: Readonly<Record<string, string>>;
+    /** Whom the workers tell of alerts. */
+    alertReceiver: string;
   }
 }
 
@@ -41,6 +46,13 @@ export default async function setup(project: TestProject): Promise<() => Promise
     AWS_SECRET_ACCESS_KEY: 'tests',
   };
   Object.assign(process.env, s3Variables);
+  const receiver = await startAlertReceiver();
+  Object.assign(process.env, {
+    CVOPS_ALERT_WEBHOOK: receiver.url.href,
+    CVOPS_ALERT_WEBHOOK_SECRET: 'env:CVOPS_TEST_ALERT_SECRET',
+    CVOPS_TEST_ALERT_SECRET: ALERT_SECRET,
+    CVOPS_ALLOWED_PRIVATE_HOSTS: receiver.url.host,
+  });
   const stack = await startStack({
     home,
     portOffset: PORT_OFFSET + (second ? 10_000 : 0),
@@ -50,8 +62,18 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await writeTestsToken(home);
   project.provide('stack', { home, addresses: stack.addresses, ports: stack.ports });
   project.provide('s3', s3Variables);
+  project.provide('alertReceiver', receiver.url.href);
+  await pauseHealth(stack.addresses.temporalAddress);
   return async () => {
     await stack.stop();
+    await receiver.stop();
     await s3.stop();
   };
+}
+
+/** Tests look when they want to: a look at all tenants of all tests, in the middle of one, would only cost time. */
+async function pauseHealth(address: string): Promise<void> {
+  const connection = await Connection.connect({ address });
+  await new Client({ connection }).schedule.getHandle(scheduleIds.system.health).pause('tests look by hand');
+  await connection.close();
 }

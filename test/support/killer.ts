@@ -2,8 +2,11 @@ import type { ChildProcess } from 'node:child_process';
 import { type FSWatcher, watch } from 'node:fs';
 import { CountingProxy } from './countingProxy.js';
 
-/** What all workers' work is made of: documents that visits bring, halves of feed requests, files made in the store. */
-export type KillEvent = 'visit' | 'feed' | 'store';
+/**
+ * What all workers' work is made of: documents that visits bring, halves of feed requests (puts and removals also alone),
+ * files made in the store.
+ */
+export type KillEvent = 'visit' | 'feed' | 'put' | 'removal' | 'store';
 
 export interface KillPoint {
   readonly at: KillEvent;
@@ -24,7 +27,7 @@ export class Killer {
   /** The points that were reached. */
   readonly killed: KillPoint[] = [];
   private readonly slots: Slot[] = [];
-  private readonly seen: Record<KillEvent, number> = { visit: 0, feed: 0, store: 0 };
+  private readonly seen: Record<KillEvent, number> = { visit: 0, feed: 0, put: 0, removal: 0, store: 0 };
   private readonly due: KillPoint[];
   private readonly watched: FSWatcher;
   private lastAtWork: Slot | undefined;
@@ -53,6 +56,8 @@ export class Killer {
       this.lastAtWork = slot;
       if (when === 'during') this.happened('visit', slot, documents);
       else if (method !== 'GET') this.happened('feed', slot);
+      if (method === 'POST') this.happened('put', slot);
+      if (method === 'DELETE') this.happened('removal', slot);
     };
     this.slots.push(slot);
     await this.begin(slot);

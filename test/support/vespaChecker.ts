@@ -7,7 +7,8 @@ import { createInterface } from 'node:readline';
 import { projectRoot } from '../../src/projectRoot.js';
 import type { Package } from './recordedConfigServer.js';
 
-const checker = process.env['VESPA_CHECK'] ?? path.join(projectRoot, '..', 'shared', 'vespa-check');
+/** Where `run.sh` is, described there. */
+export const checker = process.env['VESPA_CHECK'] ?? path.join(projectRoot, '..', 'shared', 'vespa-check');
 /** Whether Vespa's own model is on this machine: without it packages are judged by the emulator alone. */
 export const checkerPresent = existsSync(path.join(checker, 'run.sh'));
 
@@ -64,12 +65,16 @@ export class VespaChecker {
     const there = this.written.get(files);
     if (there !== undefined) return there;
     const dir = path.join(this.folder, `package-${this.written.size}`);
-    for (const [name, body] of files) {
-      const file = path.join(dir, name);
-      await mkdir(path.dirname(file), { recursive: true });
-      await writeFile(file, body);
-    }
+    await writePackage(files, dir);
     this.written.set(files, dir);
     return dir;
+  }
+}
+
+export async function writePackage(files: Package, dir: string): Promise<void> {
+  for (const [name, body] of files) {
+    const file = path.join(dir, name);
+    await mkdir(path.dirname(file), { recursive: true });
+    await writeFile(file, body);
   }
 }

@@ -6,11 +6,13 @@ import type {
   BackupActivities,
   DrillActivities,
   FenceActivities,
+  HealthActivities,
   IngestActivities,
   OptimizeActivities,
   MemoryActivities,
   PruneActivities,
   PurgeActivities,
+  QuotaActivities,
   ReconcileActivities,
   RestoreActivities,
   RetentionActivities,
@@ -30,10 +32,12 @@ export type FakeActivities = Partial<
     RetentionActivities &
     PurgeActivities &
     ReconcileActivities &
+    QuotaActivities &
     RolloutActivities &
     BackupActivities &
     RestoreActivities &
     FenceActivities &
+    HealthActivities &
     DrillActivities &
     MemoryActivities &
     PruneActivities &

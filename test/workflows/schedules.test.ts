@@ -1,12 +1,20 @@
 import { randomUUID } from 'node:crypto';
 import type { Client, ScheduleOptions } from '@temporalio/client';
-import { defaultPayloadConverter } from '@temporalio/common';
+import { ApplicationFailure, defaultPayloadConverter } from '@temporalio/common';
 import { MockActivityEnvironment } from '@temporalio/testing';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { createQuotaActivities } from '../../activities/quotas.js';
 import { createReconcileActivities } from '../../activities/reconcile.js';
 import { PhoenixClient } from '../../src/phoenix/client.js';
-import { TASK_QUEUES, workflowIds } from '../../src/domain/naming.js';
+import { parseTenantId } from '../../src/domain/ids.js';
+import { TASK_QUEUES, scheduleIds, workflowIds } from '../../src/domain/naming.js';
+import { askForDelivery } from '../../src/operations/start.js';
+import { MEMORY_SCHEMA } from '../../src/domain/profiles.js';
+import type { TenantMemory } from '../../src/memory/tenantMemory.js';
+import { quotaStates } from '../../src/quotas/state.js';
 import { type Pool, transaction } from '../../src/registry/database.js';
+import { markDeployed, reserveSchemas } from '../../src/registry/schemas.js';
+import type { DocumentClient } from '../../src/vespa/documents.js';
 import { beginOperation } from '../../src/registry/operationLog.js';
 import { findTenant } from '../../src/registry/tenants.js';
 import { beginPurging, deactivate, endLives } from '../../src/registry/retention.js';
@@ -19,6 +27,8 @@ import {
   resumeTenantSchedules,
   scheduleExists,
 } from '../../src/schedules/tenantSchedules.js';
+import { checkHealth } from '../../workflows/checkHealth.js';
+import { reconcileQuotas } from '../../workflows/reconcileQuotas.js';
 import { reconcileRetention } from '../../workflows/reconcileRetention.js';
 import {
   type Life,
@@ -119,13 +129,27 @@ describe('schedules of a tenant', () => {
     expect(await rowsOf(other)).toEqual([`tenant/${other.tenant}/a`]);
   });
 
-  test('the daily reconciliation is made once, and what an operator changed of it stays', async () => {
+  test('the installation’s own are made once, and what an operator changed of them stays', async () => {
     await ensureSystemSchedules(client, 'test');
     await client.schedule.getHandle('system/retention-reconcile').pause('maintenance');
     await ensureSystemSchedules(client, 'test');
     const { state, action } = await client.schedule.getHandle('system/retention-reconcile').describe();
     expect(state).toMatchObject({ paused: true, note: 'maintenance' });
     expect(action).toMatchObject({ workflowType: 'reconcileRetention', args: [{ cluster: 'test' }] });
+    const isolation = await client.schedule.getHandle('system/isolation').describe();
+    expect(isolation.action).toMatchObject({ workflowType: 'verifyIsolation', args: [{ version: 1 }] });
+    const health = await client.schedule.getHandle(scheduleIds.system.health).describe();
+    expect(health.action).toMatchObject({ workflowType: 'checkHealth', args: [{ tenant: null }] });
+    expect(health.spec.intervals).toEqual([expect.objectContaining({ every: 15 * 60_000 })]);
+    // What there was before anything was counted is not waited for until the night.
+    const [first] = await vi.waitUntil(async () => {
+      const { recentActions } = (await client.schedule.getHandle('system/quota-reconcile').describe()).info;
+      return recentActions.length > 0 && recentActions;
+    });
+    const { workflowId } = first!.action.workflow;
+    const { type } = await client.workflow.getHandle(workflowId).describe();
+    expect(type).toBe('reconcileQuotas');
+    await client.workflow.getHandle(workflowId).terminate('the next tests have workers');
   });
 });
 
@@ -229,5 +253,100 @@ describe('reconcileRetention', () => {
       expect(result).toEqual({ retentions: 2, purges: 1 });
       expect(asked).toEqual([{ cluster: 'test' }]);
     });
+  });
+});
+
+describe('health', () => {
+  const lookAt = (tenant: string | null) =>
+    bench.client.workflow.execute(checkHealth, {
+      workflowId: `test/${randomUUID()}`,
+      taskQueue: TASK_QUEUES.control,
+      args: [{ tenant: tenant === null ? null : parseTenantId(tenant) }],
+    });
+
+  test('checkHealth goes through all pages, sums up, and has it told; of a tenant that is not there it fails', async () => {
+    const asked: unknown[] = [];
+    let requests = 0;
+    const activities = {
+      checkInstallation: async () => ({ opened: 1, resolved: 0 }),
+      checkTenants: async (input: { tenant: string | null; after: string }) => {
+        asked.push(input);
+        if (input.tenant === 'nobody')
+          throw ApplicationFailure.create({ type: 'NotFound', message: 'no tenant', nonRetryable: true });
+        return { checked: 25, opened: 2, resolved: 1, next: input.after === '' ? 'm' : null };
+      },
+      requestDelivery: async () => void requests++,
+    };
+    await bench.withWorkers(activities, async () => {
+      expect(await lookAt(null)).toEqual({ checked: 50, opened: 5, resolved: 2 });
+      expect(asked).toEqual([
+        { tenant: null, after: '' },
+        { tenant: null, after: 'm' },
+      ]);
+      expect(requests).toBe(1);
+      await expect(lookAt('nobody')).rejects.toThrow();
+    });
+  });
+
+  test('deliverAlerts tries until all is told; asked again while it runs it is the same one', async () => {
+    let tries = 0;
+    const activities = {
+      deliverAlerts: async () => {
+        tries++;
+        return tries < 3
+          ? { told: 0, pending: 1, dueInSeconds: 0 }
+          : { told: 1, pending: 0, dueInSeconds: 0 };
+      },
+    };
+    await bench.withWorkers(activities, async (client) => {
+      await askForDelivery(client);
+      const handle = client.workflow.getHandle(workflowIds.alertDelivery);
+      const { runId } = await handle.describe();
+      await askForDelivery(client);
+      expect(await handle.result()).toEqual({ told: 1 });
+      expect((await handle.describe()).runId).toBe(runId);
+      expect(tries).toBeGreaterThanOrEqual(3);
+    });
+  });
+});
+
+describe('reconcileQuotas', () => {
+  /** Whose usage says that it has a video more than it has. */
+  async function wrong(): Promise<Life> {
+    const life = await makeTenant(pool);
+    await pool.query(`insert into quota_usage (incarnation, resource, used) values ($1, 'videos', 1)`, [
+      life.incarnation,
+    ]);
+    return life;
+  }
+  const usedOf = async ({ incarnation }: Life) =>
+    (await quotaStates(pool, incarnation)).find(({ resource }) => resource === 'videos')!.used;
+
+  test('goes through all tenants in pages; one that fails does not stop the others', async () => {
+    const [first, broken, last] = [await wrong(), await wrong(), await wrong()];
+    const activities = createQuotaActivities({
+      ...{ pool, client, pageSize: 2 },
+      // Asked of tenants with schemas only: these have none.
+      documents: {} as DocumentClient,
+      memories: {
+        open: ({ tenant }) => {
+          if (tenant === broken.tenant) throw new Error('its memory does not answer');
+          return { count: async () => 0 } as TenantMemory;
+        },
+      },
+    });
+    for (const { tenant, incarnation } of [first, broken, last]) {
+      await reserveSchemas(pool, tenant, incarnation, [MEMORY_SCHEMA]);
+      await markDeployed(pool, incarnation, [MEMORY_SCHEMA], 1);
+    }
+    await bench.withWorkers(activities, async () => {
+      const result = await client.workflow.execute(reconcileQuotas, {
+        ...{ workflowId: `test/${randomUUID()}`, taskQueue: TASK_QUEUES.control, args: [] },
+      });
+      expect(result.corrected).toBeGreaterThanOrEqual(2);
+      // Tenants of other tests have no memory schema, which is as much of a failure as this one's.
+      expect(result.failed).toBeGreaterThanOrEqual(1);
+    });
+    for (const life of [first, last]) expect(await usedOf(life)).toBe(0);
   });
 });

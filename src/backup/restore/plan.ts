@@ -7,6 +7,8 @@ import type { Incarnation, OperationId } from '../../domain/ids.js';
 import { MEMORY_SCHEMA, type BaseSchema } from '../../domain/profiles.js';
 import { type OperationKind, requireState } from '../../domain/states.js';
 import { TEMPLATE_FIELDS } from '../../domain/templates.js';
+import type { StockAmounts } from '../../domain/quotas.js';
+import { requireRoomFor } from '../../quotas/refused.js';
 import { RETENTION_KINDS } from '../../operations/stop.js';
 import type { Queryable } from '../../registry/database.js';
 import { findOperation, runningOperations } from '../../registry/operations.js';
@@ -34,7 +36,8 @@ export interface Decision {
 /**
  * What a restore has to do, by what there is of the tenant now. Changes nothing.
  *
- * @throws OpsError `WrongState` when the tenant is in no state for it, or holds what would be lost without `replace`
+ * @throws OpsError `WrongState` when the tenant is in no state for it, or holds what would be lost without `replace`;
+ *   `QuotaExceeded` when the backup holds more than the tenant may have
  */
 export async function planRestore(
   resources: BackupResources,
@@ -70,6 +73,7 @@ export async function planRestore(
   }
   await requireTenant(pool, tenant, 'restoreOver');
   await requireQuiet(pool, there, input.operation);
+  await requireRoomFor(pool, there, amountsOf(source));
   const unfinished = there.unfinishedRestore;
   const holds = loses.documents > 0 || loses.spans > 0;
   if (holds && !input.replace && !input.preview && unfinished === null)
@@ -86,6 +90,15 @@ export async function planRestore(
     opens: former ? former.input['opens'] === true : there.state === 'active',
     fresh: former?.input['fresh'] === true,
   };
+}
+
+/** What the tenant will have: all that it has now goes. */
+function amountsOf({ manifest }: RestoreSource): StockAmounts {
+  const count = (memory: boolean) =>
+    manifest.schemas
+      .filter(({ base }) => (base === MEMORY_SCHEMA) === memory)
+      .reduce((sum, { documents }) => sum + documents, 0);
+  return { videos: manifest.videos.count, documents: count(false), memories: count(true) };
 }
 
 async function lossesOf(

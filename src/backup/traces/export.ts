@@ -1,3 +1,4 @@
+import { CANARY_SPAN, NO_CANARY_SPAN } from '../../domain/canaries.js';
 import { OpsError } from '../../domain/errors.js';
 import type { PhoenixClient } from '../../phoenix/client.js';
 import { findProject } from '../../phoenix/projects.js';
@@ -38,10 +39,11 @@ export async function exportTraces(
   const spans = await countAllSpans(phoenix, project, call);
   const annotations = await countAnnotations(phoenix, project, call);
   // Looked for after the counting: so everything that was counted is within the bound.
-  const last = await retrying(call, () => spanPage(phoenix, project, { limit: 1, order: 'desc' }));
+  const last = await retrying(call, () => spanPage(phoenix, project, { limit: LAST_SPANS, order: 'desc' }));
   if (spans === undefined || annotations === undefined || last === undefined) return null;
   const most = (await countAllSpans(phoenix, project, call)) ?? 0;
-  const bound = last.spans[0] && { last: last.spans[0].context.span_id };
+  const lastSpan = last.spans.find(({ name }) => name !== CANARY_SPAN);
+  const bound = lastSpan && { last: lastSpan.context.span_id };
   const source: Source = { phoenix, project, bound, spans: { least: spans, most }, annotations, call };
   const readers: { readonly [K in TraceKind]: () => AsyncGenerator<TraceLines[K]> } = {
     spans: () => spansOf(source),
@@ -135,7 +137,7 @@ function requireWithin(project: string, what: string, read: number, { least, mos
   );
 }
 
-/** As the database counts them. @returns undefined when there is no such project */
+/** As the database counts them, without canaries. @returns undefined when there is no such project */
 export function countAllSpans(
   phoenix: PhoenixClient,
   project: string,
@@ -143,8 +145,11 @@ export function countAllSpans(
 ): Promise<number | undefined> {
   // Never the same end twice: Phoenix may have kept the answer for a range that it was asked for before.
   const to = new Date(Date.UTC(9000, 0) + Math.floor(Math.random() * 1e12));
-  return retrying(call, () => countSpans(phoenix, project, { from: BEGINNING, to }));
+  return retrying(call, () => countSpans(phoenix, project, { from: BEGINNING, to }, NO_CANARY_SPAN));
 }
+
+/** A project has one canary at the most; two more may be on their way in and out. */
+const LAST_SPANS = 5;
 
 /** The year 1: before any span, and what Phoenix's database still can say. */
 export const BEGINNING = new Date('0001-01-01T00:00:00Z');

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { CANARY_SPAN } from '../../domain/canaries.js';
 import { OpsError } from '../../domain/errors.js';
 import { type PhoenixClient, checkProjectName } from '../../phoenix/client.js';
 import { isRecord, parseExact } from './exactJson.js';
@@ -10,7 +11,7 @@ const KIND = ['openinference', 'span', 'kind'] as const;
 /** What GraphQL shows in the place of a vector. */
 const HIDDEN = /^<[0-9]+ dimensional vector>$/;
 
-const attributesNode = z.object({ attributes: z.string() });
+const attributesNode = z.object({ name: z.string(), attributes: z.string() });
 const flat = z.custom<Record<string, unknown>>((value) => typeof value === 'object' && value !== null);
 const restSpans = z.object({
   data: z.array(
@@ -42,7 +43,8 @@ export async function* readSpanLines(
   bound: SpanBound,
   call: TracesCall,
 ): AsyncGenerator<SpanLine> {
-  for await (const page of spanNodePages(phoenix, project, 'attributes', attributesNode, bound, call)) {
+  for await (const nodes of spanNodePages(phoenix, project, 'name attributes', attributesNode, bound, call)) {
+    const page = nodes.filter(({ name }) => name !== CANARY_SPAN);
     if (page.length === 0) continue;
     const query = new URLSearchParams({ limit: String(page.length) });
     for (const { spanId } of page) query.append('span_id', spanId);

@@ -5,6 +5,15 @@ import type { ServiceDefinition } from './definition.js';
 /** What a worker prints when it polls (workers/main.ts). */
 export const READY_LINE = 'worker ready';
 
+/**
+ * For every process that runs a worker: glibc (Linux) gives each thread that allocates an arena of its own, up to eight a core,
+ * and what they hold is never given back. With two, a control worker grew by 10 MB over 5,000 videos instead of 52
+ * (`docs/benchmarks.md`), at the same processor time.
+ */
+export function workerVariables(env: NodeJS.ProcessEnv = process.env): Record<string, string> {
+  return { MALLOC_ARENA_MAX: env['MALLOC_ARENA_MAX'] ?? '2' };
+}
+
 export function worker(role: 'control' | 'data'): ServiceDefinition {
   return {
     name: `worker-${role}`,
@@ -14,6 +23,7 @@ export function worker(role: 'control' | 'data'): ServiceDefinition {
       file: process.execPath,
       args: [built('workers/main.js'), role],
       env: {
+        ...workerVariables(),
         ...addressVariables(addresses),
         TEMPORAL_NAMESPACE: temporalNamespace,
         CVOPS_HOME: home,

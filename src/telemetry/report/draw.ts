@@ -4,6 +4,16 @@ export const DRAW = `
   const data = JSON.parse(document.getElementById('data').textContent);
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const drawn = new Map();
+  // Seconds between ticks, text of a tick, what is added where a year, a month, a day begins. Months by name: 1/2 is January
+  // to some and February to others.
+  const day = '\\n{D} {MMM}';
+  const times = [
+    [86400 * 365, '{YYYY}', null, null, null, null, null, null, 1],
+    [86400 * 28, '{MMM}', '\\n{YYYY}', null, null, null, null, null, 1],
+    [86400, '{D} {MMM}', '\\n{YYYY}', null, null, null, null, null, 1],
+    [60, '{HH}:{mm}', day + ' {YYYY}', null, day, null, null, null, 1],
+    [1, '{HH}:{mm}:{ss}', day + ' {YYYY}', null, day, null, null, null, 1],
+  ];
   const options = (kind, width) => {
     const text = colour('--quiet');
     const grid = { stroke: colour('--line'), width: 1 };
@@ -14,19 +24,20 @@ export const DRAW = `
       width: 2,
       dash,
       spanGaps: false,
-      points: { show: true, size: 5 },
+      points: { size: 5 },
       value: (_, v) => (v === null ? '–' : v.toFixed(unit === '%' ? 2 : 1) + ' ' + unit),
     });
+    const utc = { label: 'UTC', value: '{YYYY}-{MM}-{DD} {HH}:{mm}' };
     return {
       width,
       height: 240,
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), 'Etc/UTC'),
       scales: { y: kind === 'success' ? { range: (_, min) => [Math.max(0, Math.min(95, min - 2)), 100.5] } : { range: (_, min, max) => [0, max * 1.1 || 1] } },
-      axes: [axis, axis],
+      axes: [{ ...axis, values: times }, axis],
       series:
         kind === 'success'
-          ? [{ label: 'UTC' }, line('success', '--ok', undefined, '%')]
-          : [{ label: 'UTC' }, line('P50', '--p50', undefined, 'ms'), line('P95', '--p95', [6, 4], 'ms')],
+          ? [utc, line('success', '--ok', undefined, '%')]
+          : [utc, line('P50', '--p50', undefined, 'ms'), line('P95', '--p95', [6, 4], 'ms')],
     };
   };
   const draw = (box) => {

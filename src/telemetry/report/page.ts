@@ -34,7 +34,7 @@ ${STYLE}</style>
 <body>
 <header>
 <h1>Queries by tenant</h1>
-<p>Searches that began from ${range}. Made ${escape(madeAt.toISOString())} from the traces in Phoenix.</p>
+<p>Searches that began from ${range}. Made ${minute(madeAt)} UTC from the traces in Phoenix.</p>
 </header>
 <main>
 ${overview(tenants, pooled)}
@@ -95,10 +95,7 @@ function section({ tenant, metrics, overTime }: ReportTenant, index: number): st
 </div>
 <details><summary>The figures of the charts, in steps of ${duration(widthMs)}</summary><div class="scroll"><table>${tableHead(['From (UTC)', ...COLUMNS])}<tbody>${bins
           .map(({ at, total, ...rest }) =>
-            tableRow([
-              new Date(at).toISOString().slice(0, 16).replace('T', ' '),
-              ...cells({ total_queries: total, ...rest }),
-            ]),
+            tableRow([minute(new Date(at)), ...cells({ total_queries: total, ...rest })]),
           )
           .join('')}</tbody></table></div></details>`;
   return `<section aria-labelledby="${escape(tenant)}"><h2 id="${escape(tenant)}">${escape(tenant)}</h2>
@@ -106,8 +103,16 @@ ${charts}
 ${others}</section>`;
 }
 
-/** What the script draws: columns, as uPlot wants them; times in seconds. */
-function series({ overTime: { bins } }: ReportTenant) {
+/**
+ * What the script draws: columns, as uPlot wants them; times in seconds. A step without a query is a gap, over which no line
+ * is drawn.
+ */
+function series({ overTime }: ReportTenant) {
+  const bins = overTime.bins.flatMap((bin, i, { [i - 1]: before }) =>
+    before && bin.at - before.at > overTime.widthMs
+      ? [{ ...NOTHING, at: before.at + overTime.widthMs }, bin]
+      : [bin],
+  );
   return {
     at: bins.map(({ at }) => at / 1000),
     p50: bins.map((bin) => bin.p50_latency_ms),
@@ -115,6 +120,8 @@ function series({ overTime: { bins } }: ReportTenant) {
     success: bins.map((bin) => (bin.success_rate === null ? null : bin.success_rate * 100)),
   };
 }
+
+const NOTHING = { p50_latency_ms: null, p95_latency_ms: null, success_rate: null };
 
 function tableHead(names: readonly string[]): string {
   return `<thead><tr>${names.map((name) => `<th scope="col">${name}</th>`).join('')}</tr></thead>`;
@@ -129,13 +136,22 @@ function percent(share: number | null): string {
 }
 
 function ms(value: number | null, exact: boolean): string {
-  return value === null ? '–' : `${exact ? '' : '~'}${value.toFixed(value < 10 ? 2 : 0)} ms`;
+  return value === null ? '–' : `${exact ? '' : '~'}${decimals(value, value < 10 ? 2 : 0)} ms`;
+}
+
+function decimals(value: number, digits: number): string {
+  return value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
 function duration(milliseconds: number): string {
   const minutes = milliseconds / 60_000;
   if (minutes < 60) return `${minutes} min`;
   return minutes < 1440 ? `${minutes / 60} h` : `${minutes / 1440} d`;
+}
+
+/** In UTC. */
+function minute(date: Date): string {
+  return date.toISOString().slice(0, 16).replace('T', ' ');
 }
 
 function day(date: Date): string {

@@ -159,6 +159,7 @@ async function ingest(lane: Lane, tenant: TenantId, videos: number): Promise<voi
       profileVersion: 1,
       encoder: 'none',
       documents: 1,
+      bytes: 1,
       fingerprint: null,
     });
     await finishItem(pool, operation, i + 1, { state: 'stored', documents: 1 });

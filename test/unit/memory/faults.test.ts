@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { digestOfLines } from '../../../src/backup/digest.js';
 import { TenantMemories } from '../../../src/memory/tenantMemories.js';
-import type { ClearProgress, MemoryRecord, TenantMemory } from '../../../src/memory/tenantMemory.js';
+import type { RemovalProgress, MemoryRecord, TenantMemory } from '../../../src/memory/tenantMemory.js';
 import { DocumentClient } from '../../../src/vespa/documents.js';
 import { CountingProxy } from '../../support/countingProxy.js';
 import { MemoryWorld } from '../../support/memories.js';
@@ -156,7 +156,7 @@ describe('Vespa fails in a clear', () => {
     const others = await digest(await exported(world.of('globex')));
     await whole.importRecords(records);
     const { hit } = blockAfter(good, 'DELETE');
-    let progress: ClearProgress | undefined;
+    let progress: RemovalProgress | undefined;
     const clearing = acme.clear({ onProgress: (now) => (progress = now) });
     await expect(clearing).rejects.toMatchObject({ type: 'Unavailable' });
     expect(hit()).toBe(true);
@@ -180,7 +180,7 @@ describe('Vespa fails in a clear', () => {
       blocked = true;
       return { status: 507, message: 'disk is full' };
     };
-    let progress: ClearProgress | undefined;
+    let progress: RemovalProgress | undefined;
     await expect(acme.clear({ onProgress: (now) => (progress = now) })).rejects.toMatchObject({
       type: 'Unavailable',
     });

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { digestOfLines } from '../../../src/backup/digest.js';
-import type { ClearProgress, MemoryRecord, TenantMemory } from '../../../src/memory/tenantMemory.js';
+import type { RemovalProgress, MemoryRecord, TenantMemory } from '../../../src/memory/tenantMemory.js';
 import { MemoryWorld } from '../../support/memories.js';
 
 const MEMORIES = 210;
@@ -86,7 +86,7 @@ it('imports nothing that is not whole, and says which', async () => {
 it('clears one tenant, killed on the way, and says how many went; another keeps all of its own', async () => {
   const acme = world.of('acme');
   const untouched = await digest(await exported(world.of('globex')));
-  let progress: ClearProgress | undefined;
+  let progress: RemovalProgress | undefined;
   const killed = new AbortController();
   await expect(
     acme.clear({

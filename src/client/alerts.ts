@@ -1,0 +1,56 @@
+import { OpsError } from '../domain/errors.js';
+import { quoteForMessage, type TenantId } from '../domain/ids.js';
+import { type Alert, findAlert, listAlerts, silenceAlert } from '../registry/alerts.js';
+import { appendAudit } from '../registry/audit.js';
+import { transaction } from '../registry/database.js';
+import type { Connections } from './connections.js';
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** Alerts that health checks opened. */
+export class AlertClient {
+  constructor(private readonly connections: Connections) {}
+
+  /** Open ones first, then the newest. @throws OpsError `PermissionDenied` */
+  async list(
+    tenant: TenantId | undefined,
+    { resolved, limit }: { readonly resolved: boolean; readonly limit: number },
+  ): Promise<Alert[]> {
+    await this.connections.authorize('alert list', tenant);
+    const { principalTenant: own } = this.connections;
+    const alerts = await listAlerts(this.connections.pool, { tenant: tenant ?? own, limit });
+    return resolved ? alerts : alerts.filter(({ resolvedAt }) => resolvedAt === null);
+  }
+
+  /**
+   * Nobody is told of it for so long, and it makes nothing fail. It stays open, and is resolved as any other.
+   *
+   * @throws OpsError `NotFound`, `WrongState` when it is resolved
+   */
+  async silence(id: string, seconds: number, reason: string): Promise<Alert> {
+    const { pool, principal, principalTenant } = this.connections;
+    await this.connections.authorize('alert silence');
+    const found = UUID.test(id) ? await findAlert(pool, id) : undefined;
+    // Another tenant's and none answer alike.
+    if (found === undefined || (principalTenant !== undefined && found.tenant !== principalTenant))
+      throw notFound(id);
+    return transaction(pool, async (tx) => {
+      const silenced = await silenceAlert(tx, id, seconds);
+      if (silenced === undefined)
+        throw new OpsError('WrongState', `alert ${id} is resolved`, 'see what is open: cvops alert list');
+      await appendAudit(tx, {
+        principal,
+        verb: 'silence-alert',
+        tenant: silenced.tenant ?? '-',
+        outcome: 'completed',
+        reason,
+        detail: { alert: id, seconds },
+      });
+      return silenced;
+    });
+  }
+}
+
+function notFound(id: string): OpsError {
+  return new OpsError('NotFound', `no alert ${quoteForMessage(id)}`, 'see them with: cvops alert list');
+}
