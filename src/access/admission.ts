@@ -1,5 +1,5 @@
 import type { Client } from '@temporalio/client';
-import { ENTITY, WORKFLOWS, type WorkflowRule } from '../domain/access.js';
+import { ENTITIES, WORKFLOWS, type WorkflowRule } from '../domain/access.js';
 import { type TenantId, parseTenantId } from '../domain/ids.js';
 import { TASK_QUEUES, workflowIds } from '../domain/naming.js';
 import { type ChainRow, accessSince, findChain, noteChain, scheduleOwner } from '../registry/access.js';
@@ -69,11 +69,17 @@ export async function admit(parts: AdmissionParts, run: RunOf, depth = 0): Promi
 }
 
 function chainOf(parts: AdmissionParts, first: WorkflowStart, depth: number): Promise<ChainRow> | ChainRow {
-  if (first.type === ENTITY && first.workflowId === workflowIds.vespaApplication(parts.cluster))
+  if (isEntity(first, parts.cluster))
     return { ...chain(first), subject: 'system', role: 'system', tenant: null, tenants: null };
   if (first.parent !== undefined) return ofParent(parts, first, first.parent, depth);
   if (first.shown === undefined) return ofBefore(parts, first);
   return ofCredential(parts, first, first.shown);
+}
+
+/** One for everybody, whoever started it: it does what the registry has, under the one id that it has. */
+function isEntity({ type, workflowId }: WorkflowStart, cluster: string): boolean {
+  if (type === ENTITIES.application) return workflowId === workflowIds.vespaApplication(cluster);
+  return type === ENTITIES.alerts && workflowId === workflowIds.alertDelivery;
 }
 
 /** What a workflow of ours starts, it starts for whom it works itself. */

@@ -178,10 +178,10 @@ export const WORKFLOWS: Readonly<Record<string, WorkflowRule>> = {
 };
 
 /**
- * The one writer of an application package works for everybody, whoever started it: each of its requests is proven by a row
- * of the registry (`src/registry/access.ts`).
+ * Workflows that work for everybody, whoever started them. Each request to the writer of the application package is proven by a
+ * row of the registry (`src/registry/access.ts`); alerts are delivered as the registry has them.
  */
-export const ENTITY = 'vespaApplication';
+export const ENTITIES = { application: 'vespaApplication', alerts: 'deliverAlerts' } as const;
 
 /** Messages that change something, by workflow type. Others carry nothing: they make a workflow look again. */
 export const UPDATES: Readonly<Record<string, Readonly<Record<string, Verb>>>> = {
