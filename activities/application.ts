@@ -16,6 +16,8 @@ import { ConfigServer } from '../src/vespa/configServer.js';
 import { waitForConvergence } from '../src/vespa/convergence.js';
 import { generateSd } from '../src/vespa/package/sd.js';
 import { loadSchema } from '../src/vespa/schemaFiles.js';
+import { digestOf } from '../src/access/proofs.js';
+import { noteSchemaRequest, takeSchemaRequests } from '../src/registry/access.js';
 import { heartbeating } from './heartbeat.js';
 import type { ApplicationActivities } from './types.js';
 
@@ -38,13 +40,20 @@ export function createApplicationActivities({
 }: ApplicationDependencies): ApplicationActivities {
   return {
     async requestSchemaChange({ cluster, request }) {
-      await sendSchemaChange(client, cluster, request);
+      await sendSchemaChange(pool, client, cluster, request);
     },
 
     async deployBatch({ requests }) {
       return heartbeating(async (signal) => {
         const server = new ConfigServer(vespaConfigUrl, signal);
-        const changes = await Promise.all(requests.map((request) => ownedChange(pool, server, request)));
+        const asked = await takeSchemaRequests(pool, requests.map(digestOfRequest), thisActivity());
+        const changes = await Promise.all(
+          requests.map(async (request) =>
+            asked.has(digestOfRequest(request))
+              ? ownedChange(pool, server, request)
+              : nothing(request, 'by the registry nobody asked for this'),
+          ),
+        );
         const sound = changes.filter((change) => change.refused === undefined);
         const result = await deployRequests(
           server,
@@ -177,13 +186,25 @@ function nothing(request: SchemaChangeRequest, refused: string): OwnedChange {
 
 /** Hands a request to the one writer of the package, starting it when it does not run. */
 export async function sendSchemaChange(
+  pool: Pool,
   client: Client,
   cluster: string,
   request: SchemaChangeRequest,
 ): Promise<void> {
+  await noteSchemaRequest(pool, digestOfRequest(request));
   await client.workflow.signalWithStart('vespaApplication', {
     ...applicationStart(cluster),
     signal: 'requestSchemaChange',
     signalArgs: [request],
   });
+}
+
+function digestOfRequest(request: SchemaChangeRequest): string {
+  return digestOf([request]);
+}
+
+/** The same in every attempt. */
+function thisActivity(): string {
+  const { workflowExecution, activityId } = activityInfo();
+  return `${workflowExecution?.runId ?? ''} ${activityId}`;
 }

@@ -14,6 +14,7 @@ import { stopOperations } from '../src/operations/stop.js';
 import type { CertificateSigner } from '../src/purge/certificate.js';
 import { METHODS, type Stores, countStores, deleteLedger } from '../src/purge/stores.js';
 import { deleteConfig } from '../src/registry/config.js';
+import { revokeTokensOf } from '../src/registry/access.js';
 import { type Queryable, transaction } from '../src/registry/database.js';
 import { beginOperation, closeOperation, endOperation } from '../src/registry/operationLog.js';
 import { cancelOthers, startedBefore } from '../src/registry/operations.js';
@@ -190,6 +191,7 @@ export function createPurgeActivities(dependencies: PurgeDependencies): PurgeAct
         const document = await signer.issue(tx, input);
         const sha256 = createHash('sha256').update(document).digest('hex');
         await endLives(tx, await livesOf(tx, input));
+        await revokeTokensOf(tx, tenant);
         // The retention's own row, had it still been draining.
         await cancelOthers(tx, incarnation, operation);
         await endOperation(tx, operation, 'delete', { state: 'completed' }, { certificateSha256: sha256 });

@@ -78,7 +78,7 @@ export function createRolloutActivities({
           await endRolloutItem(pool, operation, item.item, wanted);
           continue;
         }
-        await sendSchemaChange(client, cluster, {
+        await sendSchemaChange(pool, client, cluster, {
           id: `${operation}/${wave}/${item.item}`,
           tenant: item.tenant,
           incarnation: item.incarnation,

@@ -81,6 +81,16 @@ export interface OperationEnd {
   readonly failure: Failure;
 }
 
+export interface AccessActivities {
+  /** Lets in an update, by what its sender has shown. Fails `PermissionDenied`. */
+  authorizeMessage(input: {
+    readonly name: string;
+    readonly id: string;
+    readonly args: readonly unknown[];
+    readonly shown: unknown;
+  }): Promise<void>;
+}
+
 export interface TenantActivities {
   /** Registers tenant and operation. Fails `WrongState` when the tenant exists. */
   beginCreate(input: CreateTenantInput): Promise<{ bases: BaseSchema[]; memoryEnabled: boolean }>;

@@ -34,7 +34,7 @@ export async function schemas(): Promise<void> {
   const home = path.join(folder, 'home');
   const note = (line: string) => process.stderr.write(`${line}\n`);
   const stack = await startStack({ home, portOffset: 20_000, log: note, env: venv() });
-  const settings = loadSettings({ CVOPS_HOME: home, CVOPS_PRINCIPAL: 'bench' });
+  const settings = loadSettings({ CVOPS_HOME: home });
   const client = await CvopsClient.connect(settings);
   const connection = await Connection.connect({ address: settings.temporalAddress });
   const temporal = new Client({ connection });

@@ -8,7 +8,9 @@ const quiet = { trace() {}, debug() {}, info() {}, warn: console.warn, error: co
 const bundle = async (file, more) => {
   const { code } = await bundleWorkflowCode({
     workflowsPath: fileURLToPath(new URL('workflows/index.js', root)),
-    workflowInterceptorModules: [fileURLToPath(new URL('workflows/tracing.js', root))],
+    workflowInterceptorModules: ['tracing', 'access'].map((name) =>
+      fileURLToPath(new URL(`workflows/${name}.js`, root)),
+    ),
     logger: quiet,
     ...more,
   });

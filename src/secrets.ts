@@ -54,3 +54,8 @@ async function readSmall(file: string, reference: string): Promise<string> {
     throw code === undefined ? error : unusable(reference, `the file cannot be read (${code})`);
   }
 }
+
+/** The file that a reference names; undefined for one that names no file. */
+export function fileOf(reference: string): string | undefined {
+  return reference.startsWith('file:') ? reference.slice('file:'.length) : undefined;
+}

@@ -1,5 +1,4 @@
 import { existsSync, readFileSync } from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { hostAndPort } from './domain/urlGuard.js';
 import { rememberSecret } from './domain/redaction.js';
@@ -60,8 +59,16 @@ export interface Settings {
   readonly plainPayloads: string;
   /** Reference to the token that the codec server wants; empty: none, on loopback only. `CVOPS_CODEC_TOKEN`. */
   readonly codecToken: string;
-  /** The one tenant that the principal may back up and restore; empty: all. `CVOPS_PRINCIPAL_TENANT`. */
-  readonly principalTenant: string;
+  /** Reference to the credential of who asks: `env:CVOPS_TOKEN` where that is set, else the embedded stack's administrator. */
+  readonly credential: string;
+  /** Reference to the public keys whose tokens are believed, a JWKS: `CVOPS_ACCESS_KEYS`, else the embedded stack's. */
+  readonly accessKeys: string;
+  /** Reference to the private key that signs tokens, a JWK; only who issues them has it. `CVOPS_ACCESS_SIGNING_KEY`. */
+  readonly accessSigningKey: string;
+  /** Name of this installation in its tokens: those of another one are refused. `CVOPS_ACCESS_AUDIENCE`. */
+  readonly accessAudience: string;
+  /** Reference to the workers' own credential, of the role `system`: `CVOPS_SYSTEM_TOKEN`, else the embedded stack's. */
+  readonly systemCredential: string;
   /** Whether operations and their steps leave spans; `CVOPS_TRACE_OPERATIONS=off`: only searches, memory calls and routing do. */
   readonly traceOperations: boolean;
   /** Told of purges that come near; empty: nobody. `CVOPS_NOTICE_WEBHOOK`. */
@@ -74,8 +81,18 @@ export interface Settings {
   readonly alertWebhookSecret: string;
   /** Private places that configuration may name: `host`, `host:port` or CIDR; `CVOPS_ALLOWED_PRIVATE_HOSTS`. */
   readonly allowedPrivateHosts: readonly string[];
-  /** Who asks, as the operation row names them: `CVOPS_PRINCIPAL`, else the operating system's user. */
-  readonly principal: string;
+}
+
+/** Files of the embedded stack's access in its `keys` folder. */
+export const ACCESS_FILES = {
+  keys: 'access-keys.json',
+  signingKey: 'access-signing-key.json',
+  admin: 'admin.token',
+  system: 'system.token',
+} as const;
+
+function accessFile(home: string, name: string): string {
+  return `file:${path.join(home, 'keys', name)}`;
 }
 
 /** Addresses of a running embedded stack, as `cvops up` writes them. */
@@ -130,14 +147,17 @@ export function loadSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     payloadKeys: env['CVOPS_PAYLOAD_KEYS'] ?? '',
     plainPayloads: env['CVOPS_PLAIN_PAYLOADS'] || 'accept',
     codecToken: env['CVOPS_CODEC_TOKEN'] ?? '',
-    principalTenant: env['CVOPS_PRINCIPAL_TENANT'] ?? '',
+    credential: env['CVOPS_TOKEN'] ? 'env:CVOPS_TOKEN' : accessFile(home, ACCESS_FILES.admin),
+    accessKeys: env['CVOPS_ACCESS_KEYS'] || accessFile(home, ACCESS_FILES.keys),
+    accessSigningKey: env['CVOPS_ACCESS_SIGNING_KEY'] || accessFile(home, ACCESS_FILES.signingKey),
+    accessAudience: env['CVOPS_ACCESS_AUDIENCE'] || 'cvops',
+    systemCredential: env['CVOPS_SYSTEM_TOKEN'] || accessFile(home, ACCESS_FILES.system),
     traceOperations: env['CVOPS_TRACE_OPERATIONS'] !== 'off',
     noticeWebhook: env['CVOPS_NOTICE_WEBHOOK'] ?? '',
     noticeWebhookSecret: env['CVOPS_NOTICE_WEBHOOK_SECRET'] ?? '',
     alertWebhook: env['CVOPS_ALERT_WEBHOOK'] ?? '',
     alertWebhookSecret: env['CVOPS_ALERT_WEBHOOK_SECRET'] ?? '',
     allowedPrivateHosts: list(env['CVOPS_ALLOWED_PRIVATE_HOSTS'] ?? ''),
-    principal: env['CVOPS_PRINCIPAL'] || userName(),
   };
 }
 
@@ -169,13 +189,4 @@ export function stackFile(home: string): string {
 function readStack(home: string): StackAddresses | undefined {
   const file = stackFile(home);
   return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as StackAddresses) : undefined;
-}
-
-function userName(): string {
-  try {
-    return os.userInfo().username;
-  } catch {
-    // No entry in the password file, as in many containers.
-    return `uid-${process.getuid?.() ?? 'unknown'}`;
-  }
 }

@@ -1,6 +1,7 @@
-import { Client } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import type { NativeConnection } from '@temporalio/worker';
 import type pino from 'pino';
+import { createAccessActivities } from '../activities/access.js';
 import { createApplicationActivities } from '../activities/application.js';
 import { createBackupDataActivities, createBackupLedgerActivities } from '../activities/backup.js';
 import { createDrillActivities } from '../activities/drill.js';
@@ -24,9 +25,14 @@ import { createRestoreDataActivities, createRestoreLedgerActivities } from '../a
 import { createRetentionActivities } from '../activities/retention.js';
 import { createRolloutActivities } from '../activities/rollout.js';
 import { createTenantActivities } from '../activities/tenants.js';
+import { loadCredential } from '../src/access/credential.js';
+import { Gate } from '../src/access/gate.js';
+import { KeyRing } from '../src/access/keys.js';
+import { openTemporalClient } from '../src/access/temporalClient.js';
 import type { BackupResources } from '../src/backup/writer.js';
 import { Shelf } from '../src/backup/shelf.js';
 import { loadSigningKey } from '../src/certificates/keys.js';
+import { OpsError } from '../src/domain/errors.js';
 import { checkUrl } from '../src/domain/urlGuard.js';
 import { type Encoder, encoderOf } from '../src/encoders/port.js';
 import { TenantRates } from '../src/limits/rate.js';
@@ -43,7 +49,6 @@ import { type Settings, ownHosts } from '../src/settings.js';
 import { NO_TRACING } from '../src/telemetry/noTracing.js';
 import { openTelemetry } from '../src/telemetry/open.js';
 import type { Telemetry } from '../src/telemetry/telemetry.js';
-import { clientInterceptors } from '../src/telemetry/temporal.js';
 import { Sources } from '../src/sources/sources.js';
 import { readPackage } from '../src/vespa/activePackage.js';
 import { ConfigServer } from '../src/vespa/configServer.js';
@@ -60,6 +65,8 @@ export interface Resources {
   readonly settings: Settings;
   readonly pool: Pool;
   readonly client: Client;
+  /** Where its activities pass. */
+  readonly gate: Gate;
   /** Of operations and their videos; undefined when they are not to be traced. */
   readonly telemetry: Telemetry | undefined;
   readonly phoenix: PhoenixClient;
@@ -84,6 +91,19 @@ export async function openResources(
   logger: pino.Logger,
 ): Promise<Resources> {
   const dataConverter = await dataConverterOf(settings);
+  const { accessAudience: audience, temporalNamespace: namespace } = settings;
+  // Without them nobody could be told from anybody: a worker that has none does not begin.
+  const ring = await KeyRing.open(settings.accessKeys);
+  const keys = await ring.current();
+  const credential = await loadCredential(settings.systemCredential, "the workers' credential", {
+    ...{ keys, audience, at: new Date() },
+  });
+  if (credential.role !== 'system')
+    throw new OpsError(
+      'InvalidInput',
+      `CVOPS_SYSTEM_TOKEN is of the role ${credential.role}`,
+      'have one issued with: cvops token issue --role system',
+    );
   const pool = openPool(settings.databaseUrl, { name: 'cvops-worker', max: 20 });
   // Said now, at start, and not by the first operation.
   await pool.query('select 1 from tenants limit 1');
@@ -96,17 +116,14 @@ export async function openResources(
   const memories = new TenantMemories({ documents, configServer, embedder: embedderOf(settings) });
   const telemetry = settings.traceOperations ? openTelemetry(settings, pool) : undefined;
   const lost = telemetry && reportLosses(telemetry, logger);
+  const client = openTemporalClient({ connection, namespace, credential, telemetry, dataConverter });
   let encoder: Encoder | undefined;
   return {
     settings,
     pool,
     telemetry,
-    client: new Client({
-      connection,
-      namespace: settings.temporalNamespace,
-      ...(dataConverter ? { dataConverter } : {}),
-      ...(telemetry ? { interceptors: { workflow: clientInterceptors(telemetry) } } : {}),
-    }),
+    client,
+    gate: new Gate({ pool, client, keys: ring, audience, cluster: settings.vespaCluster }),
     phoenix: new PhoenixClient(settings.phoenixUrl),
     documents,
     sources,
@@ -153,6 +170,7 @@ export function controlActivities(resources: Resources) {
     cluster: async () => (await readPackage(configServer)).contentCluster,
   };
   return {
+    ...typedFailures({ ...createAccessActivities(resources.gate) }),
     ...typedFailures({ ...createTenantActivities({ pool, phoenix, memories, vespaUrl, vespaConfigUrl }) }),
     ...typedFailures({ ...createApplicationActivities({ pool, client, vespaUrl, vespaConfigUrl }) }),
     ...typedFailures({ ...createLedgerActivities({ pool, documents }) }),

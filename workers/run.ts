@@ -11,6 +11,8 @@ import {
   makeTelemetryFilterString,
 } from '@temporalio/worker';
 import pino from 'pino';
+import { toFailure } from '../activities/failures.js';
+import { gateInterceptors } from '../src/access/workerInterceptor.js';
 import { OpsError } from '../src/domain/errors.js';
 import { TASK_QUEUES } from '../src/domain/naming.js';
 import { redactForeign } from '../src/domain/redaction.js';
@@ -57,9 +59,12 @@ export async function runWorker(role: WorkerRole, activitiesOf: ActivitiesOf): P
       ...deploymentVersion(),
       activities: activitiesOf(resources),
       ...(dataConverter ? { dataConverter } : {}),
-      ...(resources.telemetry
-        ? { interceptors: { activity: [activityInterceptors(resources.telemetry)] } }
-        : {}),
+      interceptors: {
+        activity: [
+          gateInterceptors(resources.gate, toFailure),
+          ...(resources.telemetry ? [activityInterceptors(resources.telemetry)] : []),
+        ],
+      },
       ...(role === 'control' ? await controlOptions(resources) : dataOptions()),
     });
     if (role === 'control') await ensureSystemSchedules(resources.client, settings.vespaCluster);
@@ -82,7 +87,7 @@ function collectLessOften(): void {
   setFlagsFromString('--heap-growing-percent=300');
 }
 
-async function controlOptions({ telemetry, settings }: Resources): Promise<Partial<WorkerOptions>> {
+async function controlOptions({ telemetry, settings, gate }: Resources): Promise<Partial<WorkerOptions>> {
   // Never bundled on the fly: what runs is what was built, replayed and tested.
   // Where payloads are encrypted workflows write their failures otherwise.
   const file = settings.payloadKeys === '' ? 'workflow-bundle.js' : 'workflow-bundle-encrypted.js';
@@ -92,7 +97,7 @@ async function controlOptions({ telemetry, settings }: Resources): Promise<Parti
   });
   return {
     workflowBundle: { codePath: bundle },
-    sinks: workflowSinks(telemetry),
+    sinks: workflowSinks(telemetry, (run, tenant) => gate.isOf(run, tenant)),
     maxCachedWorkflows: 500,
     maxConcurrentActivityTaskExecutions: 100,
     workflowTaskPollerBehavior: { type: 'autoscaling', minimum: 2, maximum: 20, initial: 4 },

@@ -1,5 +1,6 @@
 import { ActivityCancellationType, type ActivityOptions, proxyActivities } from '@temporalio/workflow';
 import type {
+  AccessActivities,
   ApplicationActivities,
   BackupActivities,
   DrillActivities,
@@ -131,6 +132,8 @@ const optimization: ActivityOptions = {
   retry: { initialInterval: '2s', backoffCoefficient: 2, maximumInterval: '2m' },
 };
 
+/** Nobody waits for an answer to an update longer than this. */
+export const messages = proxyActivities<AccessActivities>({ ...registry, scheduleToCloseTimeout: '2m' });
 /**
  * Planting and looking for canaries in the stores of a page of tenants; heartbeats. They must not stay for long, so an
  * outage fails the run sooner than elsewhere; what it could not take away the next one does.

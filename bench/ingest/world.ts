@@ -67,7 +67,7 @@ export class World {
     process.env['CVOPS_VENV'] ??= path.resolve('.cvops', 'venv');
     const stack = await startStack({ home, portOffset, services: ['worker-control'], log, env: {} });
     try {
-      const settings = loadSettings({ CVOPS_HOME: home, CVOPS_PRINCIPAL: 'bench' });
+      const settings = loadSettings({ CVOPS_HOME: home });
       const connection = await Connection.connect({ address: settings.temporalAddress });
       return new World(
         stack,

@@ -1,5 +1,6 @@
-import { OpsError } from '../domain/errors.js';
+import type { OpsError } from '../domain/errors.js';
 import type { TenantId } from '../domain/ids.js';
+import { denied, notOf } from './principal.js';
 
 /**
  * That a principal of one tenant asks for that tenant's things alone.
@@ -13,9 +14,5 @@ export function requireOwnTenant(own: TenantId | undefined, ...tenants: readonly
 
 /** The same whether there is such a thing or not. */
 export function deniedTo(own: TenantId): OpsError {
-  return new OpsError(
-    'PermissionDenied',
-    `a principal of tenant ${own} has no part in this`,
-    'see your own backups with: cvops backup list; for another one ask an administrator of all tenants',
-  );
+  return denied(notOf(own));
 }

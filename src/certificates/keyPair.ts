@@ -1,6 +1,7 @@
-import { generateKeyPairSync, randomUUID } from 'node:crypto';
-import { link, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { createWhole, replaceWhole } from '../files.js';
 import { keyId, parseSigningKey, parseTrustedKeys, publicOf, spkiOf } from './keys.js';
 
 export const PRIVATE_KEY_FILE = 'certificate-key.pem';
@@ -30,7 +31,7 @@ export async function ensureKeyPair(folder: string): Promise<KeyPairFiles> {
   let pem = await readIfThere(privateFile);
   if (pem === undefined) {
     const { privateKey } = generateKeyPairSync('ed25519');
-    await createWhole(privateFile, privateKey.export({ type: 'pkcs8', format: 'pem' }).toString());
+    await createWhole(privateFile, privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), 0o600);
     pem = await readFile(privateFile, 'utf8');
   }
   const key = parseSigningKey(pem, privateFile);
@@ -39,38 +40,9 @@ export async function ensureKeyPair(folder: string): Promise<KeyPairFiles> {
   const known = trusted.trim() === '' ? [] : parseTrustedKeys(trusted, publicFile);
   if (!known.some((other) => spkiOf(other).equals(spkiOf(key)))) {
     const added = publicOf(key).export({ type: 'spki', format: 'pem' }).toString();
-    await replaceWhole(publicFile, trusted.trim() === '' ? added : `${trusted.trimEnd()}\n${added}`);
+    await replaceWhole(publicFile, trusted.trim() === '' ? added : `${trusted.trimEnd()}\n${added}`, 0o644);
   }
   return { signingKey: `file:${privateFile}`, trustedKeys: `file:${publicFile}`, keyId: keyId(key) };
-}
-
-/** The whole file or none, and never over another's: a link, unlike a rename, fails when the name is taken. */
-async function createWhole(file: string, text: string): Promise<void> {
-  const partial = await writePartial(file, text, 0o600);
-  try {
-    await link(partial, file);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-  } finally {
-    await rm(partial, { force: true });
-  }
-}
-
-async function replaceWhole(file: string, text: string): Promise<void> {
-  await rename(await writePartial(file, text, 0o644), file);
-}
-
-async function writePartial(file: string, text: string, mode: number): Promise<string> {
-  const partial = `${file}.${randomUUID()}.partial`;
-  const handle = await open(partial, 'wx', mode);
-  try {
-    await handle.writeFile(text);
-    // A certificate must not outlive its key because the machine lost power.
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  return partial;
 }
 
 async function readIfThere(file: string): Promise<string | undefined> {

@@ -23,6 +23,7 @@ import { addTemplateCommands } from './templates.js';
 import { addTenantCommands } from './tenants.js';
 import { addTenantLifeCommands } from './tenantLife.js';
 import { toolVersion } from '../version.js';
+import { addTokenCommands } from './tokens.js';
 import { addWatchCommands } from './watch.js';
 
 /** Builds the command tree; the reference in `docs/` and shell completion are made from it. */
@@ -54,6 +55,7 @@ export function buildProgram(): Command {
   addAuditCommands(program);
   addCertificateCommands(program);
   addCodecServerCommand(program);
+  addTokenCommands(program);
   addDemoCommand(program);
   program.addHelpText(
     'after',

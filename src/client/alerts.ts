@@ -1,4 +1,3 @@
-import { requireOwnTenant } from '../access/ownTenant.js';
 import { OpsError } from '../domain/errors.js';
 import { quoteForMessage, type TenantId } from '../domain/ids.js';
 import { type Alert, findAlert, listAlerts, silenceAlert } from '../registry/alerts.js';
@@ -17,8 +16,8 @@ export class AlertClient {
     tenant: TenantId | undefined,
     { resolved, limit }: { readonly resolved: boolean; readonly limit: number },
   ): Promise<Alert[]> {
-    const own = this.connections.principalTenant;
-    if (tenant !== undefined) requireOwnTenant(own, tenant);
+    await this.connections.authorize('alert list', tenant);
+    const { principalTenant: own } = this.connections;
     const alerts = await listAlerts(this.connections.pool, { tenant: tenant ?? own, limit });
     return resolved ? alerts : alerts.filter(({ resolvedAt }) => resolvedAt === null);
   }
@@ -29,7 +28,8 @@ export class AlertClient {
    * @throws OpsError `NotFound`, `WrongState` when it is resolved
    */
   async silence(id: string, seconds: number, reason: string): Promise<Alert> {
-    const { pool, settings, principalTenant } = this.connections;
+    const { pool, principal, principalTenant } = this.connections;
+    await this.connections.authorize('alert silence');
     const found = UUID.test(id) ? await findAlert(pool, id) : undefined;
     // Another tenant's and none answer alike.
     if (found === undefined || (principalTenant !== undefined && found.tenant !== principalTenant))
@@ -39,7 +39,7 @@ export class AlertClient {
       if (silenced === undefined)
         throw new OpsError('WrongState', `alert ${id} is resolved`, 'see what is open: cvops alert list');
       await appendAudit(tx, {
-        principal: settings.principal,
+        principal,
         verb: 'silence-alert',
         tenant: silenced.tenant ?? '-',
         outcome: 'completed',

@@ -1,4 +1,3 @@
-import { deniedTo, requireOwnTenant } from '../access/ownTenant.js';
 import { exportAudit } from '../registry/auditFile.js';
 import {
   type AuditFilter,
@@ -21,9 +20,8 @@ export class AuditClient {
 
   /** Newest first, `limit` at most, read in pages. @throws OpsError `PermissionDenied` */
   async *list(filter: AuditFilter): AsyncGenerator<AuditRow> {
-    const own = this.connections.principalTenant;
-    const tenant = filter.tenant ?? own;
-    if (tenant !== undefined) requireOwnTenant(own, tenant);
+    const tenant = filter.tenant ?? this.connections.principalTenant;
+    await this.connections.authorize('audit list', tenant);
     let { before } = filter;
     for (let left = filter.limit; left > 0;) {
       const limit = Math.min(PAGE, left);
@@ -39,21 +37,16 @@ export class AuditClient {
    * Computes the whole chain again.
    *
    * @param noted a head of before, which must still be in it
-   * @throws OpsError `PermissionDenied` for a principal of one tenant: the chain is everybody's
+   * @throws OpsError `PermissionDenied`
    */
   async verify(noted?: AuditHead): Promise<AuditVerdict> {
-    this.requireAll();
+    await this.connections.authorize('audit verify');
     return verifyAudit(this.connections.pool, noted);
   }
 
   /** Writes the whole chain to a new file; see `exportAudit`. @throws OpsError `PermissionDenied`, `Conflict` */
   async export(file: string): Promise<AuditHead> {
-    this.requireAll();
+    await this.connections.authorize('audit export');
     return exportAudit(this.connections.pool, file);
-  }
-
-  private requireAll(): void {
-    const own = this.connections.principalTenant;
-    if (own !== undefined) throw deniedTo(own);
   }
 }

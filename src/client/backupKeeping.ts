@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { requireOwnTenant } from '../access/ownTenant.js';
 import { ownBackup } from '../backup/ownership.js';
 import { planPrune } from '../backup/prune.js';
 import { type PruneBackupsResult, pruneBackupsInput } from '../contracts/backupKeeping.js';
@@ -41,12 +40,10 @@ export class BackupKeepingClient {
 
   /** Of one tenant or of all, newest first. @throws OpsError `NotFound` */
   async list(tenant: TenantId | undefined, options: { readonly removed: boolean }): Promise<BackupSummary[]> {
-    const { pool, principalTenant: own } = this.connections;
-    tenant ??= own;
-    if (tenant !== undefined) {
-      requireOwnTenant(own, tenant);
-      await getTenant(pool, tenant);
-    }
+    const { pool, principalTenant } = this.connections;
+    await this.connections.authorize('backup list', tenant);
+    tenant ??= principalTenant;
+    if (tenant !== undefined) await getTenant(pool, tenant);
     const all: BackupSummary[] = [];
     let after: BackupId | undefined;
     do {
@@ -59,24 +56,26 @@ export class BackupKeepingClient {
 
   /** Keeps a backup whatever a policy says. @throws OpsError `InvalidInput` without a reason, `NotFound`, `WrongState` */
   async hold(backup: BackupId, reason: string, dryRun = false): Promise<BackupSummary> {
+    await this.connections.authorize('backup hold');
     return this.change('hold-backup', backup, reason, dryRun, (tx, said) => holdBackup(tx, backup, said));
   }
 
   /** @throws OpsError `InvalidInput` without a reason, `NotFound`, `WrongState` when it is not held */
   async release(backup: BackupId, reason: string, dryRun = false): Promise<BackupSummary> {
+    await this.connections.authorize('backup release');
     return this.change('release-backup', backup, reason, dryRun, (tx) => releaseBackup(tx, backup));
   }
 
   /** Whom a prune of all is for. */
   async tenants(): Promise<TenantId[]> {
-    const { pool, principalTenant: own } = this.connections;
-    return own === undefined ? tenantsWithBackups(pool) : [own];
+    await this.connections.authorize('backup prune --all');
+    return tenantsWithBackups(this.connections.pool);
   }
 
   /** What `prune` would do now, newest first. @throws OpsError `InvalidInput`, `NotFound` */
   async plan(tenant: TenantId, policy: KeepPolicy): Promise<KeepVerdict[]> {
-    const { pool, principalTenant: own } = this.connections;
-    requireOwnTenant(own, tenant);
+    const { pool } = this.connections;
+    await this.connections.authorize('backup prune', tenant);
     requireKeepPolicy(policy);
     await getTenant(pool, tenant);
     return planPrune(pool, tenant, policy, new Date());
@@ -88,12 +87,11 @@ export class BackupKeepingClient {
     policy: KeepPolicy,
     reason: string,
   ): Promise<OperationHandle<PruneBackupsResult>> {
-    const { pool, settings, principalTenant } = this.connections;
+    const { pool, principal, principalTenant } = this.connections;
+    await this.connections.authorize('backup prune', tenant);
     const operation = parseOperationId(randomUUID());
-    requireOwnTenant(principalTenant, tenant);
     requireKeepPolicy(policy);
     await getTenant(pool, tenant);
-    const { principal } = settings;
     const input = checkInput(pruneBackupsInput, {
       ...{ tenant, operation, policy, principal, reason },
       ...(principalTenant === undefined ? {} : { principalTenant }),
@@ -118,7 +116,7 @@ export class BackupKeepingClient {
     const said = checkInput(reasonText, reason.trim());
     if (said === '')
       throw new OpsError('InvalidInput', 'a hold is set and released for a reason', 'give it with --reason');
-    const { principal } = this.connections.settings;
+    const { principal } = this.connections;
     const undone = new Error('a dry run');
     let row: BackupRow | undefined;
     await transaction(this.connections.pool, async (tx) => {

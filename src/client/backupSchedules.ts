@@ -1,4 +1,3 @@
-import { requireOwnTenant } from '../access/ownTenant.js';
 import { type ScheduledBackupInput, scheduledBackupInput } from '../contracts/backupKeeping.js';
 import { checkInput } from '../contracts/common.js';
 import type { Consistency } from '../domain/backups.js';
@@ -73,8 +72,8 @@ export class BackupScheduleClient {
 
   /** Of one tenant, or of all. @throws OpsError `NotFound` */
   async list(tenant?: TenantId): Promise<BackupScheduleStatus[]> {
-    const own = this.connections.principalTenant;
-    if (tenant !== undefined) requireOwnTenant(own, tenant);
+    await this.connections.authorize('backup schedule --list', tenant);
+    const { principalTenant: own } = this.connections;
     return statusesOf(this.connections, SCHEDULED_BACKUP, tenant ?? own, backupScheduleStatus);
   }
 
@@ -91,8 +90,8 @@ export class BackupScheduleClient {
     reason: string,
     dryRun = false,
   ): Promise<Scheduled[]> {
-    const { pool, principalTenant } = this.connections;
-    requireOwnTenant(principalTenant, tenant);
+    const { pool } = this.connections;
+    await this.connections.authorize('backup schedule', tenant);
     const { incarnation } = await getTenant(pool, tenant);
     const rows = new Set((await schedulesOf(pool, [incarnation])).map(({ scheduleId }) => scheduleId));
     const there = SCHEDULED.filter((each) => rows.has(scheduleIds.scheduled(tenant, each)));
@@ -119,9 +118,9 @@ export class BackupScheduleClient {
     there: ReadonlyMap<Scheduled, ScheduledBackupInput>;
     life: TenantRow;
   }> {
-    const { pool, settings, principalTenant } = this.connections;
+    const { pool, settings } = this.connections;
     const { tenant, backup = {}, verify, prune, drill } = request;
-    requireOwnTenant(principalTenant, tenant);
+    await this.connections.authorize('backup schedule', tenant);
     const life = await requireTenant(pool, tenant, 'schedule');
     const there = await this.inputsOf(life);
     const of = <W extends Scheduled>(what: W) =>

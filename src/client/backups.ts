@@ -14,8 +14,8 @@ import {
   restoreTenantInput,
   verifyBackupInput,
 } from '../contracts/backupOperations.js';
-import { requireOwnTenant } from '../access/ownTenant.js';
-import { ownBackup } from '../backup/ownership.js';
+import type { Verb } from '../domain/access.js';
+import { findBackup, noSuchBackup } from '../registry/backups.js';
 import { type BackupId, type Consistency, backupId } from '../domain/backups.js';
 import { type TenantId, parseIncarnation, parseOperationId } from '../domain/ids.js';
 import { workflowIds } from '../domain/naming.js';
@@ -58,8 +58,8 @@ export class BackupClient {
 
   /** @throws OpsError `NotFound`, `WrongState`, `PermissionDenied` */
   async create({ tenant, consistency, reason }: BackupRequest): Promise<OperationHandle<BackupTenantResult>> {
+    await this.connections.authorize('backup create', tenant);
     const asked = this.asked();
-    requireOwnTenant(asked.principalTenant, tenant);
     await requireTenant(this.connections.pool, tenant, 'backup');
     const backup = backupId(new Date(), randomBytes(4).toString('hex'));
     const input: BackupTenantInput = checkInput(backupTenantInput, {
@@ -79,8 +79,8 @@ export class BackupClient {
 
   /** @throws OpsError `NotFound`, `WrongState`, `PermissionDenied` */
   async verify({ backup, sample, reason }: VerifyRequest): Promise<OperationHandle<VerifyBackupResult>> {
+    const tenant = await this.tenantOf(backup, 'backup verify');
     const asked = this.asked();
-    const { tenant } = await ownBackup(this.connections.pool, asked.principalTenant, backup);
     const input: VerifyBackupInput = checkInput(verifyBackupInput, {
       ...{ ...asked, backup, reason },
       ...(sample ? { sample } : {}),
@@ -99,11 +99,11 @@ export class BackupClient {
 
   /** @throws OpsError `NotFound`, `WrongState`, `PermissionDenied`, `Conflict` while another restore into it runs */
   async restore(request: RestoreRequest): Promise<OperationHandle<RestoreTenantResult>> {
+    const { backup, into, replace, preview, overrideQuarantine, reason } = request;
+    const owner = await this.tenantOf(backup, 'backup restore');
+    const tenant = into ?? owner;
+    if (tenant !== owner) await this.connections.authorize('backup restore --into', tenant);
     const asked = this.asked();
-    const { backup, replace, preview, overrideQuarantine, reason } = request;
-    const row = await ownBackup(this.connections.pool, asked.principalTenant, backup);
-    const tenant = request.into ?? row.tenant;
-    requireOwnTenant(asked.principalTenant, tenant);
     const input: RestoreTenantInput = checkInput(restoreTenantInput, {
       ...{ ...asked, tenant, backup, replace, preview, reason },
       ...(overrideQuarantine ? { overrideQuarantine } : {}),
@@ -122,17 +122,28 @@ export class BackupClient {
     );
   }
 
-  /** Whose backup it is. @throws OpsError `NotFound`, `PermissionDenied` */
-  async tenantOf(backup: BackupId): Promise<TenantId> {
+  /**
+   * Whose backup it is, for who may do this with it.
+   *
+   * @throws OpsError `NotFound`, `PermissionDenied`: to a principal of one tenant the same of another's and of none
+   */
+  async tenantOf(backup: BackupId, verb: Verb = 'backup list'): Promise<TenantId> {
     const { pool, principalTenant } = this.connections;
-    return (await ownBackup(pool, principalTenant, backup)).tenant;
+    await this.connections.authorize(verb);
+    const row = await findBackup(pool, backup);
+    if (row?.tenant === undefined) {
+      if (principalTenant === undefined) throw noSuchBackup(backup);
+      return this.connections.denyTo(principalTenant, verb);
+    }
+    await this.connections.authorize(verb, row.tenant);
+    return row.tenant;
   }
 
   /** @throws OpsError `NotFound`, `PermissionDenied` */
   async drill({ tenant, backup, reason }: DrillRequest): Promise<OperationHandle<DrillRestoreResult>> {
+    await this.connections.authorize('backup drill', tenant);
+    if (backup !== undefined) await this.tenantOf(backup, 'backup drill');
     const asked = this.asked();
-    requireOwnTenant(asked.principalTenant, tenant);
-    if (backup !== undefined) await ownBackup(this.connections.pool, asked.principalTenant, backup);
     const input: DrillRestoreInput = checkInput(drillRestoreInput, {
       ...{ ...asked, tenant, reason },
       ...(backup ? { backup } : {}),
@@ -151,8 +162,7 @@ export class BackupClient {
   }
 
   private asked() {
-    const { settings, principalTenant } = this.connections;
-    const { principal } = settings;
+    const { principal, principalTenant } = this.connections;
     return {
       operation: parseOperationId(randomUUID()),
       principal,

@@ -30,6 +30,7 @@ import {
   writeConfig,
 } from '../tenants/config.js';
 import { applyTraceRetention } from '../tenants/traceRetention.js';
+import type { Connections } from './connections.js';
 
 export type { ConfigTarget, ConfigWriteWhat, ConfigWritten } from '../tenants/config.js';
 
@@ -47,18 +48,24 @@ export interface ConfigDiff {
   readonly changes: readonly ConfigChange[];
 }
 
+/** What of the connections is needed here. */
+type Asking = Pick<Connections, 'pool' | 'settings' | 'principal' | 'authorize'>;
+
 const PAGE = 500;
 
 /** Configuration of tenants: read, written, compared and rolled back, straight in the registry. */
 export class ConfigClient {
-  constructor(
-    private readonly pool: Pool,
-    private readonly settings: Settings,
-  ) {}
+  private readonly pool: Pool;
+  private readonly settings: Settings;
+
+  constructor(private readonly connections: Asking) {
+    ({ pool: this.pool, settings: this.settings } = connections);
+  }
 
   /** The latest version, or the one asked for. @throws OpsError `NotFound`, `WrongState` */
   async get(at: ConfigTarget, version?: number): Promise<ConfigVersion> {
     const input = checkInput(configReadInput, { at, version });
+    await this.connections.authorize('config get', input.at.tenant);
     return readConfig(this.pool, input.at, input.version);
   }
 
@@ -69,8 +76,10 @@ export class ConfigClient {
    *   written and Phoenix, which it also concerns, does not take it
    */
   async write(request: ConfigWriteRequest): Promise<ConfigWritten> {
-    const { principal } = this.settings;
+    const { principal } = this.connections;
     const input = checkInput(configWriteInput, { ...request, principal });
+    const verb = request.what.kind === 'rollback' ? 'config rollback' : 'config set';
+    await this.connections.authorize(verb, input.at.tenant);
     const written = await writeConfig(this.pool, { ...input, allowedPrivate: ownHosts(this.settings) });
     if (!request.dryRun && placeName(input.at) === placeName(TRACE_RETENTION)) await this.apply(input.at);
     return written;
@@ -96,6 +105,7 @@ export class ConfigClient {
     page: Omit<z.input<typeof configHistoryInput>, 'at'> = {},
   ): Promise<ConfigVersion[]> {
     const { limit = Infinity, ...input } = checkInput(configHistoryInput, { at, ...page });
+    await this.connections.authorize('config history', input.at.tenant);
     const versions: ConfigVersion[] = [];
     let before = input.before;
     while (versions.length < limit) {
@@ -111,6 +121,7 @@ export class ConfigClient {
   /** @throws OpsError `NotFound`, `WrongState`, `InvalidInput` when there is only one version to compare */
   async diff(at: ConfigTarget, from?: number, to?: number): Promise<ConfigDiff> {
     const input = checkInput(configDiffInput, { at, from, to });
+    await this.connections.authorize('config diff', input.at.tenant);
     const after = await readConfig(this.pool, input.at, input.to);
     const first = input.from ?? after.version - 1;
     if (first < 1)
@@ -126,27 +137,30 @@ export class ConfigClient {
 
 /** Templates of new tenants. */
 export class TemplateClient {
-  constructor(
-    private readonly pool: Pool,
-    private readonly settings: Settings,
-  ) {}
+  constructor(private readonly connections: Asking) {}
 
   async list(): Promise<Template[]> {
-    return listTemplates(this.pool);
+    await this.connections.authorize('template list');
+    return listTemplates(this.connections.pool);
   }
 
   /** @throws OpsError `NotFound` */
   async show(name: string): Promise<Template> {
-    return getTemplate(this.pool, name);
+    await this.connections.authorize('template show');
+    return getTemplate(this.connections.pool, name);
   }
 
   /** @throws OpsError `InvalidInput` */
   async set(template: Parameters<typeof setTemplate>[1], reason: string): Promise<Template> {
-    return setTemplate(this.pool, template, { principal: this.settings.principal, reason });
+    const { pool, principal } = this.connections;
+    await this.connections.authorize('template set');
+    return setTemplate(pool, template, { principal, reason });
   }
 
   /** @throws OpsError `NotFound`, `InvalidInput` for a built-in one */
   async remove(name: string, reason: string): Promise<void> {
-    return removeTemplate(this.pool, name, { principal: this.settings.principal, reason });
+    const { pool, principal } = this.connections;
+    await this.connections.authorize('template remove');
+    return removeTemplate(pool, name, { principal, reason });
   }
 }

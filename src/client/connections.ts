@@ -1,15 +1,23 @@
-import { Client, Connection, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
+import { existsSync } from 'node:fs';
+import { type Client, Connection, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
+import { type Credential, issueCredential, loadCredential, parseCredential } from '../access/credential.js';
+import { loadSigningJwk, loadVerifyingKeys, publicOf } from '../access/keys.js';
+import { type Denial, denialOf, denied, notOf } from '../access/principal.js';
+import { openTemporalClient } from '../access/temporalClient.js';
+import { refused } from '../access/tokens.js';
+import type { Verb } from '../domain/access.js';
 import { OpsError } from '../domain/errors.js';
-import { type TenantId, parseTenantId } from '../domain/ids.js';
+import type { TenantId } from '../domain/ids.js';
 import { type OperationStart, operationOptions } from '../operations/start.js';
 import { dataConverterOf } from '../payloads/converter.js';
-import type { AuditEntry } from '../registry/audit.js';
-import { type Pool, openPool } from '../registry/database.js';
+import { isRevoked } from '../registry/access.js';
+import { type AuditEntry, appendAudit } from '../registry/audit.js';
+import { type Pool, openPool, transaction } from '../registry/database.js';
 import { audited } from '../registry/operationLog.js';
+import { fileOf } from '../secrets.js';
 import type { Settings } from '../settings.js';
 import { openTelemetry } from '../telemetry/open.js';
 import type { Telemetry } from '../telemetry/telemetry.js';
-import { clientInterceptors } from '../telemetry/temporal.js';
 import { OperationHandle, workflowUrl } from './operations.js';
 
 /** How long the Temporal server may take to answer at all. */
@@ -24,13 +32,26 @@ export class Connections {
   private constructor(
     readonly settings: Settings,
     readonly pool: Pool,
+    private readonly credential: Credential,
   ) {}
 
-  /** @throws OpsError `Unavailable` when the registry does not answer */
+  /** @throws OpsError `Unavailable` when the registry does not answer, `PermissionDenied` without a token that is in force */
   static async open(settings: Settings): Promise<Connections> {
+    return Connections.openWith(settings, await credentialOf(settings));
+  }
+
+  /** With the credential there is, else as the signing key's holder. @throws OpsError as {@link open} */
+  static async openAsIssuer(settings: Settings): Promise<Connections> {
+    const there = fileOf(settings.credential);
+    const isGiven = there === undefined || existsSync(there);
+    return Connections.openWith(settings, await (isGiven ? credentialOf(settings) : issuerOf(settings)));
+  }
+
+  private static async openWith(settings: Settings, credential: Credential): Promise<Connections> {
     const pool = openPool(settings.databaseUrl, { name: 'cvops', max: 5 });
+    let revoked: boolean;
     try {
-      await pool.query('select 1');
+      revoked = await isRevoked(pool, credential.token);
     } catch (error) {
       await pool.end();
       const { host } = new URL(settings.databaseUrl);
@@ -40,7 +61,11 @@ export class Connections {
         'start the embedded stack with: cvops up (or set DATABASE_URL)',
       );
     }
-    return new Connections(settings, pool);
+    if (revoked) {
+      await pool.end();
+      throw refused('it was revoked');
+    }
+    return new Connections(settings, pool, credential);
   }
 
   async close(): Promise<void> {
@@ -49,10 +74,44 @@ export class Connections {
     await this.pool.end();
   }
 
-  /** The one tenant that the principal has to do with; undefined: all. @throws OpsError `InvalidInput` for a bad setting */
+  /** The one tenant that the principal has to do with; undefined: all. */
   get principalTenant(): TenantId | undefined {
-    const { principalTenant } = this.settings;
-    return principalTenant === '' ? undefined : parseTenantId(principalTenant);
+    return this.credential.tenant;
+  }
+
+  /** Who asks, as operations and the audit log name them. */
+  get principal(): string {
+    return this.credential.subject;
+  }
+
+  /**
+   * What every method begins with.
+   *
+   * @param tenants whom the call names; none: what belongs to the installation, or to be narrowed to the principal's own
+   * @throws OpsError `PermissionDenied`, with an audit entry, whether there is such a tenant or not
+   */
+  async authorize(verb: Verb, ...tenants: readonly (TenantId | undefined)[]): Promise<void> {
+    const named = tenants.filter((tenant) => tenant !== undefined);
+    const denial = denialOf(this.credential, verb, named);
+    if (denial === undefined) return;
+    const { tenant: own } = this.credential;
+    return this.deny(verb, denial, named.find((each) => each !== own) ?? named[0]);
+  }
+
+  /** Of what a principal of one tenant has no part in, as it is another's or not there. @throws OpsError `PermissionDenied` */
+  async denyTo(own: TenantId, verb: Verb): Promise<never> {
+    return this.deny(verb, notOf(own), undefined);
+  }
+
+  private async deny(verb: Verb, denial: Denial, tenant: TenantId | undefined): Promise<never> {
+    const { subject: principal, tenant: own, role, token } = this.credential;
+    await transaction(this.pool, (tx) =>
+      appendAudit(tx, {
+        ...{ principal, verb, tenant: tenant ?? '-', outcome: 'denied', reason: denial.why },
+        detail: { role, token, ...(own === undefined ? {} : { own }) },
+      }),
+    );
+    throw denied(denial);
   }
 
   /** Opened at its first use; what it holds is sent when the connections close. */
@@ -74,7 +133,7 @@ export class Connections {
   /** Starts an operation's workflow. @throws OpsError `Conflict` when one with its id runs */
   async start<T>(start: Omit<OperationStart, 'principal'>, input: object): Promise<OperationHandle<T>> {
     const client = await this.temporal();
-    const options = operationOptions({ ...start, principal: this.settings.principal }, input);
+    const options = operationOptions({ ...start, principal: this.principal }, input);
     try {
       const handle = await client.workflow.start(start.kind, options);
       return new OperationHandle<T>(start.operation, handle, this.uiUrl(start.workflowId));
@@ -90,7 +149,7 @@ export class Connections {
     work: () => Promise<T>,
     outcomeOf?: (result: T) => string,
   ): Promise<T> {
-    return audited(this.pool, { ...entry, principal: this.settings.principal }, work, outcomeOf);
+    return audited(this.pool, { ...entry, principal: this.principal }, work, outcomeOf);
   }
 
   uiUrl(workflowId: string): string {
@@ -112,14 +171,34 @@ export class Connections {
       );
     }
     this.onClose(() => connection.close());
-    const { traceOperations } = this.settings;
-    return new Client({
-      connection,
-      namespace,
-      ...(dataConverter ? { dataConverter } : {}),
-      ...(traceOperations ? { interceptors: { workflow: clientInterceptors(this.telemetry) } } : {}),
-    });
+    const telemetry = this.settings.traceOperations ? this.telemetry : undefined;
+    const { credential } = this;
+    return openTemporalClient({ connection, namespace, credential, telemetry, dataConverter });
   }
+}
+
+/** @throws OpsError `PermissionDenied`, saying how to come by one */
+async function credentialOf({ credential, accessKeys, accessAudience }: Settings): Promise<Credential> {
+  const file = fileOf(credential);
+  if (file !== undefined && !existsSync(file))
+    throw new OpsError(
+      'PermissionDenied',
+      'there is no token that says who asks',
+      'have one issued with: cvops token issue, and set CVOPS_TOKEN; an embedded stack that is up has its own',
+    );
+  const keys = await loadVerifyingKeys(accessKeys);
+  return loadCredential(credential, 'the token', { keys, audience: accessAudience, at: new Date() });
+}
+
+/** Who has the signing key could sign any token: here one for as long as a command takes. */
+async function issuerOf({ accessSigningKey, accessAudience: audience }: Settings): Promise<Credential> {
+  const key = await loadSigningJwk(accessSigningKey);
+  const at = new Date();
+  const { text } = await issueCredential(key, {
+    ...{ subject: `key/${key.kid}`, role: 'admin', tenant: undefined, audience },
+    expiresAt: new Date(at.getTime() + 60_000),
+  });
+  return parseCredential(text, { keys: { keys: [publicOf(key)] }, audience, at });
 }
 
 export function underWay({ summary, tenant }: Pick<OperationStart, 'summary' | 'tenant'>): OpsError {

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
-import { requireOwnTenant } from '../access/ownTenant.js';
 import { checkInput } from '../contracts/common.js';
 import { type CheckHealthInput, checkHealthInput } from '../contracts/health.js';
 import { OpsError } from '../domain/errors.js';
@@ -64,7 +63,8 @@ export class HealthClient {
    */
   async check(tenant: TenantId | undefined): Promise<HealthAnswer> {
     const { pool } = this.connections;
-    this.requireRights(tenant);
+    if (tenant === undefined) await this.connections.authorize('health --all');
+    else await this.connections.authorize('health', tenant);
     if (tenant !== undefined) {
       await getTenant(pool, tenant);
       await this.lookNow(tenant);
@@ -80,20 +80,20 @@ export class HealthClient {
 
   /** Looks at one tenant from here, and says what mends what is wrong. @throws OpsError `NotFound`, `PermissionDenied` */
   async diagnose(tenant: TenantId): Promise<Diagnosis> {
-    this.requireRights(tenant);
+    await this.connections.authorize('diagnose', tenant);
     return this.explained(await this.look(tenant), []);
   }
 
   /** Does what is safe about what is wrong, one after the other, and looks again. @throws OpsError as `diagnose` */
   async repair(tenant: TenantId, reason: string): Promise<Diagnosis> {
-    this.requireRights(tenant);
-    const { settings } = this.connections;
+    await this.connections.authorize('diagnose --repair', tenant);
+    const { settings, principal } = this.connections;
     const { row, results } = await this.look(tenant);
     const repairs = repairsOf(linesOf({ results }));
     const resources = await this.resources();
     const options = {
       ...{ resources, addresses: settings, cluster: settings.vespaCluster },
-      ...{ principal: settings.principal, reason: reason || 'diagnose --repair' },
+      ...{ principal, reason: reason || 'diagnose --repair' },
     };
     const repaired: Repaired[] = [];
     for (const what of repairs)
@@ -171,17 +171,6 @@ export class HealthClient {
     await sweepInstallation(resources);
     if (tenant !== undefined) return void (await sweepTenant(resources, tenant));
     for (let after: string | null = ''; after !== null;) after = (await sweepTenants(resources, after)).next;
-  }
-
-  private requireRights(tenant: TenantId | undefined): void {
-    const own = this.connections.principalTenant;
-    if (tenant !== undefined) return requireOwnTenant(own, tenant);
-    if (own !== undefined)
-      throw new OpsError(
-        'PermissionDenied',
-        `the health of all tenants is for administrators, not for a principal of ${own}`,
-        `ask for its own: cvops health ${own}`,
-      );
   }
 
   private resources(): Promise<HealthResources> {

@@ -13,7 +13,7 @@ import { RETENTION_KINDS } from '../operations/stop.js';
 import { TenantRates } from '../limits/rate.js';
 import type { Pool } from '../registry/database.js';
 import { failedItems } from '../registry/ledger.js';
-import { type OperationRow, getOperation, listOperations } from '../registry/operations.js';
+import { type OperationRow, listOperations } from '../registry/operations.js';
 import { type SchemaRow, allSchemas, schemasOf } from '../registry/schemas.js';
 import { resolveTemplate } from '../registry/templates.js';
 import { type TenantRow, everyTenant, findTenant, getTenant } from '../registry/tenants.js';
@@ -37,10 +37,12 @@ import { MemoryClient } from './memory.js';
 import { MemoryScheduleClient } from './memorySchedules.js';
 import { MetricsClient } from './metrics.js';
 import { OperationHandle } from './operations.js';
+import { ownOperation } from './ownOperation.js';
 import { OptimizationClient } from './optimization.js';
 import { RoutingClient } from './routing.js';
 import { type Quotas, QuotaClient, quotasOf } from './quotas.js';
 import { SchemaClient } from './schemas.js';
+import { TokenClient } from './tokens.js';
 import { WatchClient } from './watches.js';
 
 export type { IngestAgainRequest, IngestRequest } from './ingest.js';
@@ -91,6 +93,7 @@ export class CvopsClient {
   readonly memory: MemoryClient;
   readonly memorySchedules: MemoryScheduleClient;
   readonly metrics: MetricsClient;
+  readonly tokens: TokenClient;
   readonly health: HealthClient;
   readonly alerts: AlertClient;
   readonly quotas: QuotaClient;
@@ -103,8 +106,8 @@ export class CvopsClient {
     const { pool, settings } = connections;
     this.settings = settings;
     this.pool = pool;
-    this.config = new ConfigClient(pool, settings);
-    this.templates = new TemplateClient(pool, settings);
+    this.config = new ConfigClient(connections);
+    this.templates = new TemplateClient(connections);
     this.life = new LifeClient(connections);
     this.schemas = new SchemaClient(connections);
     this.ingest = new IngestClient(connections);
@@ -118,6 +121,7 @@ export class CvopsClient {
     this.memory = new MemoryClient(connections);
     this.memorySchedules = new MemoryScheduleClient(connections);
     this.metrics = new MetricsClient(connections);
+    this.tokens = new TokenClient(connections);
     this.health = new HealthClient(connections);
     this.alerts = new AlertClient(connections);
     this.quotas = new QuotaClient(connections);
@@ -129,12 +133,18 @@ export class CvopsClient {
     return new CvopsClient(await Connections.open(settings));
   }
 
+  /** As whoever has the signing key, who needs no token to issue one. @throws OpsError as {@link connect} */
+  static async connectAsIssuer(settings: Settings): Promise<CvopsClient> {
+    return new CvopsClient(await Connections.openAsIssuer(settings));
+  }
+
   async close(): Promise<void> {
     await this.connections.close();
   }
 
   /** What `createTenant` would make. @throws OpsError as the creation would at its start */
   async planTenant(request: CreateTenantRequest): Promise<object> {
+    await this.connections.authorize('tenant create', request.tenant);
     await this.refuseExisting(request);
     const config = await this.valuesOf(request);
     const bases = new Set<BaseSchema>(request.profiles);
@@ -150,6 +160,7 @@ export class CvopsClient {
 
   /** @throws OpsError `InvalidInput`, `WrongState` when the tenant exists, `Conflict` when it is being created */
   async createTenant(request: CreateTenantRequest): Promise<OperationHandle<CreateTenantResult>> {
+    await this.connections.authorize('tenant create', request.tenant);
     const operation = parseOperationId(randomUUID());
     const { tenant, template, profiles, reason } = request;
     const values = await this.valuesOf(request);
@@ -165,7 +176,7 @@ export class CvopsClient {
       operation,
       incarnation: parseIncarnation(randomUUID()),
       cluster: this.settings.vespaCluster,
-      principal: this.settings.principal,
+      principal: this.connections.principal,
     });
     return this.connections.start(
       {
@@ -184,6 +195,7 @@ export class CvopsClient {
   /** @throws OpsError `NotFound`, `WrongState`, `InvalidInput`, `QuotaExceeded`, `Unavailable` */
   async search(raw: SearchInput): Promise<SearchResult> {
     const input = checkInput(searchInput, raw);
+    await this.connections.authorize('search', input.tenant);
     this.searching ??= this.openSearch().catch((error: unknown) => {
       this.searching = undefined;
       throw error;
@@ -202,7 +214,10 @@ export class CvopsClient {
   }
 
   async listTenants(state?: TenantState): Promise<TenantSummary[]> {
-    const [schemas, tenants] = [await allSchemas(this.pool), await everyTenant(this.pool, state)];
+    await this.connections.authorize('tenant list');
+    const { principalTenant: own } = this.connections;
+    const [schemas, all] = [await allSchemas(this.pool), await everyTenant(this.pool, state)];
+    const tenants = own === undefined ? all : all.filter(({ tenant }) => tenant === own);
     const owned = Map.groupBy(schemas, ({ incarnation }) => incarnation);
     return tenants.map((row) => summary(row, owned.get(row.incarnation) ?? []));
   }
@@ -217,6 +232,7 @@ export class CvopsClient {
       lastProvenRestore: string | null;
     }
   > {
+    await this.connections.authorize('tenant show', tenant);
     const row = await getTenant(this.pool, tenant);
     const [schemas, config, operations, [times], { quotas }] = await Promise.all([
       schemasOf(this.pool, row.incarnation),
@@ -239,7 +255,9 @@ export class CvopsClient {
     tenant: TenantId | undefined,
     limit: number,
   ): Promise<(OperationRow & { ui: string })[]> {
-    return (await listOperations(this.pool, { tenant, limit })).map((row) => this.withUi(row));
+    await this.connections.authorize('op list', tenant);
+    const of = tenant ?? this.connections.principalTenant;
+    return (await listOperations(this.pool, { tenant: of, limit })).map((row) => this.withUi(row));
   }
 
   /** @throws OpsError `NotFound` */
@@ -250,7 +268,7 @@ export class CvopsClient {
       failures: ({ video: string; reason: string } | { tenant: string; reason: string })[];
     }
   > {
-    const row = await getOperation(this.pool, operation);
+    const row = await ownOperation(this.connections, 'op show', operation);
     const failures =
       row.kind === 'deploySchemas'
         ? await this.schemas.failures(operation)
@@ -259,14 +277,14 @@ export class CvopsClient {
   }
 
   async operationHandle(operation: OperationId): Promise<OperationHandle<unknown>> {
-    const row = await getOperation(this.pool, operation);
+    const row = await ownOperation(this.connections, 'op watch', operation);
     const client = await this.connections.temporal();
     return new OperationHandle(operation, client.workflow.getHandle(row.workflowId), this.withUi(row).ui);
   }
 
   /** @throws OpsError `NotFound`, `WrongState` */
   async cancelOperation(operation: OperationId, reason = ''): Promise<void> {
-    const row = await getOperation(this.pool, operation);
+    const row = await ownOperation(this.connections, 'op cancel', operation);
     if (row.state !== 'running')
       throw new OpsError('WrongState', `operation ${operation} has ended: ${row.state}`);
     if (RETENTION_KINDS.includes(row.kind))

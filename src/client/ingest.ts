@@ -20,6 +20,7 @@ import { storedAs } from '../registry/videos.js';
 import { Sources } from '../sources/sources.js';
 import type { Connections } from './connections.js';
 import { toOpsError } from './failures.js';
+import { ownOperation } from './ownOperation.js';
 import type { OperationHandle } from './operations.js';
 
 export interface IngestRequest {
@@ -60,6 +61,7 @@ export class IngestClient {
    */
   async plan(request: IngestRequest): Promise<{ tenant: TenantId; schema: string; videos: number }> {
     const { pool } = this.connections;
+    await this.connections.authorize('ingest', request.tenant);
     const row = await requireTenant(pool, request.tenant, 'ingest');
     const owned = await schemasOf(pool, row.incarnation);
     const schema = owned.find((s) => s.baseSchema === request.profile);
@@ -87,6 +89,7 @@ export class IngestClient {
 
   /** @throws OpsError `InvalidInput`, `NotFound`, `WrongState` */
   async start(request: IngestRequest): Promise<OperationHandle<IngestVideosResult>> {
+    await this.connections.authorize('ingest', request.tenant);
     await requireTenant(this.connections.pool, request.tenant, 'ingest');
     return this.run(request);
   }
@@ -98,6 +101,7 @@ export class IngestClient {
    */
   async again(request: IngestAgainRequest): Promise<OperationHandle<IngestVideosResult>> {
     const { tenant, items, concurrency, reason } = request;
+    await this.connections.authorize('ingest', tenant);
     const row = await requireTenant(this.connections.pool, tenant, 'ingest');
     const former = await this.former(row, request);
     const { folder, profile, ...input } = former.input as Partial<
@@ -119,7 +123,8 @@ export class IngestClient {
 
   /** @throws OpsError `NotFound`, `WrongState` when it does not run, `InvalidInput` */
   async change(operation: OperationId, change: IngestChange, reason = ''): Promise<IngestProgress> {
-    const row = await getOperation(this.connections.pool, operation);
+    const verb = typeof change === 'string' ? (`op ${change}` as const) : 'op concurrency';
+    const row = await ownOperation(this.connections, verb, operation);
     if (row.kind !== 'ingestVideos')
       throw new OpsError('WrongState', `a ${row.kind} is not paused or paced`, 'only ingests are');
     if (row.state !== 'running')
@@ -142,6 +147,7 @@ export class IngestClient {
   }
 
   async failures(operation: OperationId, limit: number): Promise<{ video: string; reason: string }[]> {
+    await ownOperation(this.connections, 'op show', operation);
     return failedItems(this.connections.pool, operation, limit);
   }
 
@@ -155,7 +161,7 @@ export class IngestClient {
       ...request,
       operation,
       ...(from === undefined ? {} : { from }),
-      principal: this.connections.settings.principal,
+      principal: this.connections.principal,
     });
     return this.connections.start(
       {

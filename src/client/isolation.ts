@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { deniedTo, requireOwnTenant } from '../access/ownTenant.js';
 import { checkInput } from '../contracts/common.js';
 import {
   type VerifyIsolationResult,
@@ -23,13 +22,13 @@ export class IsolationClient {
 
   /** @throws OpsError `NotFound`, `WrongState`, `PermissionDenied` */
   async verify({ tenants, reason }: VerifyIsolationRequest): Promise<OperationHandle<VerifyIsolationResult>> {
-    const { pool, principalTenant, settings } = this.connections;
+    const { pool, principal, principalTenant } = this.connections;
     const named = tenants === 'all' ? [] : tenants;
-    requireOwnTenant(principalTenant, ...named);
+    await this.connections.authorize('isolation verify', ...named);
     for (const tenant of named) await requireTenant(pool, tenant, 'verifyIsolation');
     const operation = parseOperationId(randomUUID());
     const input = checkInput(verifyIsolationInput, {
-      ...{ operation, principal: settings.principal, reason, tenants },
+      ...{ operation, principal, reason, tenants },
       ...(principalTenant === undefined ? {} : { principalTenant }),
     });
     return this.connections.start(
@@ -44,10 +43,10 @@ export class IsolationClient {
 
   /** Plants a leak of each kind with throw-away tenants. @throws OpsError `PermissionDenied` */
   async selfTest(reason: string): Promise<OperationHandle<VerifyIsolationResult>> {
-    const { principalTenant, settings } = this.connections;
-    if (principalTenant !== undefined) throw deniedTo(principalTenant);
+    const { principal, settings } = this.connections;
+    await this.connections.authorize('isolation verify');
     const operation = parseOperationId(randomUUID());
-    const { principal, vespaCluster: cluster } = settings;
+    const { vespaCluster: cluster } = settings;
     const input = checkInput(testIsolationInput, { operation, principal, reason, cluster });
     return this.connections.start(
       {

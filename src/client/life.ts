@@ -19,6 +19,7 @@ import {
   retentionInput,
   retentionRequest,
 } from '../contracts/life.js';
+import type { Verb } from '../domain/access.js';
 import { OpsError } from '../domain/errors.js';
 import { type OperationId, type TenantId, parseOperationId } from '../domain/ids.js';
 import { workflowIds } from '../domain/naming.js';
@@ -56,6 +57,15 @@ export interface DeleteRequest {
 const ENDING_TRIES = 20;
 const ENDING_PAUSE_MS = 250;
 
+/** The command that a verb of a tenant's life is to access. */
+const COMMANDS = {
+  deactivate: 'tenant deactivate',
+  reactivate: 'tenant reactivate',
+  extend: 'tenant extend',
+  purgeNow: 'tenant delete',
+  delete: 'tenant delete',
+} as const satisfies Partial<Record<TenantVerb, Verb>>;
+
 /** The end of a tenant's life: soft delete and the ways back from it, hard delete and its proof. */
 export class LifeClient {
   constructor(private readonly connections: Connections) {}
@@ -63,6 +73,7 @@ export class LifeClient {
   /** @throws OpsError `NotFound`, `WrongState` */
   async deactivate(request: DeactivateRequest): Promise<OperationHandle<RetentionStatus>> {
     const { tenant, retentionDays, running, reason } = request;
+    await this.connections.authorize('tenant deactivate', tenant);
     const row = await this.require(tenant, 'deactivate');
     const start = this.retentionStart(tenant, reason);
     const { operation, principal } = start;
@@ -106,14 +117,16 @@ export class LifeClient {
   /** Where a tenant stands, when the verb may begin. @throws OpsError `NotFound`, `WrongState` */
   async plan(
     tenant: TenantId,
-    verb: TenantVerb,
+    verb: keyof typeof COMMANDS,
   ): Promise<{ tenant: TenantId; state: string; purgeAt: string | null }> {
+    await this.connections.authorize(COMMANDS[verb], tenant);
     const { state, purgeAt } = await this.require(tenant, verb);
     return { tenant, state, purgeAt };
   }
 
   /** Counts exactly what a hard delete would take away, and takes nothing. @throws OpsError `NotFound`, `WrongState` */
   async rehearse(tenant: TenantId): Promise<PurgePlan> {
+    await this.connections.authorize('tenant delete', tenant);
     const row = await this.require(tenant, 'delete');
     const { pool, settings } = this.connections;
     const documents = await openDocuments(settings);
@@ -139,6 +152,7 @@ export class LifeClient {
   /** @throws OpsError `NotFound`, `WrongState`, `Conflict` when the rehearsal is not true any more */
   async delete(request: DeleteRequest): Promise<OperationHandle<HardDeleteResult>> {
     const { tenant, reason, secondLookSeconds = DEFAULT_SECOND_LOOK_SECONDS } = request;
+    await this.connections.authorize('tenant delete', tenant);
     const row = await this.require(tenant, 'delete');
     const rehearsal = request.rehearsal === undefined ? null : await this.stillTrue(row, request.rehearsal);
     const operation = parseOperationId(randomUUID());
@@ -147,7 +161,7 @@ export class LifeClient {
       tenant,
       incarnation: row.incarnation,
       operation,
-      principal: settings.principal,
+      principal: this.connections.principal,
       reason,
       trigger: 'requested',
       cluster: settings.vespaCluster,
@@ -170,6 +184,7 @@ export class LifeClient {
 
   /** The signed proof of a tenant's last purge, as it is in the registry. @throws OpsError `NotFound` */
   async certificate(tenant: TenantId): Promise<string> {
+    await this.connections.authorize('certificate get', tenant);
     const { incarnation, state } = await getTenant(this.connections.pool, tenant);
     const document = await findCertificate(this.connections.pool, incarnation);
     if (document !== undefined) return document;
@@ -201,12 +216,13 @@ export class LifeClient {
 
   /** An update of the retention's workflow; one that is lost is taken up again from the registry first. */
   private async answer<A extends object>(
-    verb: TenantVerb,
+    verb: keyof typeof COMMANDS,
     tenant: TenantId,
     reason: string,
     update: string,
     toArgument: (asked: object) => A,
   ): Promise<OperationHandle<RetentionStatus>> {
+    await this.connections.authorize(COMMANDS[verb], tenant);
     const row = await this.require(tenant, verb);
     const start = this.retentionStart(tenant, reason);
     const { operation, principal } = start;
@@ -242,7 +258,7 @@ export class LifeClient {
       workflowId: workflowIds.retention(tenant),
       tenant,
       operation: parseOperationId(randomUUID()) satisfies OperationId,
-      principal: this.connections.settings.principal,
+      principal: this.connections.principal,
       reason,
       summary: `retention of tenant ${tenant}`,
       priority: 2,

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import type { Attributes, Span } from '@opentelemetry/api';
-import { requireOwnTenant } from '../access/ownTenant.js';
 import { checkInput, tenantId } from '../contracts/common.js';
 import {
   type AddMemoryInput,
@@ -39,6 +38,7 @@ import { giveBack } from '../quotas/take.js';
 import { type TenantLife, lockTenant, requireTenant } from '../registry/tenants.js';
 import { llmOf } from '../tenants/llmOf.js';
 import { memoryOf } from '../tenants/memoryOf.js';
+import type { Verb } from '../domain/access.js';
 import type { Connections } from './connections.js';
 import type { OperationHandle } from './operations.js';
 
@@ -73,7 +73,7 @@ export class MemoryClient {
     const about = { ...scopeOf(options), 'memory.characters': text.length, infer: options.infer ?? false };
     return this.change(
       tenant,
-      { name: 'memory.add', about },
+      { name: 'memory.add', verb: 'memory add', about },
       async (memory, span, life) => {
         // Neither what it says nor whom it is about: a memory that is cleared must not live on here.
         const detail = { characters: text.length, infer: options.infer ?? false };
@@ -94,7 +94,7 @@ export class MemoryClient {
   async planAdd(raw: AddMemoryInput): Promise<{ tenant: TenantId }> {
     const { tenant, text, ...options } = checkInput(addMemoryInput, raw);
     checkAdd(text, options);
-    await this.requireOpen(tenant);
+    await this.requireOpen(tenant, 'memory add');
     return { tenant };
   }
 
@@ -102,7 +102,8 @@ export class MemoryClient {
   async search(raw: SearchMemoryInput): Promise<MemoryItem[]> {
     const { tenant, query, ...options } = checkInput(searchMemoryInput, raw);
     const about = { ...scopeOf(options), 'input.value': query };
-    return this.read(tenant, { name: 'memory.search', kind: 'RETRIEVER', about }, async (memory, span) => {
+    const call = { name: 'memory.search', verb: 'memory search', kind: 'RETRIEVER', about } as const;
+    return this.read(tenant, call, async (memory, span) => {
       const found = await memory.search(query, options);
       span.setAttributes({
         num_results: found.length,
@@ -116,16 +117,19 @@ export class MemoryClient {
   async list(raw: ListMemoryInput): Promise<MemoryPage> {
     const { tenant, ...options } = checkInput(listMemoryInput, raw);
     const about = scopeOf(options);
-    return this.read(tenant, { name: 'memory.list', about }, (memory) => memory.list(options));
+    return this.read(tenant, { name: 'memory.list', verb: 'memory list', about }, (memory) =>
+      memory.list(options),
+    );
   }
 
   async stats(tenant: TenantId): Promise<MemoryStats> {
-    return this.read(tenant, { name: 'memory.stats' }, (memory) => memory.stats());
+    return this.read(tenant, { name: 'memory.stats', verb: 'memory stats' }, (memory) => memory.stats());
   }
 
   /** Every one, as it is stored; what is added meanwhile may be among them. */
   async *export(tenant: TenantId): AsyncGenerator<MemoryRecord> {
-    yield* await this.read(tenant, { name: 'memory.export' }, async (memory) => memory.exportRecords());
+    const call = { name: 'memory.export', verb: 'memory export' } as const;
+    yield* await this.read(tenant, call, async (memory) => memory.exportRecords());
   }
 
   /**
@@ -139,10 +143,10 @@ export class MemoryClient {
     if (dryRun)
       return this.read(
         tenant,
-        { name: 'memory.get', about },
+        { name: 'memory.get', verb: 'memory delete', about },
         async (all) => (await all.get(id)) !== undefined,
       );
-    return this.change(tenant, { name: 'memory.delete', about }, (all, _, life) =>
+    return this.change(tenant, { name: 'memory.delete', verb: 'memory delete', about }, (all, _, life) =>
       this.connections.audited(
         { verb: 'delete-memory', tenant, reason, detail: { memory: id } },
         async () => {
@@ -157,12 +161,13 @@ export class MemoryClient {
 
   /** How many a `clear` would remove. */
   async planClear(tenant: TenantId): Promise<number> {
+    await this.connections.authorize('memory clear', tenant);
     return (await this.stats(tenant)).total_memories;
   }
 
   /** Removes all of them. @throws OpsError also `Conflict` while another operation closes the tenant */
   async clear(tenant: TenantId, reason: string): Promise<OperationHandle<ClearMemoryResult>> {
-    const asked = await this.asked(tenant, reason);
+    const asked = await this.asked(tenant, 'memory clear', reason);
     const input = checkInput(clearMemoryInput, asked);
     return this.connections.start(
       {
@@ -182,8 +187,10 @@ export class MemoryClient {
   /** How many a `prune` would remove now. */
   async planPrune(tenant: TenantId, retention: MemoryRetention): Promise<number> {
     const cutoffs = cutoffsOf(requireRetention(retention), Date.now());
-    const { removed } = await this.read(tenant, { name: 'memory.planPrune' }, (memory) =>
-      memory.removeOlderThan(cutoffs, { dryRun: true }),
+    const { removed } = await this.read(
+      tenant,
+      { name: 'memory.planPrune', verb: 'memory prune' },
+      (memory) => memory.removeOlderThan(cutoffs, { dryRun: true }),
     );
     return removed;
   }
@@ -195,7 +202,7 @@ export class MemoryClient {
     reason: string,
   ): Promise<OperationHandle<PruneMemoryResult>> {
     requireRetention(retention);
-    const asked = await this.asked(tenant, reason);
+    const asked = await this.asked(tenant, 'memory prune', reason);
     const input = checkInput(pruneMemoryInput, { ...asked, retention });
     return this.connections.start(
       {
@@ -213,7 +220,7 @@ export class MemoryClient {
    * @param file absolute, as the data workers see it
    */
   async import(tenant: TenantId, file: string, reason: string): Promise<OperationHandle<ImportMemoryResult>> {
-    const asked = await this.asked(tenant, reason);
+    const asked = await this.asked(tenant, 'memory import', reason);
     const input = checkInput(importMemoryInput, { ...asked, file });
     return this.connections.start(
       {
@@ -226,23 +233,22 @@ export class MemoryClient {
 
   /** Reads the file, here, and says how many it has. @throws OpsError also `NotFound`, `VerificationFailed` of the file */
   async planImport(tenant: TenantId, file: string): Promise<{ memories: number }> {
-    await this.requireOpen(tenant);
+    await this.requireOpen(tenant, 'memory import');
     const { memories } = await checkMemoryFile(file, new AbortController().signal);
     return { memories };
   }
 
   /** A clear answer at once; the workflow's first step decides. */
-  private async requireOpen(tenant: TenantId): Promise<void> {
+  private async requireOpen(tenant: TenantId, verb: Verb): Promise<void> {
     const { pool } = this.connections;
-    this.requireOwn(tenant);
+    await this.connections.authorize(verb, checkInput(tenantId, tenant));
     await memoryOf(pool, await requireTenant(pool, tenant, 'remember'));
   }
 
-  private async asked(tenant: TenantId, reason: string): Promise<Asked> {
-    const { settings, principalTenant } = this.connections;
-    await this.requireOpen(tenant);
+  private async asked(tenant: TenantId, verb: Verb, reason: string): Promise<Asked> {
+    const { principal, principalTenant } = this.connections;
+    await this.requireOpen(tenant, verb);
     const operation = parseOperationId(randomUUID());
-    const { principal } = settings;
     return {
       tenant,
       operation,
@@ -254,7 +260,7 @@ export class MemoryClient {
 
   private async read<T>(tenant: TenantId, call: Call, work: Work<T>): Promise<T> {
     const { pool } = this.connections;
-    this.requireOwn(tenant);
+    await this.connections.authorize(call.verb, checkInput(tenantId, tenant));
     const row = await requireTenant(pool, tenant, 'recall');
     const life = await memoryOf(pool, row);
     const memories = await this.memories();
@@ -266,7 +272,7 @@ export class MemoryClient {
 
   private async change<T>(tenant: TenantId, call: Call, work: Work<T>, infer = false): Promise<T> {
     const { pool } = this.connections;
-    this.requireOwn(tenant);
+    await this.connections.authorize(call.verb, checkInput(tenantId, tenant));
     const row = await requireTenant(pool, tenant, 'remember');
     const { incarnation } = row;
     const llm = infer ? await llmOf(pool, incarnation) : undefined;
@@ -292,10 +298,6 @@ export class MemoryClient {
     return this.connections.telemetry.traced(life, kind, name, about, fn);
   }
 
-  private requireOwn(tenant: TenantId): void {
-    requireOwnTenant(this.connections.principalTenant, checkInput(tenantId, tenant));
-  }
-
   private memories(): Promise<Memories> {
     // Here, as few commands are about memory, and what it brings with it would slow the start of every one down.
     this.opened ??= import('../memory/open.js')
@@ -318,6 +320,7 @@ type Work<T> = (memory: TenantMemory, span: Span, life: TenantLife) => Promise<T
 
 /** What a span says of a call. */
 interface Call {
+  readonly verb: Verb;
   readonly name: `memory.${string}`;
   readonly kind?: 'RETRIEVER';
   readonly about?: Attributes;

@@ -1,4 +1,3 @@
-import { requireOwnTenant } from '../access/ownTenant.js';
 import { checkInput } from '../contracts/common.js';
 import { type ScheduledPruneInput, scheduledPruneInput } from '../contracts/memory.js';
 import { OpsError } from '../domain/errors.js';
@@ -54,15 +53,15 @@ export class MemoryScheduleClient {
 
   /** Of one tenant, or of all; a tenant has one or none. @throws OpsError `NotFound`, `PermissionDenied` */
   async list(tenant?: TenantId): Promise<MemoryScheduleStatus[]> {
-    const own = this.connections.principalTenant;
-    if (tenant !== undefined) requireOwnTenant(own, tenant);
+    await this.connections.authorize('memory schedule show', tenant);
+    const { principalTenant: own } = this.connections;
     return statusesOf(this.connections, SCHEDULED_PRUNE, tenant ?? own, memoryScheduleStatus);
   }
 
   /** The memories stay. @throws OpsError `NotFound` when there is none, `PermissionDenied` */
   async remove(tenant: TenantId, reason: string, dryRun = false): Promise<void> {
-    const { pool, principalTenant } = this.connections;
-    requireOwnTenant(principalTenant, tenant);
+    const { pool } = this.connections;
+    await this.connections.authorize('memory schedule remove', tenant);
     if (!(await this.isThere(await getTenant(pool, tenant))))
       throw new OpsError(
         'NotFound',
@@ -81,8 +80,8 @@ export class MemoryScheduleClient {
     there: boolean;
     life: TenantRow;
   }> {
-    const { pool, principalTenant } = this.connections;
-    requireOwnTenant(principalTenant, tenant);
+    const { pool } = this.connections;
+    await this.connections.authorize('memory schedule set', tenant);
     requireRetention(retention);
     const life = await requireTenant(pool, tenant, 'schedule');
     await memoryOf(pool, life);

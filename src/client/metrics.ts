@@ -1,4 +1,3 @@
-import { requireOwnTenant } from '../access/ownTenant.js';
 import { OpsError } from '../domain/errors.js';
 import type { TenantId } from '../domain/ids.js';
 import { PhoenixClient, PhoenixError } from '../phoenix/client.js';
@@ -31,7 +30,7 @@ export class MetricsClient {
 
   /** @throws OpsError `NotFound`, `PermissionDenied`, `InvalidInput` for an empty range, `Unavailable` */
   async tenant(tenant: TenantId, range: MetricsRange): Promise<MeasuredTenant> {
-    requireOwnTenant(this.connections.principalTenant, tenant);
+    await this.connections.authorize('metrics', tenant);
     requireRange(range);
     return this.measure((await getTenant(this.connections.pool, tenant)).phoenixProject, range);
   }
@@ -46,13 +45,7 @@ export class MetricsClient {
     range: MetricsRange,
     each: (tenant: TenantId, measured: MeasuredTenant) => void = () => undefined,
   ): Promise<AllMetrics> {
-    const own = this.connections.principalTenant;
-    if (own !== undefined)
-      throw new OpsError(
-        'PermissionDenied',
-        `figures over all tenants are for administrators, not for a principal of ${own}`,
-        `ask for its own: cvops metrics ${own}`,
-      );
+    await this.connections.authorize('metrics --all');
     requireRange(range);
     const tenants: [TenantId, TenantMetrics][] = [];
     const pooled = new Tally();

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { requireOwnTenant } from '../access/ownTenant.js';
 import { checkInput } from '../contracts/common.js';
 import { type OptimizeTenantResult, optimizeTenantInput } from '../contracts/optimization.js';
 import { ROUTING_CONFIG, SYSTEM_CONFIG } from '../domain/config/keys.js';
@@ -55,11 +54,10 @@ export class OptimizationClient {
 
   /** @throws OpsError `NotFound`, `WrongState` where it is not enabled, `Conflict` while one runs */
   async run(tenant: TenantId, reason: string): Promise<OperationHandle<OptimizeTenantResult>> {
-    const { pool, settings, principalTenant } = this.connections;
-    requireOwnTenant(principalTenant, tenant);
+    const { pool, principal } = this.connections;
+    await this.connections.authorize('optimize run', tenant);
     const { incarnation } = await requireTenant(pool, tenant, 'optimize');
     const operation = parseOperationId(randomUUID());
-    const { principal } = settings;
     const input = checkInput(optimizeTenantInput, { tenant, incarnation, operation, principal, reason });
     return this.connections.start(
       {
@@ -82,8 +80,8 @@ export class OptimizationClient {
     reason: string,
     dryRun = false,
   ): Promise<OptimizationSwitched> {
-    const { pool, settings, principalTenant } = this.connections;
-    requireOwnTenant(principalTenant, tenant);
+    const { pool, settings, principal } = this.connections;
+    await this.connections.authorize(enabled ? 'optimize enable' : 'optimize disable', tenant);
     const row = await requireTenant(pool, tenant, 'optimize');
     const { system, routing } = await routingConfigs(pool, row);
     const changed = [
@@ -98,7 +96,7 @@ export class OptimizationClient {
         await writeConfig(pool, {
           at: { ...at, tenant },
           what: { kind: 'edits', edits: { set: { optimization_enabled: String(enabled) }, unset: [] } },
-          ...{ principal: settings.principal, reason, allowedPrivate: ownHosts(settings) },
+          ...{ principal, reason, allowedPrivate: ownHosts(settings) },
         });
       const client = await this.connections.temporal();
       if (enabled) await ensureOptimizationSchedules(pool, client, row);
@@ -109,8 +107,8 @@ export class OptimizationClient {
 
   /** @throws OpsError `NotFound` */
   async status(tenant: TenantId): Promise<OptimizationStatus> {
-    const { pool, principalTenant } = this.connections;
-    requireOwnTenant(principalTenant, tenant);
+    const { pool } = this.connections;
+    await this.connections.authorize('optimize status', tenant);
     const row = await getTenant(pool, tenant);
     const life = await optimizedLife(pool, row);
     const { runs, retrainedAt } = await optimizationState(pool, row.incarnation);

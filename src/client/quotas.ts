@@ -1,4 +1,3 @@
-import { deniedTo, requireOwnTenant } from '../access/ownTenant.js';
 import { checkInput, tenantId } from '../contracts/common.js';
 import { SYSTEM_CONFIG } from '../domain/config/keys.js';
 import type { TenantId } from '../domain/ids.js';
@@ -30,8 +29,8 @@ export class QuotaClient {
 
   /** @throws OpsError `NotFound`, `PermissionDenied` */
   async show(tenant: TenantId): Promise<Quotas> {
-    const { pool, principalTenant } = this.connections;
-    requireOwnTenant(principalTenant, checkInput(tenantId, tenant));
+    const { pool } = this.connections;
+    await this.connections.authorize('quota show', checkInput(tenantId, tenant));
     return quotasOf(pool, await getTenant(pool, tenant));
   }
 
@@ -41,10 +40,9 @@ export class QuotaClient {
    * @throws OpsError `NotFound`, `WrongState` when the tenant is not active, `PermissionDenied` for a tenant's own principal
    */
   async set(tenant: TenantId, changes: QuotaChanges, reason: string, dryRun = false): Promise<Quotas> {
-    const { pool, settings, principalTenant } = this.connections;
-    if (principalTenant !== undefined) throw deniedTo(principalTenant);
+    const { pool, principal } = this.connections;
+    await this.connections.authorize('quota set', checkInput(tenantId, tenant));
     const life = await requireTenant(pool, checkInput(tenantId, tenant), 'configure');
-    const { principal } = settings;
     return shown(pool, life, await setQuotas(pool, life, changes, { principal, reason, dryRun }));
   }
 }

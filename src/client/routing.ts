@@ -1,4 +1,3 @@
-import { requireOwnTenant } from '../access/ownTenant.js';
 import { checkInput } from '../contracts/common.js';
 import { type RouteInput, type RouteResult, routeInput } from '../contracts/routing.js';
 import { routeTenant } from '../routing/routeTenant.js';
@@ -10,9 +9,9 @@ export class RoutingClient {
 
   /** @throws OpsError `NotFound`, `WrongState`, `InvalidInput` */
   async route(raw: RouteInput): Promise<RouteResult> {
-    const { pool, settings, principalTenant, telemetry: tracing } = this.connections;
+    const { pool, settings, telemetry: tracing } = this.connections;
     const input = checkInput(routeInput, raw);
-    requireOwnTenant(principalTenant, input.tenant);
+    await this.connections.authorize('route', input.tenant);
     return routeTenant({ pool, tracing, allowedPrivate: settings.allowedPrivateHosts }, input);
   }
 }

@@ -18,7 +18,10 @@ import { type SchemaRow, allSchemas, registeredNames, schemasOf } from '../regis
 import { type TenantRow, everyTenant, getTenant, requireTenant } from '../registry/tenants.js';
 import { isInPackage, readPackage, unregistered } from '../vespa/activePackage.js';
 import { ConfigServer } from '../vespa/configServer.js';
+import { digestOf } from '../access/proofs.js';
+import { noteSchemaRequest } from '../registry/access.js';
 import type { Connections } from './connections.js';
+import { ownOperation } from './ownOperation.js';
 import type { OperationHandle } from './operations.js';
 
 export interface DeploySchemasRequest {
@@ -45,7 +48,9 @@ export class SchemaClient {
 
   /** Physical schemas by tenant, from the registry: no name is ever read for its owner. */
   async list(tenant?: TenantId): Promise<Record<string, string[]>> {
-    const { pool } = this.connections;
+    const { pool, principalTenant } = this.connections;
+    await this.connections.authorize('schema list', tenant);
+    tenant ??= principalTenant;
     const rows =
       tenant === undefined
         ? await allSchemas(pool)
@@ -59,7 +64,9 @@ export class SchemaClient {
 
   /** Compares the registry with the active package. */
   async verify(tenant?: TenantId): Promise<SchemaDrift> {
-    const { pool, settings } = this.connections;
+    const { pool, settings, principalTenant } = this.connections;
+    await this.connections.authorize('schema verify', tenant);
+    tenant ??= principalTenant;
     if (tenant !== undefined) await getTenant(pool, tenant);
     const active = await readPackage(new ConfigServer(settings.vespaConfigUrl));
     const all = await allSchemas(pool);
@@ -84,6 +91,7 @@ export class SchemaClient {
   /** Whom a rollout would be for, with what, in which waves. */
   async plan(request: DeploySchemasRequest): Promise<object> {
     const { pool } = this.connections;
+    await this.authorizeDeploy(request);
     const rows: TenantRow[] =
       request.tenants === 'all'
         ? await everyTenant(pool, 'active')
@@ -99,13 +107,14 @@ export class SchemaClient {
 
   /** @throws OpsError `NotFound`, `WrongState` for a tenant that was named */
   async deploy(request: DeploySchemasRequest): Promise<OperationHandle<DeploySchemasResult>> {
-    const { pool, settings } = this.connections;
+    const { pool, settings, principal } = this.connections;
+    await this.authorizeDeploy(request);
     const operation = parseOperationId(randomUUID());
     const input: DeploySchemasInput = checkInput(deploySchemasInput, {
       ...request,
       operation,
       cluster: settings.vespaCluster,
-      principal: settings.principal,
+      principal,
     });
     if (input.tenants !== 'all')
       for (const tenant of input.tenants) await requireTenant(pool, tenant, 'deploySchemas');
@@ -124,10 +133,16 @@ export class SchemaClient {
     );
   }
 
+  private async authorizeDeploy({ tenants }: DeploySchemasRequest): Promise<void> {
+    if (tenants === 'all') await this.connections.authorize('schema deploy --all');
+    else await this.connections.authorize('schema deploy', ...tenants);
+  }
+
   /** Physical schemas of the tenants that are done, and who is not with why: the ledger of a rollout. */
   async rolled(
     operation: OperationId,
   ): Promise<{ deployed: string[]; failures: { tenant: string; reason: string }[] }> {
+    await ownOperation(this.connections, 'op show', operation);
     const items = await rolloutItems(this.connections.pool, operation);
     return {
       deployed: items.flatMap(({ schemas }) => schemas),
@@ -149,6 +164,7 @@ export class SchemaClient {
     reason: string,
   ): Promise<{ dropped: string[]; generation: number }> {
     const { pool, settings } = this.connections;
+    await this.connections.authorize('schema drop');
     const { unexpected } = await this.verify();
     const known = await registeredNames(pool, names);
     for (const name of names) {
@@ -169,6 +185,7 @@ export class SchemaClient {
       remove: [],
       dropUnregistered: [...names],
     });
+    await noteSchemaRequest(pool, digestOf([request]));
     const client = await this.connections.temporal();
     const startWorkflowOperation = new WithStartWorkflowOperation('vespaApplication', {
       ...applicationStart(settings.vespaCluster),

@@ -84,11 +84,14 @@ export class WatchClient {
 
   /** Of one tenant, or of all. @throws OpsError `NotFound` */
   async list(tenant?: TenantId): Promise<WatchStatus[]> {
-    return statusesOf(this.connections, WATCH_KIND, tenant, watchStatus);
+    await this.connections.authorize('watch list', tenant);
+    const { principalTenant: own } = this.connections;
+    return statusesOf(this.connections, WATCH_KIND, tenant ?? own, watchStatus);
   }
 
   /** What was ingested stays. @throws OpsError `NotFound` */
   async remove(tenant: TenantId, name: WatchName, reason: string, dryRun = false): Promise<void> {
+    await this.connections.authorize('watch remove', tenant);
     const { scheduleId } = await this.existing(tenant, name);
     if (dryRun) return;
     const client = await this.connections.temporal();
@@ -105,10 +108,11 @@ export class WatchClient {
     reason: string,
     dryRun = false,
   ): Promise<void> {
+    await this.connections.authorize(paused ? 'watch pause' : 'watch resume', tenant);
     const { scheduleId } = await this.existing(tenant, name, 'schedule');
     const handle = (await this.connections.temporal()).schedule.getHandle(scheduleId);
     if (dryRun) return;
-    const by = this.connections.settings.principal;
+    const by = this.connections.principal;
     const verb = paused ? 'watch-pause' : 'watch-resume';
     const said = reason === '' ? by : `${by}: ${reason}`.slice(0, 500);
     await this.connections.audited({ verb, tenant, reason, detail: { name } }, async () => {
@@ -124,6 +128,7 @@ export class WatchClient {
    * @throws OpsError `NotFound`, `WrongState`, `Conflict` while a round runs
    */
   async run(tenant: TenantId, name: WatchName, reason: string): Promise<WatchRound> {
+    await this.connections.authorize('watch run', tenant);
     const { scheduleId } = await this.existing(tenant, name, 'schedule');
     const client = await this.connections.temporal();
     const { workflowId, firstExecutionRunId } = await this.connections.audited(
@@ -143,6 +148,7 @@ export class WatchClient {
 
   /** @throws OpsError as `run` would at its start */
   async requireWatch(tenant: TenantId, name: WatchName): Promise<void> {
+    await this.connections.authorize('watch run', tenant);
     await this.existing(tenant, name, 'schedule');
   }
 
@@ -151,6 +157,7 @@ export class WatchClient {
   ): Promise<{ watch: WatchVideosInput; life: TenantRow; there: ScheduleDescription | undefined }> {
     const { pool } = this.connections;
     const { tenant, profile, times, concurrency, settleSeconds } = request;
+    await this.connections.authorize('watch add', tenant);
     const source = parseSource(request.source);
     const life = await requireTenant(pool, tenant, 'schedule');
     if (!(await schemasOf(pool, life.incarnation)).some((s) => s.baseSchema === profile))

@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs';
 import { chmod, mkdir } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { ensureAccessFiles } from '../access/keyFiles.js';
 import { ensureKeyPair } from '../certificates/keyPair.js';
 import { OpsError } from '../domain/errors.js';
 import { type StackAddresses, stackFile } from '../settings.js';
@@ -50,6 +51,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   try {
     // Signs the erasure certificates of this stack; outside it the key is the operator's.
     await ensureKeyPair(path.join(home, 'keys'));
+    await ensureAccessFiles(path.join(home, 'keys'), env['CVOPS_ACCESS_AUDIENCE'] || 'cvops');
     const cancel = new AbortController();
     const signal = options.signal ? AbortSignal.any([options.signal, cancel.signal]) : cancel.signal;
     const database = await chooseDatabase(home, ports, env);

@@ -6,6 +6,7 @@ import {
 } from '@temporalio/client';
 import { TASK_QUEUES, scheduleIds } from '../domain/naming.js';
 import { SEARCH_ATTRIBUTES } from '../domain/searchAttributes.js';
+import { updateSchedule } from './tenantSchedules.js';
 
 interface SystemSchedule {
   /** Of the schedule and its workflows. */
@@ -45,13 +46,17 @@ function systemSchedules(cluster: string): SystemSchedule[] {
   ];
 }
 
-/** Schedules that belong to no tenant. Made by the control worker at its start; one that is there stays as it is. */
+/**
+ * Schedules that belong to no tenant. Made by the control worker at its start; one that is there gets this version's
+ * action, and the right to start it of the credential that the worker has now.
+ */
 export async function ensureSystemSchedules(client: Client, cluster: string): Promise<void> {
   for (const schedule of systemSchedules(cluster))
     try {
       await client.schedule.create(optionsOf(schedule));
     } catch (error) {
       if (!(error instanceof ScheduleAlreadyRunning)) throw error;
+      await updateSchedule(client, optionsOf(schedule));
     }
 }
 

@@ -6,6 +6,7 @@ import {
   ScheduleNotFoundError,
   type ScheduleOptions,
 } from '@temporalio/client';
+import { delegationFor } from '../access/temporalClient.js';
 import type { Incarnation } from '../domain/ids.js';
 import { type Pool, transaction } from '../registry/database.js';
 import {
@@ -43,7 +44,17 @@ export async function ensureTenantSchedule(
         await forgetSchedule(pool, options.scheduleId);
       throw error;
     }
-    await client.schedule.getHandle(options.scheduleId).update((previous) => ({
+    await updateSchedule(client, options);
+    return 'updated';
+  }
+}
+
+/** As it is to be, with the right to start its new action. One that is paused stays so. */
+export async function updateSchedule(client: Client, options: ScheduleOptions): Promise<void> {
+  const delegate = await delegationFor(client, options);
+  await client.schedule.getHandle(options.scheduleId).update((previous) => {
+    delegate(previous);
+    return {
       ...previous,
       spec: options.spec,
       action: options.action,
@@ -52,9 +63,8 @@ export async function ensureTenantSchedule(
       state: previous.state.paused
         ? previous.state
         : { ...previous.state, ...(options.state?.note ? { note: options.state.note } : {}) },
-    }));
-    return 'updated';
-  }
+    };
+  });
 }
 
 /** Takes one schedule away; the row goes when the schedule is gone. */

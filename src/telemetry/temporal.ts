@@ -94,8 +94,12 @@ export function activityInterceptors(telemetry: Telemetry): ActivityInterceptors
  * For a worker that runs workflows: their spans come out of the sandbox through a sink.
  *
  * @param telemetry undefined: they go nowhere. A sink there must be, as the workflows call it
+ * @param isOf whether a run works for a tenant: its fairness key is whatever its starter has said
  */
-export function workflowSinks(telemetry: Telemetry | undefined): InjectedSinks<OpenTelemetrySinks> {
+export function workflowSinks(
+  telemetry: Telemetry | undefined,
+  isOf: (run: { readonly workflowId: string; readonly runId: string }, tenant: TenantId) => Promise<boolean>,
+): InjectedSinks<OpenTelemetrySinks> {
   return {
     exporter: {
       export: {
@@ -103,9 +107,12 @@ export function workflowSinks(telemetry: Telemetry | undefined): InjectedSinks<O
         fn: ({ priority, workflowId, runId }, spans) => {
           const tenant = tenantOf(priority?.fairnessKey);
           if (telemetry === undefined || tenant === undefined) return;
-          for (const span of spans)
-            if (!UNSENT.has(stepOf(span.name)))
+          const sent = spans.filter((span) => !UNSENT.has(stepOf(span.name)));
+          if (sent.length === 0) return;
+          void isOf({ workflowId, runId }, tenant).then((its) => {
+            for (const span of its ? sent : [])
               telemetry.record(tenant, readable(span, { temporalWorkflowId: workflowId, run_id: runId }));
+          });
         },
       },
     },

@@ -1,5 +1,5 @@
 import { Client, Connection } from '@temporalio/client';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, inject } from 'vitest';
 import { CvopsClient } from '../../src/client/index.js';
 import type { BackupSummary } from '../../src/client/backupKeeping.js';
 import type { BackupId } from '../../src/domain/backups.js';
@@ -15,6 +15,7 @@ import { folderWorld } from '../support/backupStores.js';
 import { cvops, cvopsJson, cvopsWith, errorOf, freshTenant, stackSettings } from '../support/cvops.js';
 import { countObjects, madeBackup } from '../support/madeBackups.js';
 import { newOperation } from '../support/registry.js';
+import { tokenOf } from '../support/principals.js';
 
 const tenant = parseTenantId(freshTenant('kept'));
 let pool: Pool;
@@ -63,7 +64,8 @@ describe('a principal of another tenant', () => {
     const request = { tenant: other, template: 'trial', overrides: {}, reason: '' };
     const handle = await client.createTenant({ ...request, profiles: ['video_colpali_smol500_mv_frame'] });
     await handle.result();
-    const as = { CVOPS_PRINCIPAL_TENANT: other };
+    // Of its own it may do all of it: what it is refused is another's.
+    const as = { CVOPS_TOKEN: await tokenOf(inject('stack').home, { role: 'operator', tenant: other }) };
     const before = await listed(tenant);
     expect((await cvopsJson<{ backups: BackupSummary[] }>(['backup', 'list'], 0, as)).backups).toEqual([]);
     for (const args of [

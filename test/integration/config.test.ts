@@ -17,21 +17,27 @@ import { initialRoutingConfig, initialSystemConfig } from '../../src/tenants/ini
 import { writeConfig } from '../../src/tenants/config.js';
 import { type CommandResult, cvopsJson, errorOf, freshTenant } from '../support/cvops.js';
 import { type Life, type TestRegistry, atOnce, makeTenant, startTestRegistry } from '../support/registry.js';
+import { tokenOf } from '../support/principals.js';
+import { ensureAccessFiles } from '../../src/access/keyFiles.js';
 
 let registry: TestRegistry;
 let pool: Pool;
 let settings: Settings;
 let config: ConfigClient;
 let templates: TemplateClient;
+let token: string;
+const asked = (by: Settings) => ({ pool, settings: by, principal: 'ann', authorize: async () => undefined });
 let folder: string;
 
 beforeAll(async () => {
   registry = await startTestRegistry();
   pool = registry.pool;
   folder = await mkdtemp(path.join(os.tmpdir(), 'cvops-config-'));
-  settings = loadSettings({ CVOPS_HOME: folder, DATABASE_URL: registry.url, CVOPS_PRINCIPAL: 'ann' });
-  config = new ConfigClient(pool, settings);
-  templates = new TemplateClient(pool, settings);
+  settings = loadSettings({ CVOPS_HOME: folder, DATABASE_URL: registry.url });
+  await ensureAccessFiles(path.join(folder, 'keys'), 'cvops');
+  token = await tokenOf(folder, { role: 'admin', subject: 'ann' });
+  config = new ConfigClient(asked(settings));
+  templates = new TemplateClient(asked(settings));
 });
 afterAll(async () => {
   await registry.stop();
@@ -179,7 +185,7 @@ describe('writing', () => {
       ...settingsEnv(),
       CVOPS_ALLOWED_PRIVATE_HOSTS: '10.1.0.0/16, ollama:11434',
     });
-    const other = new ConfigClient(pool, allowing);
+    const other = new ConfigClient(asked(allowing));
     const edits = {
       set: { vespa_url: 'http://10.1.2.3:8080', llm_base_url: 'http://ollama:11434/v1' },
       unset: [],
@@ -457,7 +463,7 @@ describe('templates', () => {
   });
 });
 
-const settingsEnv = () => ({ CVOPS_HOME: folder, DATABASE_URL: registry.url, CVOPS_PRINCIPAL: 'ann' });
+const settingsEnv = () => ({ CVOPS_HOME: folder, DATABASE_URL: registry.url, CVOPS_TOKEN: token });
 
 /** The real command, which needs nothing but the registry here. */
 async function cvops(...args: string[]): Promise<CommandResult> {

@@ -18,6 +18,7 @@ import { deployRequests } from '../../src/vespa/application.js';
 import { ConfigServer } from '../../src/vespa/configServer.js';
 import { receivedOf } from '../support/alertReceiver.js';
 import { cvops, cvopsJson, freshTenant, stackSettings } from '../support/cvops.js';
+import { credentialOf } from '../support/principals.js';
 
 const PROFILE = 'video_colpali_smol500_mv_frame' as const;
 const settings = stackSettings();
@@ -276,7 +277,13 @@ describe.concurrent('health', () => {
   test('who is not there is not found; nobody of one tenant sees another’s, or all', async ({ expect }) => {
     const nobody = parseTenantId('nobody_at_all');
     await expect(product.health.check(nobody)).rejects.toMatchObject({ type: 'NotFound' });
-    const other = await CvopsClient.connect({ ...settings, principalTenant: 'somebody_else' });
+    const other = await CvopsClient.connect({
+      ...settings,
+      ...(await credentialOf(inject('stack').home, {
+        role: 'reader',
+        tenant: parseTenantId('somebody_else'),
+      })),
+    });
     try {
       for (const asked of [undefined, nobody])
         await expect(other.health.check(asked)).rejects.toMatchObject({ type: 'PermissionDenied' });

@@ -11,6 +11,7 @@ import type { Telemetry } from '../../src/telemetry/telemetry.js';
 import { cvops, cvopsJson, cvopsWith, errorOf, freshTenant } from '../support/cvops.js';
 import { OwnWorkers } from '../support/ownWorkers.js';
 import { madeSpan } from '../support/telemetry.js';
+import { tokenOf } from '../support/principals.js';
 
 /** A day of its own, also beside former runs on the same stack: a report over all tenants is then of these two. */
 const DAY_MS = 86_400_000;
@@ -147,7 +148,7 @@ describe.concurrent('metrics', () => {
     ['from no time', [a, '--from', 'yesterday'], 2, 'InvalidInput'],
     ['of an empty range', [a, '--from', '2031-05-02', '--to', '2031-05-02'], 2, 'InvalidInput'],
   ])('%s are refused to a principal of one tenant', async (_, args, code, type) => {
-    const refused = await cvopsWith({ CVOPS_PRINCIPAL_TENANT: a }, 'metrics', ...args, '-o', 'json');
+    const refused = await cvopsWith(await readerOf(a), 'metrics', ...args, '-o', 'json');
     expect(refused.code).toBe(code);
     expect(errorOf(refused).code).toBe(type);
   });
@@ -215,3 +216,8 @@ describe('an operation', () => {
     ).toEqual([]);
   });
 });
+
+async function readerOf(tenant: string): Promise<Record<string, string>> {
+  const bearer = { role: 'reader', tenant: parseTenantId(tenant) } as const;
+  return { CVOPS_TOKEN: await tokenOf(inject('stack').home, bearer) };
+}

@@ -1,6 +1,6 @@
 import { copyFile, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { Client, Connection } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CvopsClient } from '../../src/client/index.js';
 import type { WatchRequest } from '../../src/client/watches.js';
@@ -12,6 +12,7 @@ import { listAudit } from '../../src/registry/audit.js';
 import { type Pool, openPool } from '../../src/registry/database.js';
 import { listOperations } from '../../src/registry/operations.js';
 import { cvops, cvopsJson, errorOf, freshTenant, stackSettings } from '../support/cvops.js';
+import { temporalAs } from '../support/principals.js';
 import { makeVideo, temporaryFolder } from '../support/videos.js';
 
 const PROFILE = 'video_colpali_smol500_mv_frame';
@@ -27,7 +28,7 @@ let client: CvopsClient;
 beforeAll(async () => {
   const settings = stackSettings();
   pool = openPool(settings.databaseUrl, { max: 2, name: 'tests' });
-  temporal = new Client({ connection: await Connection.connect({ address: settings.temporalAddress }) });
+  temporal = await temporalAs(settings);
   client = await CvopsClient.connect(settings);
   folder = await temporaryFolder();
   const made = await temporaryFolder();
@@ -130,7 +131,7 @@ describe('a watch', () => {
             profile: PROFILE,
             source: folder,
             concurrency: 1,
-            principal: 'schedule:inbox',
+            principal: 'tests',
           },
           ...{ reason: '', onlyChanged: true, incarnation: parseIncarnation(operation) },
         },

@@ -13,8 +13,11 @@ const load = (name: string) => historyFromJSON(JSON.parse(readFileSync(path.join
 let workflowBundle: WorkflowBundle;
 beforeAll(async () => {
   Runtime.install({ logger: new DefaultLogger('ERROR') });
-  // As they run: tracing must not change what a history says either.
-  workflowBundle = await bundleOf('../../workflows/index.ts', ['../../workflows/tracing.ts']);
+  // As they run: tracing and access must not change what a history says either.
+  workflowBundle = await bundleOf('../../workflows/index.ts', [
+    '../../workflows/tracing.ts',
+    '../../workflows/access.ts',
+  ]);
 });
 
 test('every workflow type has a stored history', () => {

@@ -1,7 +1,9 @@
 import { spawn } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { inject } from 'vitest';
 import { projectRoot } from '../../src/projectRoot.js';
+import { testsToken } from './principals.js';
 import { loadSettings } from '../../src/settings.js';
 
 export interface CommandResult {
@@ -18,7 +20,8 @@ const UNTRACED = { CVOPS_TRACE_OPERATIONS: 'off' };
 
 /** The settings of the run's shared stack. */
 export function stackSettings() {
-  return loadSettings({ CVOPS_HOME: inject('stack').home, CVOPS_PRINCIPAL: 'tests', ...UNTRACED });
+  const { home } = inject('stack');
+  return { ...loadSettings({ CVOPS_HOME: home, ...UNTRACED }), credential: `file:${testsToken(home)}` };
 }
 
 /** Runs the real command in a process of its own against the run's shared stack. */
@@ -35,7 +38,7 @@ export async function cvopsWith(
     env: {
       PATH: process.env['PATH'],
       CVOPS_HOME: inject('stack').home,
-      CVOPS_PRINCIPAL: 'tests',
+      CVOPS_TOKEN: await readFile(testsToken(inject('stack').home), 'utf8'),
       NODE_COMPILE_CACHE: compileCache,
       NO_COLOR: '1',
       ...UNTRACED,

@@ -9,6 +9,7 @@ import type { StackAddresses } from '../../src/settings.js';
 import { Client, Connection } from '@temporalio/client';
 import { scheduleIds } from '../../src/domain/naming.js';
 import { ALERT_SECRET, startAlertReceiver } from './alertReceiver.js';
+import { writeTestsToken } from './principals.js';
 import { recordedPackages } from './recordedPackages.js';
 
 declare module 'vitest' {
@@ -58,6 +59,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     log: (line) => process.stderr.write(`stack: ${line}\n`),
     env: {},
   });
+  await writeTestsToken(home);
   project.provide('stack', { home, addresses: stack.addresses, ports: stack.ports });
   project.provide('s3', s3Variables);
   project.provide('alertReceiver', receiver.url.href);

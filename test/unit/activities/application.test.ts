@@ -25,9 +25,21 @@ beforeAll(async () => {
 });
 afterAll(() => server?.close());
 
-/** The activity over a registry that answers every question with these rows. */
-async function deploy(rows: readonly Partial<SchemaRow>[], request: Partial<SchemaChangeRequest>) {
-  const pool = { query: async () => ({ rows, rowCount: rows.length }) } as unknown as Pool;
+/**
+ * The activity over a registry that answers every question with these rows.
+ *
+ * @param isAsked whether the registry knows the request
+ */
+async function deploy(
+  rows: readonly Partial<SchemaRow>[],
+  request: Partial<SchemaChangeRequest>,
+  isAsked = true,
+) {
+  const query = async (sql: string, [digests]: [readonly string[]]) => {
+    if (!sql.includes('schema_requests')) return { rows, rowCount: rows.length };
+    return { rows: isAsked ? digests.map((digest) => ({ digest })) : [] };
+  };
+  const pool = { query } as unknown as Pool;
   const activities = createApplicationActivities({
     pool,
     client: undefined as unknown as Client,
@@ -65,6 +77,13 @@ test('a registry that answers with another tenant’s row removes nothing of the
   } as const;
   const { outcome, deploys } = await deploy([theirs], { remove: [BASE], removeNames: [names[0]!] });
   expect(outcome.ok).toBe(false);
+  expect(deploys).toBe(0);
+});
+
+test('a request that the registry has not been asked for is not carried out, whatever it owns', async () => {
+  const mine = { schemaName: names[0]!, tenant, incarnation, baseSchema: BASE } as const;
+  const { outcome, deploys } = await deploy([mine], { remove: [BASE] }, false);
+  expect(outcome).toMatchObject({ ok: false, error: { type: 'Rejected' } });
   expect(deploys).toBe(0);
 });
 

@@ -1,0 +1,58 @@
+import { existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { createWhole, replaceWhole } from '../files.js';
+import { ACCESS_FILES } from '../settings.js';
+import { issueCredential } from './credential.js';
+import { type SigningJwk, loadSigningJwk, loadVerifyingKeys, newSigningJwk, publicOf } from './keys.js';
+
+/** The embedded stack's own credentials are its files: who reads them is who runs it. */
+const LIFE_MS = 10 * 365 * 86_400_000;
+
+/**
+ * Makes the embedded stack's signing key, its public keys, and the credentials of its administrator and its workers, unless
+ * they are there. Removing a credential's file has a new one made; removing the signing key is a rotation.
+ *
+ * @throws OpsError `InvalidInput` when a file that is there holds something else
+ */
+export async function ensureAccessFiles(folder: string, audience: string): Promise<void> {
+  const file = (name: keyof typeof ACCESS_FILES) => path.join(folder, ACCESS_FILES[name]);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  if (!existsSync(file('signingKey'))) await createWhole(file('signingKey'), json(newSigningJwk()), 0o600);
+  const key = await loadSigningJwk(`file:${file('signingKey')}`);
+  await addPublicKey(file('keys'), key);
+  const expiresAt = new Date(Date.now() + LIFE_MS);
+  for (const role of ['admin', 'system'] as const) {
+    if (existsSync(file(role))) continue;
+    const subject = role === 'system' ? 'system' : userName();
+    const { text } = await issueCredential(key, { subject, role, tenant: undefined, audience, expiresAt });
+    await createWhole(file(role), `${text}\n`, 0o600);
+  }
+}
+
+/** Believed from now on, beside those that were. @returns all of them */
+export async function addPublicKey(file: string, key: SigningJwk): Promise<readonly string[]> {
+  const keys = existsSync(file) ? (await loadVerifyingKeys(`file:${file}`)).keys : [];
+  if (!keys.some(({ kid }) => kid === key.kid))
+    await replaceWhole(file, json({ keys: [...keys, publicOf(key)] }), 0o644);
+  return [...new Set([...keys.map(({ kid }) => kid), key.kid])];
+}
+
+/** Signs from now on, in the place of the one that did. */
+export async function replaceSigningKey(file: string, key: SigningJwk): Promise<void> {
+  await replaceWhole(file, json(key), 0o600);
+}
+
+function json(value: object): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}
+
+function userName(): string {
+  try {
+    return os.userInfo().username;
+  } catch {
+    // No entry in the password file, as in many containers.
+    return `uid-${process.getuid?.() ?? 'unknown'}`;
+  }
+}
