@@ -322,7 +322,7 @@ describe('words of a user', () => {
         const { userQuery, ...others } = bodies[0]!;
         expect(userQuery).toBe(query);
         expect(others['yql']).toBe(
-          `select * from ${schema} where {defaultIndex: "default", grammar: "any"}userInput(@userQuery)`,
+          `select * from ${schema} where {defaultIndex: "default", grammar: "any"}userInput(@userQuery) and !(incarnation contains "canary")`,
         );
         expect(JSON.parse(JSON.stringify(bodies[0]))).toMatchObject({ userQuery: query });
       }),

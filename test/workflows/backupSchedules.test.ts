@@ -83,8 +83,11 @@ describe('backup schedules', () => {
     ]);
     for (const { next, last, paused } of listed)
       expect([Date.parse(next!) > Date.now(), last, paused]).toEqual([true, null, false]);
-    const audited = await listAudit(registry.pool, { tenant, limit: 10 });
-    expect(audited.filter(({ verb }) => verb === 'backup-schedule')).toHaveLength(6);
+    const audited = await listAudit(registry.pool, { tenant, limit: 20 });
+    const outcomes = audited.filter(({ verb }) => verb === 'backup-schedule').map(({ outcome }) => outcome);
+    // Each of six changes begins with an entry, and ends with one.
+    for (const each of ['started', 'completed'])
+      expect(outcomes.filter((outcome) => outcome === each)).toHaveLength(6);
     expect(audited[0]).toMatchObject({ principal: 'tests', reason: 'contract' });
   });
 

@@ -65,7 +65,12 @@ describe('a memory schedule', () => {
       [],
     ]);
     const audited = await listAudit(registry.pool, { tenant, limit: 10 });
-    expect(audited.map(({ verb }) => verb)).toEqual(['memory-schedule', 'memory-schedule']);
+    expect(audited.map(({ verb, outcome }) => [verb, outcome])).toEqual([
+      ['memory-schedule', 'completed'],
+      ['memory-schedule', 'started'],
+      ['memory-schedule', 'completed'],
+      ['memory-schedule', 'started'],
+    ]);
     expect(audited[0]).toMatchObject({
       principal: 'tests',
       reason: 'contract',

@@ -1,3 +1,5 @@
+import { digestOf } from '../../../src/access/proofs.js';
+import { noteSchemaRequest } from '../../../src/registry/access.js';
 import type { CreateTenantInput, SchemaChangeRequest } from '../../../src/contracts/tenants.js';
 import { SYSTEM_CONFIG } from '../../../src/domain/config/keys.js';
 import { segmentDocumentId } from '../../../src/domain/documents.js';
@@ -114,7 +116,7 @@ type Batch = Awaited<ReturnType<Lane['activities']['deployBatch']>>;
 
 /** One batch of one request: what `vespaApplication` does with it. */
 async function changeSchemas(
-  { activities, environment }: Lane,
+  { pool, activities, environment }: Lane,
   {
     tenant,
     incarnation,
@@ -123,6 +125,7 @@ async function changeSchemas(
   }: Key & Pick<SchemaChangeRequest, 'add' | 'remove' | 'removeNames'>,
 ): Promise<void> {
   const request = { id: operation, tenant, incarnation, ...change };
+  await noteSchemaRequest(pool, digestOf([request]));
   const { outcomes } = await environment.run<[], Batch, () => Promise<Batch>>(() =>
     activities.deployBatch({ cluster, requests: [request] }),
   );

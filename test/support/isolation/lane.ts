@@ -40,30 +40,14 @@ export interface Lane {
   close(): Promise<void>;
 }
 
-const BACKUP_TABLES = ['restored_parts', 'backup_parts', 'backup_slices', 'backups'];
-const OPTIMIZATION_TABLES = [
-  'retrainings',
-  'optimization_states',
-  'evaluated_spans',
-  'span_watermarks',
-  'routing_experiences',
-  'routing_buffers',
-];
 const RUNS_KEPT = 50;
 let lanes = 0;
 
 export async function openLane(databaseUrl: string, mutant?: Mutant): Promise<Lane> {
   await migrate(databaseUrl);
   const pool = preparing(openPool(withoutSequentialScans(databaseUrl), { name: 'isolation', max: 2 }));
-  // Nothing of it is to survive a crash; a child's table before its parent's, as foreign keys ask.
-  const children = [
-    ...BACKUP_TABLES,
-    ...OPTIMIZATION_TABLES,
-    'erasure_certificates',
-    'rollout_items',
-    'audit_log',
-  ];
-  for (const table of [...children, ...TABLES]) await pool.query(`alter table ${table} set unlogged`);
+  // Nothing of it is to survive a crash.
+  for (const table of await childrenFirst(pool)) await pool.query(`alter table ${table} set unlogged`);
   const vespaUrl = `http://vespa${++lanes}.invalid`;
   const documents = new DocumentClient(vespaUrl);
   const base = {
@@ -114,6 +98,9 @@ function allActivities({ pool, documents, phoenix, temporal, vespaUrl }: Omit<La
 
 /** In the order of their references. */
 const TABLES = [
+  'quota_reservations',
+  'quota_usage',
+  'quotas',
   'purge_stores',
   'retention_notices',
   'tenant_schedules',
@@ -163,4 +150,23 @@ function preparing(pool: Pool): Pool {
     client.query = prepared as typeof client.query;
   });
   return pool;
+}
+
+/** Every table of the registry, each before those that it refers to: a logged one must not refer to an unlogged one. */
+async function childrenFirst(pool: Pool): Promise<string[]> {
+  const { rows } = await pool.query<{ name: string; parents: string[] }>(
+    `select t.relname as name, array_remove(array_agg(distinct p.relname::text), null) as parents
+     from pg_class t left join pg_constraint c on c.conrelid = t.oid and c.contype = 'f' and c.confrelid <> t.oid
+       left join pg_class p on p.oid = c.confrelid
+     where t.relnamespace = current_schema()::regnamespace and t.relkind = 'r' group by t.relname`,
+  );
+  const left = new Map(rows.map(({ name, parents }) => [name, parents]));
+  const sorted: string[] = [];
+  while (left.size > 0) {
+    const childless = [...left.keys()].filter((name) => ![...left.values()].flat().includes(name));
+    if (childless.length === 0) throw new Error('tables refer to each other in a circle');
+    for (const name of childless) left.delete(name);
+    sorted.push(...childless);
+  }
+  return sorted;
 }

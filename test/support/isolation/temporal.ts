@@ -21,6 +21,7 @@ export class TemporalStandIn {
   /** The few calls that activities make. */
   readonly client = {
     schedule: {
+      options: { interceptors: [] },
       create: async ({ scheduleId, spec }: { scheduleId: string; spec: unknown }) => {
         if (this.schedules.has(scheduleId)) throw new ScheduleAlreadyRunning('already there', scheduleId);
         this.schedules.set(scheduleId, { paused: false, spec });

@@ -39,6 +39,7 @@ const LETS: Readonly<Record<TenantState, readonly TenantVerb[]>> = {
     'schedule',
     'backup',
     'restoreOver',
+    'verifyIsolation',
   ],
   inactive: [
     'reactivate',
