@@ -7,10 +7,11 @@ const expect = { poll: { timeout: 30_000 } };
 /** Concurrent tests of a file mostly wait, for servers and timers: all at once take as long as the longest. */
 const maxConcurrency = 30;
 
-/** With a stack of their own they run beside the others; so many that both lines of scripts/test.mjs take as long. */
-const BACKUPS = [
+/** With a second stack they run beside the others; so many that both lines of scripts/test.mjs take as long. */
+const SECOND = [
   'test/integration/backup{Traces,Clone,Keeping,Consistency,Scheduled}.test.ts',
-  'test/faults/backupKills.test.ts',
+  'test/integration/{access,audit,health,isolation,payloadCodec,secrets,telemetry,tenantEdges}.test.ts',
+  'test/faults/{backupKills,killWorker,memoryKilled}.test.ts',
 ];
 
 export default defineConfig({
@@ -59,7 +60,7 @@ export default defineConfig({
           maxConcurrency,
           globalSetup: ['test/support/globalStack.ts'],
           include: ['test/integration/**/*.test.ts', 'test/faults/**/*.test.ts', 'test/browser/**/*.test.ts'],
-          exclude: BACKUPS,
+          exclude: SECOND,
           testTimeout: 300_000,
           hookTimeout: 300_000,
           fileParallelism: false,
@@ -68,11 +69,11 @@ export default defineConfig({
       },
       {
         test: {
-          name: 'backups',
+          name: 'second',
           expect,
           maxConcurrency,
           globalSetup: ['test/support/globalStack.ts'],
-          include: BACKUPS,
+          include: SECOND,
           testTimeout: 300_000,
           hookTimeout: 300_000,
           fileParallelism: false,

@@ -10,14 +10,14 @@ const vitest = path.join(root, 'node_modules', 'vitest', 'vitest.mjs');
 const reports = path.join(root, '.cvops', 'test-reports');
 
 /**
- * Two lines side by side. `packages` judges what `integration` deployed; `backups` has a stack of its own, and begins when
+ * Two lines side by side. `packages` judges what `integration` deployed; `second` has a stack of its own, and begins when
  * the other one's programs are installed. What runs from the start is shown as it goes.
  */
 const LINES = [
   [{ name: 'stack', projects: ['integration', 'packages'], live: true }],
   [
     { name: 'alone', projects: ['unit', 'workflows', 'isolation'], live: false },
-    { name: 'backups', projects: ['backups'], live: false },
+    { name: 'second', projects: ['second'], live: false },
   ],
 ];
 

@@ -30,8 +30,8 @@ const PORT_OFFSET = Number(process.env['CVOPS_TEST_PORT_OFFSET'] ?? 13_000);
  * `dist/` (`npm test` builds it): the workers and the emulator run as the processes they are.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const second = project.name === 'backups';
-  const home = path.join(projectRoot, '.cvops', second ? 'test-home-backups' : 'test-home');
+  const second = project.name === 'second';
+  const home = path.join(projectRoot, '.cvops', second ? 'test-home-second' : 'test-home');
   if (!second) {
     await rm(recordedPackages, { recursive: true, force: true });
     process.env['CVOPS_RECORD_PACKAGES'] = recordedPackages;
