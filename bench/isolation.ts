@@ -22,7 +22,7 @@ export async function isolation(args: readonly string[]): Promise<void> {
   const note = (line: string) => process.stderr.write(`${line}\n`);
   process.env['CVOPS_VENV'] ??= path.resolve('.cvops', 'venv');
   const stack = await startStack({ home, portOffset: Number(args[0] ?? 20_000), log: note, env: {} });
-  const settings = loadSettings({ CVOPS_HOME: home, CVOPS_PRINCIPAL: 'bench' });
+  const settings = loadSettings({ CVOPS_HOME: home });
   const client = await CvopsClient.connect(settings);
   try {
     note(`creating ${TENANTS} tenants`);

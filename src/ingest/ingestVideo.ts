@@ -104,7 +104,7 @@ export async function ingestVideo(
 
   const expected = planSegments(probed.durationSeconds, probed.fps, profile.segmentation).segments.length;
   const room = await VideoRoom.of(pool, video, `${key.base}/${key.video}`);
-  return room.during(signal, async (signal) => {
+  return await room.during(signal, async (signal) => {
     let [segments, bytes] = [0, 0];
     async function* bodies(): AsyncGenerator<FeedItem> {
       for await (const segment of tools.segments(file, probed, profile.segmentation, {

@@ -1,8 +1,10 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, inject, test } from 'vitest';
+import { parseTenantId } from '../../src/domain/ids.js';
 import { type Pool, openPool } from '../../src/registry/database.js';
 import { cvops, cvopsJson, cvopsWith, errorOf, freshTenant } from '../support/cvops.js';
+import { tokenOf } from '../support/principals.js';
 import { temporaryFolder } from '../support/videos.js';
 
 interface Entry {
@@ -144,7 +146,9 @@ describe.concurrent('the audit log', () => {
   });
 
   test('is everybody’s: a principal of one tenant sees its own rows alone', async ({ expect }) => {
-    const env = { CVOPS_PRINCIPAL_TENANT: tenant };
+    const env = {
+      CVOPS_TOKEN: await tokenOf(inject('stack').home, { role: 'reader', tenant: parseTenantId(tenant) }),
+    };
     const { entries: own } = await cvopsJson<{ entries: Entry[] }>(['audit', 'list'], 0, env);
     expect(new Set(own.map((entry) => entry.tenant))).toEqual(new Set([tenant]));
     for (const args of [

@@ -52,7 +52,7 @@ describe('an S3 prefix', () => {
     await put('day 1/a "b".vtt', 'WEBVTT\n\n00:00.000 --> 00:02.000\nzanzibar at dawn\n');
     await put('day 1/broken.mp4', 'no video');
     const { videos, failures } = await ingest(id, [from], 3);
-    expect(videos).toEqual({ stored: 2, unchanged: 0, failed: 1 });
+    expect(videos, JSON.stringify(failures)).toEqual({ stored: 2, unchanged: 0, failed: 1 });
     expect(failures).toEqual([
       { item: expect.any(Number), video: `${from}broken.mp4`, reason: expect.stringMatching(/^not a video/) },
     ]);

@@ -42,8 +42,9 @@ export class PhoenixOfSpans extends PhoenixClient {
       getProjectByName: {
         spans: {
           pageInfo: { hasNextPage: next < this.spans.length, endCursor: String(next) },
-          edges: nodes.map(({ context, attributes }) => ({
+          edges: nodes.map(({ name, context, attributes }) => ({
             node: {
+              name,
               spanId: context.span_id,
               attributes: JSON.stringify(attributes),
               spanAnnotations: [ANNOTATION],

@@ -23,6 +23,8 @@ export class VespaContainer {
     await writePackage(files, folder);
     const port = await freePort();
     const child = spawn(path.join(checker, 'run.sh'), ['serve-full', folder, String(port)], {
+      // It writes its logs where it stands.
+      cwd: folder,
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     let errors = '';
