@@ -132,8 +132,6 @@ const optimization: ActivityOptions = {
   retry: { initialInterval: '2s', backoffCoefficient: 2, maximumInterval: '2m' },
 };
 
-/** Nobody waits for an answer to an update longer than this. */
-export const messages = proxyActivities<AccessActivities>({ ...registry, scheduleToCloseTimeout: '2m' });
 /**
  * Planting and looking for canaries in the stores of a page of tenants; heartbeats. They must not stay for long, so an
  * outage fails the run sooner than elsewhere; what it could not take away the next one does.
@@ -160,6 +158,8 @@ const looks: ActivityOptions = {
   retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '30s' },
 };
 
+/** Nobody waits for an answer to an update longer than this. */
+export const messages = proxyActivities<AccessActivities>({ ...registry, scheduleToCloseTimeout: '2m' });
 export const tenants = proxyActivities<TenantActivities>(registry);
 export const tenantResources = proxyActivities<TenantActivities>(outside);
 export const tenantCompensations = proxyActivities<TenantActivities>(compensation);

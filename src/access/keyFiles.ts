@@ -2,13 +2,14 @@ import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { DAY_MS } from '../domain/retention.js';
 import { createWhole, replaceWhole } from '../files.js';
 import { ACCESS_FILES } from '../settings.js';
 import { issueCredential } from './credential.js';
 import { type SigningJwk, loadSigningJwk, loadVerifyingKeys, newSigningJwk, publicOf } from './keys.js';
 
 /** The embedded stack's own credentials are its files: who reads them is who runs it. */
-const LIFE_MS = 10 * 365 * 86_400_000;
+const LIFE_MS = 10 * 365 * DAY_MS;
 
 /**
  * Makes the embedded stack's signing key, its public keys, and the credentials of its administrator and its workers, unless

@@ -1,3 +1,4 @@
+import { isUuid } from '../domain/ids.js';
 import type { Queryable } from '../registry/database.js';
 import { isForeignLife } from '../registry/access.js';
 import { type Denial, type Principal } from './principal.js';
@@ -61,8 +62,4 @@ export async function forgedIn(
     if (!isUuid(incarnation) || (await isForeignLife(db, incarnation, own!)))
       return { why: `its input names a life that is not tenant ${own}'s`, hint };
   return undefined;
-}
-
-function isUuid(text: string): boolean {
-  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text);
 }

@@ -1,11 +1,9 @@
 import { OpsError } from '../domain/errors.js';
-import { quoteForMessage, type TenantId } from '../domain/ids.js';
+import { type TenantId, isUuid, quoteForMessage } from '../domain/ids.js';
 import { type Alert, findAlert, listAlerts, silenceAlert } from '../registry/alerts.js';
 import { appendAudit } from '../registry/audit.js';
 import { transaction } from '../registry/database.js';
 import type { Connections } from './connections.js';
-
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** Alerts that health checks opened. */
 export class AlertClient {
@@ -16,9 +14,8 @@ export class AlertClient {
     tenant: TenantId | undefined,
     { resolved, limit }: { readonly resolved: boolean; readonly limit: number },
   ): Promise<Alert[]> {
-    await this.connections.authorize('alert list', tenant);
-    const { principalTenant: own } = this.connections;
-    const alerts = await listAlerts(this.connections.pool, { tenant: tenant ?? own, limit });
+    const of = await this.connections.authorizeList('alert list', tenant);
+    const alerts = await listAlerts(this.connections.pool, { tenant: of, limit });
     return resolved ? alerts : alerts.filter(({ resolvedAt }) => resolvedAt === null);
   }
 
@@ -30,7 +27,7 @@ export class AlertClient {
   async silence(id: string, seconds: number, reason: string): Promise<Alert> {
     const { pool, principal, principalTenant } = this.connections;
     await this.connections.authorize('alert silence');
-    const found = UUID.test(id) ? await findAlert(pool, id) : undefined;
+    const found = isUuid(id) ? await findAlert(pool, id) : undefined;
     // Another tenant's and none answer alike.
     if (found === undefined || (principalTenant !== undefined && found.tenant !== principalTenant))
       throw notFound(id);

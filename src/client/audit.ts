@@ -20,8 +20,7 @@ export class AuditClient {
 
   /** Newest first, `limit` at most, read in pages. @throws OpsError `PermissionDenied` */
   async *list(filter: AuditFilter): AsyncGenerator<AuditRow> {
-    const tenant = filter.tenant ?? this.connections.principalTenant;
-    await this.connections.authorize('audit list', tenant);
+    const tenant = await this.connections.authorizeList('audit list', filter.tenant);
     let { before } = filter;
     for (let left = filter.limit; left > 0;) {
       const limit = Math.min(PAGE, left);

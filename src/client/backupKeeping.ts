@@ -40,9 +40,8 @@ export class BackupKeepingClient {
 
   /** Of one tenant or of all, newest first. @throws OpsError `NotFound` */
   async list(tenant: TenantId | undefined, options: { readonly removed: boolean }): Promise<BackupSummary[]> {
-    const { pool, principalTenant } = this.connections;
-    await this.connections.authorize('backup list', tenant);
-    tenant ??= principalTenant;
+    const { pool } = this.connections;
+    tenant = await this.connections.authorizeList('backup list', tenant);
     if (tenant !== undefined) await getTenant(pool, tenant);
     const all: BackupSummary[] = [];
     let after: BackupId | undefined;
@@ -87,14 +86,13 @@ export class BackupKeepingClient {
     policy: KeepPolicy,
     reason: string,
   ): Promise<OperationHandle<PruneBackupsResult>> {
-    const { pool, principal, principalTenant } = this.connections;
+    const { pool, asker } = this.connections;
     await this.connections.authorize('backup prune', tenant);
     const operation = parseOperationId(randomUUID());
     requireKeepPolicy(policy);
     await getTenant(pool, tenant);
     const input = checkInput(pruneBackupsInput, {
-      ...{ tenant, operation, policy, principal, reason },
-      ...(principalTenant === undefined ? {} : { principalTenant }),
+      ...{ tenant, operation, policy, ...asker, reason },
     });
     return this.connections.start(
       {

@@ -72,9 +72,8 @@ export class BackupScheduleClient {
 
   /** Of one tenant, or of all. @throws OpsError `NotFound` */
   async list(tenant?: TenantId): Promise<BackupScheduleStatus[]> {
-    await this.connections.authorize('backup schedule --list', tenant);
-    const { principalTenant: own } = this.connections;
-    return statusesOf(this.connections, SCHEDULED_BACKUP, tenant ?? own, backupScheduleStatus);
+    const of = await this.connections.authorizeList('backup schedule --list', tenant);
+    return statusesOf(this.connections, SCHEDULED_BACKUP, of, backupScheduleStatus);
   }
 
   /**

@@ -162,11 +162,6 @@ export class BackupClient {
   }
 
   private asked() {
-    const { principal, principalTenant } = this.connections;
-    return {
-      operation: parseOperationId(randomUUID()),
-      principal,
-      ...(principalTenant === undefined ? {} : { principalTenant }),
-    };
+    return { operation: parseOperationId(randomUUID()), ...this.connections.asker };
   }
 }

@@ -84,6 +84,12 @@ export class Connections {
     return this.credential.subject;
   }
 
+  /** The same, as the input of an operation that finds its tenant by other ids says it. */
+  get asker(): { readonly principal: string; readonly principalTenant?: TenantId } {
+    const { subject: principal, tenant: principalTenant } = this.credential;
+    return { principal, ...(principalTenant === undefined ? {} : { principalTenant }) };
+  }
+
   /**
    * What every method begins with.
    *
@@ -96,6 +102,17 @@ export class Connections {
     if (denial === undefined) return;
     const { tenant: own } = this.credential;
     return this.deny(verb, denial, named.find((each) => each !== own) ?? named[0]);
+  }
+
+  /**
+   * What a method that lists begins with.
+   *
+   * @returns whose to list; undefined: everybody's. A principal of one tenant sees its own
+   * @throws OpsError as {@link authorize}
+   */
+  async authorizeList(verb: Verb, tenant: TenantId | undefined): Promise<TenantId | undefined> {
+    await this.authorize(verb, tenant);
+    return tenant ?? this.principalTenant;
   }
 
   /** Of what a principal of one tenant has no part in, as it is another's or not there. @throws OpsError `PermissionDenied` */

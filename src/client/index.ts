@@ -255,8 +255,7 @@ export class CvopsClient {
     tenant: TenantId | undefined,
     limit: number,
   ): Promise<(OperationRow & { ui: string })[]> {
-    await this.connections.authorize('op list', tenant);
-    const of = tenant ?? this.connections.principalTenant;
+    const of = await this.connections.authorizeList('op list', tenant);
     return (await listOperations(this.pool, { tenant: of, limit })).map((row) => this.withUi(row));
   }
 

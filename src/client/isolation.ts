@@ -22,14 +22,13 @@ export class IsolationClient {
 
   /** @throws OpsError `NotFound`, `WrongState`, `PermissionDenied` */
   async verify({ tenants, reason }: VerifyIsolationRequest): Promise<OperationHandle<VerifyIsolationResult>> {
-    const { pool, principal, principalTenant } = this.connections;
+    const { pool, asker } = this.connections;
     const named = tenants === 'all' ? [] : tenants;
     await this.connections.authorize('isolation verify', ...named);
     for (const tenant of named) await requireTenant(pool, tenant, 'verifyIsolation');
     const operation = parseOperationId(randomUUID());
     const input = checkInput(verifyIsolationInput, {
-      ...{ operation, principal, reason, tenants },
-      ...(principalTenant === undefined ? {} : { principalTenant }),
+      ...{ operation, ...asker, reason, tenants },
     });
     return this.connections.start(
       {

@@ -246,16 +246,8 @@ export class MemoryClient {
   }
 
   private async asked(tenant: TenantId, verb: Verb, reason: string): Promise<Asked> {
-    const { principal, principalTenant } = this.connections;
     await this.requireOpen(tenant, verb);
-    const operation = parseOperationId(randomUUID());
-    return {
-      tenant,
-      operation,
-      principal,
-      reason,
-      ...(principalTenant === undefined ? {} : { principalTenant }),
-    };
+    return { tenant, operation: parseOperationId(randomUUID()), ...this.connections.asker, reason };
   }
 
   private async read<T>(tenant: TenantId, call: Call, work: Work<T>): Promise<T> {

@@ -53,9 +53,8 @@ export class MemoryScheduleClient {
 
   /** Of one tenant, or of all; a tenant has one or none. @throws OpsError `NotFound`, `PermissionDenied` */
   async list(tenant?: TenantId): Promise<MemoryScheduleStatus[]> {
-    await this.connections.authorize('memory schedule show', tenant);
-    const { principalTenant: own } = this.connections;
-    return statusesOf(this.connections, SCHEDULED_PRUNE, tenant ?? own, memoryScheduleStatus);
+    const of = await this.connections.authorizeList('memory schedule show', tenant);
+    return statusesOf(this.connections, SCHEDULED_PRUNE, of, memoryScheduleStatus);
   }
 
   /** The memories stay. @throws OpsError `NotFound` when there is none, `PermissionDenied` */

@@ -48,9 +48,8 @@ export class SchemaClient {
 
   /** Physical schemas by tenant, from the registry: no name is ever read for its owner. */
   async list(tenant?: TenantId): Promise<Record<string, string[]>> {
-    const { pool, principalTenant } = this.connections;
-    await this.connections.authorize('schema list', tenant);
-    tenant ??= principalTenant;
+    const { pool } = this.connections;
+    tenant = await this.connections.authorizeList('schema list', tenant);
     const rows =
       tenant === undefined
         ? await allSchemas(pool)
@@ -64,9 +63,8 @@ export class SchemaClient {
 
   /** Compares the registry with the active package. */
   async verify(tenant?: TenantId): Promise<SchemaDrift> {
-    const { pool, settings, principalTenant } = this.connections;
-    await this.connections.authorize('schema verify', tenant);
-    tenant ??= principalTenant;
+    const { pool, settings } = this.connections;
+    tenant = await this.connections.authorizeList('schema verify', tenant);
     if (tenant !== undefined) await getTenant(pool, tenant);
     const active = await readPackage(new ConfigServer(settings.vespaConfigUrl));
     const all = await allSchemas(pool);

@@ -84,9 +84,8 @@ export class WatchClient {
 
   /** Of one tenant, or of all. @throws OpsError `NotFound` */
   async list(tenant?: TenantId): Promise<WatchStatus[]> {
-    await this.connections.authorize('watch list', tenant);
-    const { principalTenant: own } = this.connections;
-    return statusesOf(this.connections, WATCH_KIND, tenant ?? own, watchStatus);
+    const of = await this.connections.authorizeList('watch list', tenant);
+    return statusesOf(this.connections, WATCH_KIND, of, watchStatus);
   }
 
   /** What was ingested stays. @throws OpsError `NotFound` */

@@ -12,6 +12,7 @@ export type OperationId = Brand<string, 'OperationId'>;
 
 const TENANT_RULE = /^[a-z][a-z0-9]*(_[a-z0-9]+)*$/;
 const RESERVED = new Set(['admin', 'system', 'all', 'none', 'null', 'true', 'false']);
+const ANY_UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
 export const TENANT_ID_RULE =
@@ -35,6 +36,11 @@ export function parseTenantId(text: unknown): TenantId {
     return text as TenantId;
   }
   throw new OpsError('InvalidInput', `not a tenant id: ${quoteForMessage(text)}`, TENANT_ID_RULE);
+}
+
+/** Whether the database takes it for a UUID, of whatever version; lower-case. */
+export function isUuid(text: string): boolean {
+  return ANY_UUID.test(text);
 }
 
 /** @throws OpsError `InvalidInput` when the text is no lower-case UUID */

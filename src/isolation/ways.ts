@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { DAY_MS } from '../domain/retention.js';
 import { CANARY_NAMESPACE, CANARY_SPAN } from '../domain/canaries.js';
 import { nearest } from '../memory/query.js';
 import { type PhoenixClient, checkProjectName } from '../phoenix/client.js';
@@ -172,12 +173,11 @@ const strangersShape = z.object({
 
 async function strangers(phoenix: PhoenixClient, project: string, tenant: string): Promise<Found[]> {
   const now = Date.now();
-  const day = 86_400_000;
   const variables = {
     name: checkProjectName(project),
     range: {
-      start: new Date(now - SPAN_DAYS * day).toISOString(),
-      end: new Date(now + day).toISOString(),
+      start: new Date(now - SPAN_DAYS * DAY_MS).toISOString(),
+      end: new Date(now + DAY_MS).toISOString(),
     },
     first: MOST_SPANS,
     // A tenant id has no character that would end the text.

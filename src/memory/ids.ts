@@ -1,12 +1,12 @@
 import { createHash, randomUUID } from 'node:crypto';
+import { isUuid } from '../domain/ids.js';
 import type { MemoryScope } from './tenantMemory.js';
 
 /** Of the ids made here, by RFC 9562's version 5; one value for ever. */
 const NAMESPACE = Buffer.from('6f1d3c5ae2b84c0d9a7714be3f0c92d1', 'hex');
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 export function isMemoryId(id: string): boolean {
-  return UUID.test(id);
+  return isUuid(id);
 }
 
 /**

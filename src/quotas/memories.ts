@@ -7,6 +7,7 @@ import { memoryWritersOf } from '../registry/memoryWriters.js';
 import type { TenantLife } from '../registry/tenants.js';
 import { reserve, settle, withinQuota } from './reservations.js';
 import { quotaStates } from './state.js';
+import { OPEN } from './statements.js';
 import { consume, giveBack } from './take.js';
 
 /** Memories are counted before they are stored: what a killed caller leaves is too high, until they are counted anew. */
@@ -88,7 +89,7 @@ export async function noteMemories(tx: Queryable, life: TenantLife, count: numbe
   await tx.query(
     `insert into quota_usage as u (incarnation, resource, used)
      select incarnation, 'memories', $2 from tenants
-     where incarnation = $1 and state in ('creating', 'active', 'inactive')
+     where incarnation = $1 and ${OPEN}
      on conflict (incarnation, resource, period_start) do update set used = excluded.used`,
     [life.incarnation, count],
   );

@@ -3,6 +3,7 @@ import { type Amounts, type QuotaState, type StockAmounts, fits, quotaExceeded }
 import type { Pool } from '../registry/database.js';
 import type { TenantLife } from '../registry/tenants.js';
 import { quotaStates } from './state.js';
+import { OPEN } from './statements.js';
 
 /** Not all that was asked for fits. In a transaction, what of it did is undone with it. */
 export class QuotaRefused extends Error {
@@ -21,10 +22,9 @@ export async function refusal(
   pool: Pool,
   { life, asked }: Pick<QuotaRefused, 'life' | 'asked'>,
 ): Promise<OpsError> {
-  const open = await pool.query(
-    `select 1 from tenants where incarnation = $1 and state in ('creating', 'active', 'inactive')`,
-    [life.incarnation],
-  );
+  const open = await pool.query(`select 1 from tenants where incarnation = $1 and ${OPEN}`, [
+    life.incarnation,
+  ]);
   if (open.rowCount === 0)
     return new OpsError('WrongState', `tenant ${life.tenant} is not open any more`, 'see cvops tenant show');
   const states = await quotaStates(pool, life.incarnation);

@@ -5,10 +5,13 @@ const PERIOD_START = `case when asked.resource = 'api_calls'
   then date_trunc(coalesce(q.period, '${DEFAULT_PERIOD}'), clock_timestamp() at time zone 'UTC') at time zone 'UTC'
   else '-infinity' end`;
 
+/** Whose usage is counted. */
+export const OPEN = `state in ('creating', 'active', 'inactive')`;
+
 /** Nothing is taken by a life that is being purged, so that its certificate stays true. */
 export const ASKED = `select asked.resource, asked.amount, q.max, ${PERIOD_START} as period_start
   from unnest($2::text[], $3::bigint[]) as asked (resource, amount)
-    join tenants t on t.incarnation = $1 and t.state in ('creating', 'active', 'inactive')
+    join tenants t on t.incarnation = $1 and t.${OPEN}
     left join quotas q on q.incarnation = $1 and q.resource = asked.resource`;
 
 /** Takes wait for each other on the row and then see it as it is; the limit is read with each. */
