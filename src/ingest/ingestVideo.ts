@@ -75,8 +75,8 @@ export async function ingestVideo(
   const { pool, documents, encoder, rates, tools = FFMPEG } = resources;
   const profile = PROFILES[video.profile];
   await using opened = await video.source.open(video.path, signal);
-  const { file, fingerprint = null } = opened;
-  const [probed, sidecar] = [await tools.probe(file, { signal }), await readSidecar(file)];
+  const { file, beside = file, fingerprint = null } = opened;
+  const [probed, sidecar] = [await tools.probe(file, { signal }), await readSidecar(beside)];
   const key = { incarnation: video.incarnation, base: video.profile, video: video.video };
   const sha256 = contentHash(probed.sha256, sidecar);
 
