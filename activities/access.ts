@@ -27,4 +27,3 @@ export function reachOfRun(gate: Gate, places: readonly SourcePlace[]): () => Pr
     return reachOf(places, await gate.tenantOf(workflowExecution));
   };
 }
-

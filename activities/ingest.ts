@@ -136,9 +136,7 @@ export function createCountActivities({
   };
 }
 
-export function createVideoActivities(
-  resources: Omit<TurnResources, 'slots' | 'onFailed'>,
-): VideoActivities {
+export function createVideoActivities(resources: Omit<TurnResources, 'slots' | 'onFailed'>): VideoActivities {
   const { pool, sources, reach, encoder } = resources;
   const as = (incarnation: Incarnation, profile: ProfileName) => storedAs(incarnation, profile, encoder.id);
   const turns = {

@@ -87,7 +87,10 @@ class TenantReach implements Reach {
 }
 
 /** @returns undefined when the tenant has no such folder */
-async function realRoot({ own, below }: Extract<TenantPlace, { kind: 'folder' }>): Promise<string | undefined> {
+async function realRoot({
+  own,
+  below,
+}: Extract<TenantPlace, { kind: 'folder' }>): Promise<string | undefined> {
   try {
     return path.join(await realpath(own), below);
   } catch (error) {

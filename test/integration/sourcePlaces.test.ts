@@ -193,7 +193,11 @@ describe('an operator', () => {
 
   test('watches its places; one that an administrator watches is read by the administrator’s right', async () => {
     const add = (name: string, place: string, env: Readonly<Record<string, string>>) =>
-      cvopsJson(['watch', 'add', mine, place, '--profile', PROFILE, '--name', name, '--every', '30d'], 0, env);
+      cvopsJson(
+        ['watch', 'add', mine, place, '--profile', PROFILE, '--name', name, '--every', '30d'],
+        0,
+        env,
+      );
     const run = (name: string) => cvopsJson<WatchVideosResult>(['watch', 'run', mine, name], 0, operator);
     await put(at(mine, 'inbox', 'c.mp4'));
     const elsewhere = await temporaryFolder();
@@ -210,7 +214,10 @@ function start(operation: ReturnType<typeof parseOperationId>, more: object) {
   return temporal.workflow.start('ingestVideos', {
     ...{ workflowId: workflowIds.ingest(mine, operation), taskQueue: TASK_QUEUES.control },
     args: [
-      { ...{ tenant: mine, operation, profile: PROFILE, concurrency: 1, principal: subject, reason: '' }, ...more },
+      {
+        ...{ tenant: mine, operation, profile: PROFILE, concurrency: 1, principal: subject, reason: '' },
+        ...more,
+      },
     ],
   });
 }

@@ -143,7 +143,9 @@ describe('a video', () => {
     expect([await readFile(opened.file, 'utf8'), stdout]).toEqual(['videos/acme/a.mp4', 'videos/acme/a.mp4']);
     expect((await readSidecar(opened.beside!)).title).toBe('Mine');
     await symlink(at('videos/acme_2/a.json'), at('videos/before/a.vtt'));
-    await expect(readSidecar(opened.beside!)).rejects.toMatchObject({ message: expect.stringMatching('a link') });
+    await expect(readSidecar(opened.beside!)).rejects.toMatchObject({
+      message: expect.stringMatching('a link'),
+    });
   });
 
   it('is let go of, also where it was refused', async () => {

@@ -120,7 +120,12 @@ describe('listing', () => {
     const files = { AWS_CONFIG_FILE: '/dev/null', AWS_SHARED_CREDENTIALS_FILE: '/dev/null' };
     for (const [name, value] of Object.entries({ ...nothing, ...files })) vi.stubEnv(name, value);
     const refusal = async (s3Endpoint: string) => {
-      const bare = new S3Reader({ bucket: 'clips', prefix: '' }, s3Client({ s3Endpoint }, {}), new Scratch(), ANYWHERE);
+      const bare = new S3Reader(
+        { bucket: 'clips', prefix: '' },
+        s3Client({ s3Endpoint }, {}),
+        new Scratch(),
+        ANYWHERE,
+      );
       return collect(bare.list({ fingerprints: false })).catch((error: unknown) => error);
     };
     expect(await refusal(s3.endpoint)).toMatchObject({
