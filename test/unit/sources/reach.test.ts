@@ -5,6 +5,8 @@ import { promisify } from 'node:util';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { parseTenantId } from '../../../src/domain/ids.js';
 import { parseSourcePlaces } from '../../../src/domain/sourcePlaces.js';
+import { checkMemoryFile } from '../../../src/memory/file/read.js';
+import { writeMemoryFile } from '../../../src/memory/file/write.js';
 import { openFile } from '../../../src/sources/files.js';
 import { type Reach, reachOf } from '../../../src/sources/reach.js';
 import { Sources } from '../../../src/sources/sources.js';
@@ -29,7 +31,7 @@ const listed = async (source: string) =>
 /** What is read when a video of a source is opened. */
 const read = async (source: string, name: string) => {
   await using opened = await (await sources.reader(source, reach)).open(name);
-  return readFile(opened.file, 'utf8');
+  return await readFile(opened.file, 'utf8');
 };
 
 beforeEach(async () => {
@@ -163,5 +165,39 @@ describe('a video', () => {
     const refused = expect.objectContaining({ message: 'unreadable: a device, pipe or socket, not a file' });
     await expect(reach.pin(at('videos/acme/pipe'))).rejects.toEqual(refused);
     await expect(reach.pin('/dev/null')).rejects.toEqual(DENIED);
+  });
+});
+
+describe('a file of memories', () => {
+  const written = async (name: string) => {
+    await mkdir(path.dirname(at(name)), { recursive: true });
+    return writeMemoryFile(at(name), parseTenantId('acme_2'), (async function* () {})());
+  };
+  const signal = new AbortController().signal;
+
+  it('is read in the place, and not out of it by a link', async () => {
+    const end = await written('videos/acme/memories.jsonl');
+    expect(await checkMemoryFile(at('videos/acme/memories.jsonl'), { signal, reach })).toEqual(end);
+    await written('videos/acme_2/memories.jsonl');
+    await symlink(at('videos/acme_2/memories.jsonl'), at('videos/acme/link.jsonl'));
+    for (const name of ['acme/link.jsonl', 'acme_2/memories.jsonl', 'acme/../acme_2/memories.jsonl'])
+      await expect(checkMemoryFile(`${at('videos')}/${name}`, { signal, reach }), name).rejects.toEqual(
+        DENIED,
+      );
+    // Its name is told, not that of the descriptor.
+    await expect(checkMemoryFile(at('videos/acme/a.mp4'), { signal, reach })).rejects.toThrow(
+      at('videos/acme/a.mp4'),
+    );
+  });
+});
+
+describe('objects', () => {
+  it('are fetched below the prefix only, whatever the ledger names', async () => {
+    const of = reachOf(parseSourcePlaces(['s3://films/{tenant}/']), parseTenantId('acme'));
+    const reader = await sources.reader('s3://films/acme/day/', of);
+    for (const key of ['acme_2/x.mp4', 'acme/../acme_2/x.mp4', 'acme', 'acme/./x.mp4'])
+      await expect(reader.open(`s3://films/${key}`), key).rejects.toEqual(DENIED);
+    await expect(sources.reader('s3://films/acme_2/', of)).rejects.toEqual(DENIED);
+    await expect(sources.reader('/films/acme/', of)).rejects.toEqual(DENIED);
   });
 });
