@@ -6,9 +6,10 @@ import type { Client } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, inject, test, vi } from 'vitest';
 import { toOpsError } from '../../src/client/failures.js';
 import { CvopsClient } from '../../src/client/index.js';
-import type { WatchVideosResult } from '../../src/contracts/watches.js';
 import { parseOperationId, parseTenantId } from '../../src/domain/ids.js';
 import { TASK_QUEUES, workflowIds } from '../../src/domain/naming.js';
+import { parseWatchName } from '../../src/domain/watches.js';
+import { writeMemoryFile } from '../../src/memory/file/write.js';
 import { type Pool, openPool } from '../../src/registry/database.js';
 import { getTenant } from '../../src/registry/tenants.js';
 import { s3Client } from '../../src/sources/s3/client.js';
@@ -33,12 +34,14 @@ interface Ingested {
 
 let pool: Pool;
 let admin: CvopsClient;
+let asOperator: CvopsClient;
 let temporal: Client;
 let s3: S3Client;
 let clip: string;
 /** The variables of the operator's commands. */
 let operator: Readonly<Record<string, string>>;
 
+const places = () => inject('sourcePlaces').split(',');
 const at = (...names: string[]) => path.join(inject('stack').home, 'places', ...names);
 async function put(file: string, body?: string): Promise<void> {
   await mkdir(path.dirname(file), { recursive: true });
@@ -53,7 +56,8 @@ beforeAll(async () => {
   pool = openPool(settings.databaseUrl, { max: 2, name: 'tests' });
   admin = await CvopsClient.connect(settings);
   const bearer = { role: 'operator', tenant: mine, subject } as const;
-  temporal = await temporalAs({ ...settings, ...(await credentialOf(home, bearer)) });
+  const its = { ...settings, ...(await credentialOf(home, bearer)), sourcePlaces: places() };
+  [temporal, asOperator] = await Promise.all([temporalAs(its), CvopsClient.connect(its)]);
   operator = { CVOPS_TOKEN: await tokenOf(home, bearer), CVOPS_SOURCE_PLACES: inject('sourcePlaces') };
   const request = { template: 'startup', overrides: {}, profiles: [PROFILE] as const, reason: '' };
   clip = await makeVideo(path.join(await temporaryFolder(), 'clip.mp4'), { seconds: 1 });
@@ -76,6 +80,7 @@ afterAll(async () => {
   vi.unstubAllEnvs();
   s3?.destroy();
   await temporal?.connection.close();
+  await asOperator?.close();
   await admin?.close();
   await pool?.end();
 });
@@ -127,16 +132,16 @@ describe.concurrent('an operator', () => {
     const client = await CvopsClient.connect({
       ...stackSettings(),
       ...(await credentialOf(home, asked)),
-      sourcePlaces: inject('sourcePlaces').split(','),
+      sourcePlaces: places(),
     });
-    const places = [
+    const elsewhere = [
       ...[at(theirs), at(), `${at(mine)}/../${theirs}`, '/etc', `list:${at(theirs, 'list.txt')}`],
       ...[`s3://${BUCKET}/${theirs}/`, `s3://${BUCKET}/${mine}`, `s3://${BUCKET}/`],
     ];
     const request = { tenant: mine, profile: PROFILE, concurrency: 1, reason: '' } as const;
     const watch = { ...request, source: at(theirs), times: { everySeconds: 3600 }, settleSeconds: 0 };
     const tries = [
-      ...places.map((source) => client.ingest.start({ ...request, source })),
+      ...elsewhere.map((source) => client.ingest.start({ ...request, source })),
       client.ingest.plan({ ...request, source: at(theirs) }),
       client.watches.add(watch),
       client.memory.import(mine, at(theirs, 'memories.jsonl'), ''),
@@ -161,7 +166,7 @@ describe.concurrent('an operator', () => {
     expect(hint).toContain('CVOPS_SOURCE_PLACES');
   });
 
-  test('follows no link out of them: not as a source, not in a list, and not where it was exchanged', async () => {
+  test('follows no link out of them: neither as a source nor in a list', async () => {
     await refused(['ingest', mine, at(mine, 'out'), '--profile', PROFILE]);
     expect(await denials(`detail->>'activity'`, 'listVideos')).toContainEqual({
       ...{ principal: subject, tenant: mine },
@@ -179,41 +184,46 @@ describe.concurrent('an operator', () => {
   test('takes up what an administrator began only where it might have begun it', async () => {
     const elsewhere = await temporaryFolder();
     await put(path.join(elsewhere, 'broken.mp4'), 'no video');
-    const { operation } = await ingest([elsewhere], 3, {});
+    const request = { tenant: mine, concurrency: 1, reason: '' } as const;
+    const begun = await admin.ingest.start({ ...request, profile: PROFILE, source: elsewhere });
+    expect(await begun.result()).toMatchObject({ videos: { failed: 1 } });
     await put(path.join(elsewhere, 'broken.mp4'));
+    const { operation } = begun;
     await refused(['ingest', mine, '--retry-failed', operation]);
     // Named with a place of its own instead, the items are held against that.
     const forged = parseOperationId(randomUUID());
     const handle = await start(forged, { from: { operation, items: 'failed' }, source: at(mine, 'day') });
     expect(await handle.result()).toMatchObject({ videos: { stored: 0, failed: 1 } });
-    const again = ['ingest', mine, '--retry-failed', operation];
-    expect(await cvopsJson<Ingested>(again)).toMatchObject({ videos: { stored: 1 } });
+    const again = await admin.ingest.again({ ...request, items: 'failed', operation });
+    expect(await again.result()).toMatchObject({ videos: { stored: 1 } });
   });
 
   test('imports memories from its places', async () => {
-    await cvopsJson(['memory', 'export', mine, at(mine, 'memories.jsonl')]);
-    const imported = ['memory', 'import', mine, at(mine, 'memories.jsonl')];
-    expect(await cvopsJson([...imported, '--dry-run'], 0, operator)).toMatchObject({ memories: 0 });
-    expect(await cvopsJson(imported, 0, operator)).toMatchObject({ memories: 0 });
-    await cvopsJson(['memory', 'export', theirs, at(theirs, 'memories.jsonl')]);
+    const file = at(mine, 'memories.jsonl');
+    await put(file, '');
+    await writeMemoryFile(file, mine, (async function* () {})());
+    expect(await asOperator.memory.planImport(mine, file)).toEqual({ memories: 0 });
+    expect(await cvopsJson(['memory', 'import', mine, file], 0, operator)).toMatchObject({ memories: 0 });
+    await writeMemoryFile(at(theirs, 'memories.jsonl'), theirs, (async function* () {})());
     await refused(['memory', 'import', mine, at(mine, 'out', 'memories.jsonl')]);
   });
 
   test('watches its places; one that an administrator watches is read by the administrator’s right', async () => {
-    const add = (name: string, place: string, env: Readonly<Record<string, string>>) =>
-      cvopsJson(
-        ['watch', 'add', mine, place, '--profile', PROFILE, '--name', name, '--every', '30d'],
-        0,
-        env,
-      );
-    const run = (name: string) => cvopsJson<WatchVideosResult>(['watch', 'run', mine, name], 0, operator);
+    const add = (client: CvopsClient, name: string, source: string) =>
+      client.watches.add({
+        ...{ tenant: mine, name: parseWatchName(name), source, profile: PROFILE, settleSeconds: 30 },
+        ...{ times: { everySeconds: 2_592_000 }, concurrency: 1, reason: '' },
+      });
+    const run = async (name: string) =>
+      (await asOperator.watches.run(mine, parseWatchName(name), '')).result();
     await put(at(mine, 'inbox', 'c.mp4'));
     const elsewhere = await temporaryFolder();
     await put(path.join(elsewhere, 'd.mp4'));
-    await Promise.all([add('own', at(mine, 'inbox'), operator), add('given', elsewhere, {})]);
-    expect(await run('own')).toMatchObject({ outcome: 'ingested', videos: { stored: 1, failed: 0 } });
-    expect(await run('given')).toMatchObject({ outcome: 'ingested', videos: { stored: 1, failed: 0 } });
-    for (const name of ['own', 'given']) await cvopsJson(['watch', 'remove', mine, name]);
+    await Promise.all([add(asOperator, 'own', at(mine, 'inbox')), add(admin, 'given', elsewhere)]);
+    const rounds = await Promise.all([run('own'), run('given')]);
+    for (const round of rounds)
+      expect(round).toMatchObject({ outcome: 'ingested', videos: { stored: 1, failed: 0 } });
+    for (const name of ['own', 'given']) await admin.watches.remove(mine, parseWatchName(name), '');
   });
 });
 
@@ -235,10 +245,10 @@ describe('past the client, straight to Temporal', () => {
     const begun = (type: string, workflowId: string, input: object) =>
       temporal.workflow.start(type, { workflowId, taskQueue: TASK_QUEUES.control, args: [input] });
     const { incarnation } = await getTenant(pool, mine);
-    const places = [at(theirs), '/etc', `list:${at(theirs, 'x')}`, `s3://${BUCKET}/${theirs}/`];
+    const sources = [at(theirs), '/etc', `list:${at(theirs, 'x')}`, `s3://${BUCKET}/${theirs}/`];
     const operation = parseOperationId(randomUUID());
     const handles = await Promise.all([
-      ...places.map((source) => start(parseOperationId(randomUUID()), { source })),
+      ...sources.map((source) => start(parseOperationId(randomUUID()), { source })),
       begun('watchVideos', `tenant/${mine}/watch/forged`, {
         ...{ version: 1, tenant: mine, incarnation, name: 'forged', source: at(theirs), profile: PROFILE },
         ...{ concurrency: 1, settleSeconds: 0, every: '1h' },
