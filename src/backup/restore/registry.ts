@@ -70,7 +70,8 @@ async function appendChanges(
   let written = 0;
   for (const [place, { scope, service, key, value, vouched: restored }] of last) {
     const there = now.get(place);
-    if (there && sorted(there.value) === sorted(value)) continue;
+    const isSame = there !== undefined && sorted(there.value) === sorted(value);
+    if (isSame && restored.every((path) => there.vouched.includes(path))) continue;
     const rules = CONFIG_KEYS.find((each) => placeName(each) === placeName({ scope, service, key }));
     const kept = rules && there ? stillVouched(rules, there, value) : [];
     const vouched = [...new Set([...kept, ...restored])].toSorted();
