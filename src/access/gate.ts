@@ -148,6 +148,12 @@ export class Gate {
     }
   }
 
+  /** Whether a person has started a run: not another operation as a part of itself, and not the system. */
+  async isAsked(run: RunOf): Promise<boolean> {
+    const { proof, role } = await this.chainOf(run);
+    return proof !== null && role !== 'system';
+  }
+
   private chainOf(run: RunOf): Promise<ChainRow> {
     const known = this.chains.get(run.runId);
     if (known !== undefined) return known;

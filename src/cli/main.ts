@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { addAlertCommands } from './alerts.js';
+import { addApprovalCommands } from './approvals.js';
 import { addAuditCommands } from './audit.js';
 import { addBackupCommands } from './backup.js';
 import { addCertificateCommands } from './certificate.js';
@@ -52,6 +53,7 @@ export function buildProgram(): Command {
   addBackupCommands(program);
   addIsolationCommands(program);
   addOperationCommands(program);
+  addApprovalCommands(program);
   addAuditCommands(program);
   addCertificateCommands(program);
   addCodecServerCommand(program);
