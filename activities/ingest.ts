@@ -14,7 +14,7 @@ import { compareCount } from '../src/ingest/compareCount.js';
 import { discardUnfinished } from '../src/ingest/discard.js';
 import type { IngestResources } from '../src/ingest/ingestVideo.js';
 import { countItemsOf, listItems } from '../src/ingest/listing.js';
-import { takeTurn } from '../src/ingest/turn.js';
+import { type TurnResources, takeTurn } from '../src/ingest/turn.js';
 import { TenantBusy, VideoSlots } from '../src/limits/holdSlot.js';
 import type { Pool, Queryable } from '../src/registry/database.js';
 import {
@@ -34,8 +34,6 @@ import { lockTenant, requireTenant } from '../src/registry/tenants.js';
 import { setPaused } from '../src/registry/turns.js';
 import { storedAs } from '../src/registry/videos.js';
 import { NoRoom } from '../src/sources/noRoom.js';
-import type { Sources } from '../src/sources/sources.js';
-import type { Tracing } from '../src/telemetry/telemetry.js';
 import type { ConfigServer } from '../src/vespa/configServer.js';
 import type { DocumentClient } from '../src/vespa/documents.js';
 import { heartbeating } from './heartbeat.js';
@@ -138,10 +136,8 @@ export function createCountActivities({
   };
 }
 
-export function createVideoActivities(
-  resources: IngestResources & { readonly sources: Sources; readonly tracing: Tracing },
-): VideoActivities {
-  const { pool, sources, encoder } = resources;
+export function createVideoActivities(resources: Omit<TurnResources, 'slots' | 'onFailed'>): VideoActivities {
+  const { pool, sources, reach, encoder } = resources;
   const as = (incarnation: Incarnation, profile: ProfileName) => storedAs(incarnation, profile, encoder.id);
   const turns = {
     ...resources,
@@ -164,12 +160,14 @@ export function createVideoActivities(
   return {
     async listVideos({ operation, source, profile, from, onlyChanged = false, unattended }) {
       return heartbeating(async (signal) => {
+        // Also of what is taken up: by whoever asks now, not by whoever began it.
+        const reader = await sources.reader(source, await reach());
         if (from !== undefined) await copyItems(pool, operation, from.operation, from.items);
         else {
           const { incarnation } = await getTenantOperation(pool, operation);
           const except = onlyChanged ? { as: as(incarnation, profile), unattended } : undefined;
           let listed = 0;
-          for await (const page of listItems(pool, await sources.reader(source), except, signal)) {
+          for await (const page of listItems(pool, reader, except, signal)) {
             await addItems(pool, operation, page);
             heartbeat({ listed: (listed += page.length) });
           }
@@ -193,7 +191,7 @@ export function createVideoActivities(
         const { incarnation } = await requireTenant(pool, tenant, 'ingest');
         requireLife(input, incarnation);
         await deployedSchema(pool, { tenant, incarnation }, profile);
-        const reader = await sources.reader(source);
+        const reader = await sources.reader(source, await reach());
         const pages = listItems(pool, reader, { as: as(incarnation, profile), unattended }, signal);
         return { changed: await countItemsOf(pages) };
       });

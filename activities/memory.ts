@@ -22,6 +22,7 @@ import { beginOperation, closeOperation, endOperation } from '../src/registry/op
 import { getOperation, noteCount } from '../src/registry/operations.js';
 import { type TenantRow, getLife, lockTenant } from '../src/registry/tenants.js';
 import { memoryOf } from '../src/tenants/memoryOf.js';
+import type { Reach } from '../src/sources/reach.js';
 import { mayPass } from './failures.js';
 import { heartbeating } from './heartbeat.js';
 import type { MemoryActivities, TenantKey } from './types.js';
@@ -124,10 +125,12 @@ export function createMemoryLedgerActivities({
 export interface MemoryData {
   readonly pool: Pool;
   readonly memory: (life: TenantLife) => TenantMemory;
+  /** Of the principal of the run that asks. */
+  readonly reach: () => Promise<Reach>;
 }
 
 /** The part that touches memories; on the data workers. */
-export function createMemoryDataActivities({ pool, memory }: MemoryData): DataActivities {
+export function createMemoryDataActivities({ pool, memory, reach }: MemoryData): DataActivities {
   return {
     async clearMemory(key) {
       const of = memory(await memoryOf(pool, await openLife(pool, key)));
@@ -146,13 +149,14 @@ export function createMemoryDataActivities({ pool, memory }: MemoryData): DataAc
     },
 
     async checkMemoryFile({ file }) {
-      return heartbeating((signal) => checkMemoryFile(file, signal));
+      return heartbeating(async (signal) => checkMemoryFile(file, { signal, reach: await reach() }));
     },
 
     async importMemories({ file, sha256, ...key }) {
       return heartbeating((stop) =>
         changing(key, stop, async (of, signal) => {
-          const records = () => readMemoryFile(file, { sha256, signal });
+          const how = { sha256, signal, reach: await reach() };
+          const records = () => readMemoryFile(file, how);
           const memories = await withRoomFor(
             pool,
             { life: key, operation: key.operation },

@@ -81,6 +81,8 @@ export interface Settings {
   readonly alertWebhookSecret: string;
   /** Private places that configuration may name: `host`, `host:port` or CIDR; `CVOPS_ALLOWED_PRIVATE_HOSTS`. */
   readonly allowedPrivateHosts: readonly string[];
+  /** What principals of one tenant may have read, each place with `{tenant}`; none: nothing. `CVOPS_SOURCE_PLACES`. */
+  readonly sourcePlaces: readonly string[];
 }
 
 /** Files of the embedded stack's access in its `keys` folder. */
@@ -158,6 +160,7 @@ export function loadSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     alertWebhook: env['CVOPS_ALERT_WEBHOOK'] ?? '',
     alertWebhookSecret: env['CVOPS_ALERT_WEBHOOK_SECRET'] ?? '',
     allowedPrivateHosts: list(env['CVOPS_ALLOWED_PRIVATE_HOSTS'] ?? ''),
+    sourcePlaces: list(env['CVOPS_SOURCE_PLACES'] ?? ''),
   };
 }
 

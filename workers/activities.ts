@@ -1,7 +1,7 @@
 import type { Client } from '@temporalio/client';
 import type { NativeConnection } from '@temporalio/worker';
 import type pino from 'pino';
-import { createAccessActivities } from '../activities/access.js';
+import { createAccessActivities, reachOfRun } from '../activities/access.js';
 import { createApprovalActivities } from '../activities/approvals.js';
 import { createApplicationActivities } from '../activities/application.js';
 import { createBackupDataActivities, createBackupLedgerActivities } from '../activities/backup.js';
@@ -34,6 +34,7 @@ import type { BackupResources } from '../src/backup/writer.js';
 import { Shelf } from '../src/backup/shelf.js';
 import { loadSigningKey } from '../src/certificates/keys.js';
 import { OpsError } from '../src/domain/errors.js';
+import { parseSourcePlaces } from '../src/domain/sourcePlaces.js';
 import { checkUrl } from '../src/domain/urlGuard.js';
 import { type Encoder, encoderOf } from '../src/encoders/port.js';
 import { TenantRates } from '../src/limits/rate.js';
@@ -50,6 +51,7 @@ import { type Settings, ownHosts } from '../src/settings.js';
 import { NO_TRACING } from '../src/telemetry/noTracing.js';
 import { openTelemetry } from '../src/telemetry/open.js';
 import type { Telemetry } from '../src/telemetry/telemetry.js';
+import type { Reach } from '../src/sources/reach.js';
 import { Sources } from '../src/sources/sources.js';
 import { readPackage } from '../src/vespa/activePackage.js';
 import { ConfigServer } from '../src/vespa/configServer.js';
@@ -73,6 +75,8 @@ export interface Resources {
   readonly phoenix: PhoenixClient;
   readonly documents: DocumentClient;
   readonly sources: Sources;
+  /** What the run of the activity under way may have read. */
+  readonly reach: () => Promise<Reach>;
   /** Where backups lie. */
   readonly shelf: Shelf;
   /** Told of purges that come near; undefined when nobody is. */
@@ -105,6 +109,7 @@ export async function openResources(
       `CVOPS_SYSTEM_TOKEN is of the role ${credential.role}`,
       'have one issued with: cvops token issue --role system',
     );
+  const places = parseSourcePlaces(settings.sourcePlaces);
   const pool = openPool(settings.databaseUrl, { name: 'cvops-worker', max: 20 });
   // Said now, at start, and not by the first operation.
   await pool.query('select 1 from tenants limit 1');
@@ -118,16 +123,18 @@ export async function openResources(
   const telemetry = settings.traceOperations ? openTelemetry(settings, pool) : undefined;
   const lost = telemetry && reportLosses(telemetry, logger);
   const client = openTemporalClient({ connection, namespace, credential, telemetry, dataConverter });
+  const gate = new Gate({ pool, client, keys: ring, audience, cluster: settings.vespaCluster });
   let encoder: Encoder | undefined;
   return {
     settings,
     pool,
     telemetry,
     client,
-    gate: new Gate({ pool, client, keys: ring, audience, cluster: settings.vespaCluster }),
+    gate,
     phoenix: new PhoenixClient(settings.phoenixUrl),
     documents,
     sources,
+    reach: reachOfRun(gate, places),
     shelf,
     memories,
     configServer,
@@ -230,19 +237,19 @@ async function openWebhook(
 }
 
 export function dataActivities(resources: Resources) {
-  const { pool, documents, sources, settings } = resources;
+  const { pool, documents, sources, reach, settings } = resources;
   const rates = new TenantRates(pool);
   const backup = backupResources(resources);
   return typedFailures({
     ...createBackupDataActivities(backup),
     ...createRestoreDataActivities(backup),
     ...createVideoActivities({
-      ...{ pool, documents, sources, rates },
+      ...{ pool, documents, sources, reach, rates },
       encoder: resources.encoder(),
       tracing: resources.telemetry ?? NO_TRACING,
     }),
     ...createRemovalActivities({ pool, settings }),
-    ...createMemoryDataActivities({ pool, memory: (life) => resources.memories.open(life) }),
+    ...createMemoryDataActivities({ pool, reach, memory: (life) => resources.memories.open(life) }),
   });
 }
 

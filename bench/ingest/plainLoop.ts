@@ -7,6 +7,7 @@ import { TenantRates } from '../../src/limits/rate.js';
 import { openPool } from '../../src/registry/database.js';
 import { loadSettings } from '../../src/settings.js';
 import { FolderReader } from '../../src/sources/folder.js';
+import { ANYWHERE } from '../../src/sources/reach.js';
 import { DocumentClient } from '../../src/vespa/documents.js';
 import { type LoopAnswer, type LoopJob, PROFILE } from './shared.js';
 
@@ -16,7 +17,7 @@ import { type LoopAnswer, type LoopJob, PROFILE } from './shared.js';
  */
 async function ingestAll(resources: IngestResources, job: LoopJob): Promise<LoopAnswer> {
   const { tenant, incarnation, schema, folder, concurrency } = job;
-  const source = new FolderReader(folder);
+  const source = new FolderReader(folder, ANYWHERE);
   const listed: string[] = [];
   for await (const page of source.list({ fingerprints: false })) listed.push(...page.map(({ path }) => path));
   const timestamp = Date.now();

@@ -48,9 +48,12 @@ const encoder: Encoder = {
 };
 
 /** The real data worker, with its real slots and pollers; only ffmpeg and the encoding are replaced. */
-runWorker('data', ({ pool, documents, sources }) => {
+runWorker('data', ({ pool, documents, sources, reach }) => {
   const rates = new TenantRates(pool);
   return typedFailures({
-    ...createVideoActivities({ pool, documents, sources, rates, encoder, tools, tracing: NO_TRACING }),
+    ...createVideoActivities({
+      ...{ pool, documents, sources, reach, rates, encoder, tools },
+      tracing: NO_TRACING,
+    }),
   });
 }).catch(reportFailure);

@@ -1,5 +1,6 @@
 import type { Client } from '@temporalio/client';
 import { UPDATES } from '../domain/access.js';
+import type { TenantId } from '../domain/ids.js';
 import { type ChainRow, noteDenial, noteMessage, revokedTokens } from '../registry/access.js';
 import type { Pool } from '../registry/database.js';
 import { type AdmissionParts, Refused, admit, foreign, isTenant } from './admission.js';
@@ -152,6 +153,11 @@ export class Gate {
   async isAsked(run: RunOf): Promise<boolean> {
     const { proof, role } = await this.chainOf(run);
     return proof !== null && role !== 'system';
+  }
+
+  /** The one tenant that the principal of a run has to do with; null: all. */
+  async tenantOf(run: RunOf): Promise<TenantId | null> {
+    return (await this.chainOf(run)).tenant;
   }
 
   private chainOf(run: RunOf): Promise<ChainRow> {

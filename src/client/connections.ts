@@ -8,6 +8,7 @@ import { refused } from '../access/tokens.js';
 import type { Verb } from '../domain/access.js';
 import { OpsError } from '../domain/errors.js';
 import type { TenantId } from '../domain/ids.js';
+import { type NamedPlace, parseSourcePlaces } from '../domain/sourcePlaces.js';
 import { type OperationStart, operationOptions } from '../operations/start.js';
 import { dataConverterOf } from '../payloads/converter.js';
 import { isRevoked } from '../registry/access.js';
@@ -16,6 +17,7 @@ import { type Pool, openPool, transaction } from '../registry/database.js';
 import { audited } from '../registry/operationLog.js';
 import { fileOf } from '../secrets.js';
 import type { Settings } from '../settings.js';
+import { type Reach, reachOf } from '../sources/reach.js';
 import { openTelemetry } from '../telemetry/open.js';
 import type { Telemetry } from '../telemetry/telemetry.js';
 import { OperationHandle, workflowUrl } from './operations.js';
@@ -113,6 +115,21 @@ export class Connections {
   async authorizeList(verb: Verb, tenant: TenantId | undefined): Promise<TenantId | undefined> {
     await this.authorize(verb, tenant);
     return tenant ?? this.principalTenant;
+  }
+
+  /** What the principal may have read. @throws OpsError `InvalidInput` for places that are none */
+  get reach(): Reach {
+    return reachOf(parseSourcePlaces(this.settings.sourcePlaces), this.principalTenant ?? null);
+  }
+
+  /**
+   * That the principal may name a place; what is there, and who asked, is for the data workers to hold against theirs.
+   *
+   * @throws OpsError `PermissionDenied`, with an audit entry
+   */
+  async authorizePlace(verb: Verb, tenant: TenantId, place: NamedPlace): Promise<void> {
+    const denial = this.reach.denialOf(place);
+    if (denial !== undefined) await this.deny(verb, denial, tenant);
   }
 
   /** Of what a principal of one tenant has no part in, as it is another's or not there. @throws OpsError `PermissionDenied` */

@@ -11,6 +11,7 @@ import { OpsError } from '../domain/errors.js';
 import { type OperationId, type TenantId, parseOperationId } from '../domain/ids.js';
 import { workflowIds } from '../domain/naming.js';
 import { type ProfileName, parseProfile } from '../domain/profiles.js';
+import { parseSource } from '../domain/sources.js';
 import { countItemsOf, listItems } from '../ingest/listing.js';
 import { countItems, failedItems } from '../registry/ledger.js';
 import { type OperationRow, getOperation, listOperations } from '../registry/operations.js';
@@ -62,6 +63,7 @@ export class IngestClient {
   async plan(request: IngestRequest): Promise<{ tenant: TenantId; schema: string; videos: number }> {
     const { pool } = this.connections;
     await this.connections.authorize('ingest', request.tenant);
+    await this.authorizeSource(request);
     const row = await requireTenant(pool, request.tenant, 'ingest');
     const owned = await schemasOf(pool, row.incarnation);
     const schema = owned.find((s) => s.baseSchema === request.profile);
@@ -72,7 +74,8 @@ export class IngestClient {
       const except = request.onlyChanged
         ? { as: storedAs(row.incarnation, request.profile, await this.encoderId()) }
         : undefined;
-      const videos = await countItemsOf(listItems(pool, await sources.reader(request.source), except));
+      const reader = await sources.reader(request.source, this.connections.reach);
+      const videos = await countItemsOf(listItems(pool, reader, except));
       return { tenant: request.tenant, schema: schema.schemaName, videos };
     } finally {
       await sources.close();
@@ -87,9 +90,10 @@ export class IngestClient {
     return encoder.id;
   }
 
-  /** @throws OpsError `InvalidInput`, `NotFound`, `WrongState` */
+  /** @throws OpsError `InvalidInput`, `NotFound`, `PermissionDenied`, `WrongState` */
   async start(request: IngestRequest): Promise<OperationHandle<IngestVideosResult>> {
     await this.connections.authorize('ingest', request.tenant);
+    await this.authorizeSource(request);
     await requireTenant(this.connections.pool, request.tenant, 'ingest');
     return this.run(request);
   }
@@ -97,7 +101,8 @@ export class IngestClient {
   /**
    * Takes a former run up again, under an operation of its own: what is stored already is `unchanged`.
    *
-   * @throws OpsError `NotFound`, `WrongState` when it still runs, or nothing is left of it
+   * @throws OpsError `NotFound`, `WrongState` when it still runs, or nothing is left of it, `PermissionDenied` when its
+   *   source is none of the places of who asks now
    */
   async again(request: IngestAgainRequest): Promise<OperationHandle<IngestVideosResult>> {
     const { tenant, items, concurrency, reason } = request;
@@ -115,6 +120,7 @@ export class IngestClient {
         `operation ${former.operation} was begun by a version that did not note where its videos are`,
         `ingest the folder again: cvops ingest ${tenant} PATH --profile P`,
       );
+    await this.authorizeSource({ tenant, source });
     return this.run(
       { tenant, source, profile: parseProfile(profile), concurrency, reason },
       { operation: former.operation, items },
@@ -149,6 +155,10 @@ export class IngestClient {
   async failures(operation: OperationId, limit: number): Promise<{ video: string; reason: string }[]> {
     await ownOperation(this.connections, 'op show', operation);
     return failedItems(this.connections.pool, operation, limit);
+  }
+
+  private async authorizeSource({ tenant, source }: Pick<IngestRequest, 'tenant' | 'source'>): Promise<void> {
+    await this.connections.authorizePlace('ingest', tenant, parseSource(source));
   }
 
   private run(

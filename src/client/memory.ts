@@ -221,6 +221,7 @@ export class MemoryClient {
    */
   async import(tenant: TenantId, file: string, reason: string): Promise<OperationHandle<ImportMemoryResult>> {
     const asked = await this.asked(tenant, 'memory import', reason);
+    await this.connections.authorizePlace('memory import', tenant, { kind: 'file', path: file });
     const input = checkInput(importMemoryInput, { ...asked, file });
     return this.connections.start(
       {
@@ -234,7 +235,9 @@ export class MemoryClient {
   /** Reads the file, here, and says how many it has. @throws OpsError also `NotFound`, `VerificationFailed` of the file */
   async planImport(tenant: TenantId, file: string): Promise<{ memories: number }> {
     await this.requireOpen(tenant, 'memory import');
-    const { memories } = await checkMemoryFile(file, new AbortController().signal);
+    await this.connections.authorizePlace('memory import', tenant, { kind: 'file', path: file });
+    const how = { signal: new AbortController().signal, reach: this.connections.reach };
+    const { memories } = await checkMemoryFile(file, how);
     return { memories };
   }
 

@@ -158,6 +158,7 @@ export class WatchClient {
     const { tenant, profile, times, concurrency, settleSeconds } = request;
     await this.connections.authorize('watch add', tenant);
     const source = parseSource(request.source);
+    await this.connections.authorizePlace('watch add', tenant, source);
     const life = await requireTenant(pool, tenant, 'schedule');
     if (!(await schemasOf(pool, life.incarnation)).some((s) => s.baseSchema === profile))
       throw new OpsError('NotFound', `tenant ${tenant} does not have the profile ${profile}`);

@@ -27,9 +27,10 @@ export async function prepareVideo(
 ): Promise<PreparedVideo> {
   const opened = await source.open(path, signal);
   try {
-    const [probed, sidecar] = [await tools.probe(opened.file, { signal }), await readSidecar(opened.file)];
+    const { file, beside = file, fingerprint } = opened;
+    const [probed, sidecar] = [await tools.probe(file, { signal }), await readSidecar(beside)];
     return {
-      ...{ file: opened.file, fingerprint: opened.fingerprint, probed, sidecar },
+      ...{ file, fingerprint, probed, sidecar },
       [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
     };
   } catch (error) {

@@ -10,6 +10,7 @@ import { deployedSchema } from '../registry/schemas.js';
 import { requireTenant } from '../registry/tenants.js';
 import { mayGoOn } from '../registry/turns.js';
 import { noteRefused, storedAs } from '../registry/videos.js';
+import type { Reach } from '../sources/reach.js';
 import type { Sources } from '../sources/sources.js';
 import type { Tracing } from '../telemetry/telemetry.js';
 import { DocumentError, FeedBlocked, RetriesExhausted } from '../vespa/retry.js';
@@ -21,6 +22,8 @@ const TURN_MS = 8000;
 
 export interface TurnResources extends IngestResources {
   readonly sources: Sources;
+  /** Of the principal of the run that asks. */
+  readonly reach: () => Promise<Reach>;
   readonly slots: VideoSlots;
   readonly tracing: Tracing;
   /** Hears of each video that failed, with its reason. */
@@ -42,8 +45,8 @@ type Life = Omit<VideoToIngest, 'path' | 'video'>;
  * looked into meanwhile. A turn ends early after
  * some seconds, when another ingest runs or this one is paused, and when Vespa takes no writes.
  *
- * @throws TenantBusy, NoRoom; OpsError `WrongState` when the life of the tenant is over; what outside systems throw. The
- *   videos that ended before are done all the same
+ * @throws TenantBusy, NoRoom; OpsError `WrongState` when the life of the tenant is over, `PermissionDenied`; what
+ *   outside systems throw. The videos that ended before are done all the same
  */
 export async function takeTurn(
   resources: TurnResources,
@@ -89,7 +92,7 @@ export async function takeTurn(
 
 /** The life that the operation began in, as it is now; deactivated meanwhile, and let end, is fine. */
 async function lifeOf(
-  { pool, sources }: TurnResources,
+  { pool, sources, reach }: TurnResources,
   { tenant, profile, source }: TurnOf,
   { incarnation, startedAt }: Awaited<ReturnType<typeof getTenantOperation>>,
 ): Promise<Life> {
@@ -99,8 +102,8 @@ async function lifeOf(
   if (now.fence !== null)
     throw new TenantBusy(`tenant ${tenant} is closed to changes by operation ${now.fence}`);
   const { schemaName: schema } = await deployedSchema(pool, { tenant, incarnation }, profile);
-  const timestamp = Date.parse(startedAt);
-  return { tenant, incarnation, profile, schema, source: await sources.reader(source), timestamp };
+  const reader = await sources.reader(source, await reach());
+  return { tenant, incarnation, profile, schema, source: reader, timestamp: Date.parse(startedAt) };
 }
 
 type Refusal = Omit<NonNullable<TurnResult['refused']>, 'item'>;

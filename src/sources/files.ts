@@ -1,5 +1,8 @@
 import { lstat, stat } from 'node:fs/promises';
+import path from 'node:path';
 import { OpsError } from '../domain/errors.js';
+import type { Pin } from '../pinned.js';
+import { unreadable } from '../video/probe.js';
 import { SIDECAR_SUFFIXES, videoStem } from '../video/sidecar.js';
 import { type ListOptions, type OpenedVideo, type SourceEntry, paged } from './reader.js';
 
@@ -28,21 +31,33 @@ export async function* listFiles(
   }
 }
 
-/** Opens what lies on this machine: nothing to fetch, nothing to take away. */
-export async function openFile(path: string, resolve: Resolve): Promise<OpenedVideo> {
-  const file = await resolve(path);
-  return {
-    file,
-    fingerprint: (await looksOf(file))?.fingerprint,
-    [Symbol.asyncDispose]: () => Promise.resolve(),
-  };
+/** Opens what lies on this machine: nothing to fetch, and nothing to take away but what was pinned. */
+export async function openFile(name: string, resolve: Resolve, pin: Pin): Promise<OpenedVideo> {
+  const real = await resolve(name);
+  await using opened = new AsyncDisposableStack();
+  try {
+    const { file } = opened.use(await pin(real));
+    const folder = opened.use(await pin(path.dirname(real)));
+    const beside = path.join(folder.file, path.basename(real));
+    const looks = await looksOf(file, beside);
+    const held = opened.move();
+    return {
+      ...{ file, beside, fingerprint: looks?.fingerprint },
+      [Symbol.asyncDispose]: () => held.disposeAsync(),
+    };
+  } catch (error) {
+    throw unreadable(error);
+  }
 }
 
 /** Sizes and times of change (ns) of a video and its side-cars; undefined for a video that is gone. */
-async function looksOf(file: string): Promise<{ fingerprint: string; writtenAt: number } | undefined> {
+async function looksOf(
+  file: string,
+  beside = file,
+): Promise<{ fingerprint: string; writtenAt: number } | undefined> {
   const video = await looks(file, stat);
   if (video === undefined) return undefined;
-  const stem = videoStem(file);
+  const stem = videoStem(beside);
   // A side-car that is a link is refused when it is read: its own mark will do.
   const sidecars = await Promise.all(
     SIDECAR_SUFFIXES.map(

@@ -14,9 +14,11 @@ export interface SourceEntry {
   readonly writtenAt?: number | undefined;
 }
 
-/** A video as a local file, its side-cars beside it, until disposed of. */
+/** A video as a local file, with its side-cars, until disposed of. */
 export interface OpenedVideo extends AsyncDisposable {
   readonly file: string;
+  /** The path whose side-cars are its own, where that is not `file`. */
+  readonly beside?: string;
   /** Taken before its bytes are read: what changes during that is seen as a change later. */
   readonly fingerprint: string | undefined;
 }
@@ -33,12 +35,14 @@ export interface VideoSourceReader {
    * The videos, {@link SOURCE_PAGE} at most a page, in the same order each time as long as nothing changes. A page may be
    * empty: a sign of life.
    *
-   * @throws OpsError `InvalidInput`, `NotFound`, `PermissionDenied` when the source itself cannot be read
+   * @throws OpsError `InvalidInput`, `NotFound`, `PermissionDenied` when the source itself cannot be read, or names what its
+   *   principal may not have read
    */
   list(options: ListOptions): AsyncIterable<readonly SourceEntry[]>;
   /**
    * @param path as listed
-   * @throws OpsError `Rejected` with a plain reason when the video is gone or cannot be read
+   * @throws OpsError `Rejected` with a plain reason when the video is gone or cannot be read, `PermissionDenied` when its
+   *   principal may not have it read
    */
   open(path: string, signal?: AbortSignal): Promise<OpenedVideo>;
 }

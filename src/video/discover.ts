@@ -3,6 +3,7 @@ import { readdir, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { OpsError } from '../domain/errors.js';
 import { quoteForMessage } from '../domain/ids.js';
+import { type Pin, unpinned } from '../pinned.js';
 
 /**
  * The videos of a folder and the folders below it, as paths relative to it with `/`, in one order on every machine: each
@@ -13,14 +14,19 @@ import { quoteForMessage } from '../domain/ids.js';
  * link, a link out of the folder, a folder `x.mp4` without videos. So is a subfolder that may not be read. Links to
  * folders are not followed.
  *
+ * @param pin opens each folder
  * @throws OpsError `InvalidInput` for a folder that is missing, no folder, or unreadable
  */
-export async function* walkVideos(root: string, signal?: AbortSignal): AsyncGenerator<string, void> {
-  await checkRoot(root);
-  const entries = await list(root, '');
+export async function* walkVideos(
+  root: string,
+  signal?: AbortSignal,
+  pin: Pin = unpinned,
+): AsyncGenerator<string, void> {
+  await checkRoot(root, pin);
+  const entries = await list(root, '', pin);
   if (entries === undefined)
     throw invalid(`the folder may not be read: ${quoteForMessage(root)}`, 'check its permissions');
-  yield* walk(root, '', entries, signal);
+  yield* walk(root, '', entries, signal, pin);
 }
 
 async function* walk(
@@ -28,6 +34,7 @@ async function* walk(
   folder: string,
   entries: readonly Dirent[],
   signal: AbortSignal | undefined,
+  pin: Pin,
 ): AsyncGenerator<string, void> {
   signal?.throwIfAborted();
   let [videos, folders] = [0, 0];
@@ -35,9 +42,9 @@ async function* walk(
     const relative = folder === '' ? entry.name : `${folder}/${entry.name}`;
     if (entry.isDirectory()) {
       folders++;
-      const below = await list(root, relative);
+      const below = await list(root, relative, pin);
       if (below === undefined) yield relative;
-      else yield* walk(root, relative, below, signal);
+      else yield* walk(root, relative, below, signal, pin);
     } else if (isVideoName(entry.name)) {
       videos++;
       yield relative;
@@ -97,10 +104,12 @@ export async function realFile(file: string): Promise<string> {
   }
 }
 
-async function checkRoot(root: string): Promise<void> {
+async function checkRoot(root: string, pin: Pin): Promise<void> {
   try {
-    if ((await stat(root)).isDirectory()) return;
+    await using pinned = await pin(root);
+    if ((await stat(pinned.file)).isDirectory()) return;
   } catch (error) {
+    if (error instanceof OpsError) throw error;
     const { code } = error as NodeJS.ErrnoException;
     const why = code === 'EACCES' ? 'the folder may not be reached' : 'no such folder';
     throw invalid(
@@ -112,9 +121,10 @@ async function checkRoot(root: string): Promise<void> {
 }
 
 /** @returns undefined for a folder that may not be read or went away meanwhile */
-async function list(root: string, folder: string): Promise<Dirent[] | undefined> {
+async function list(root: string, folder: string, pin: Pin): Promise<Dirent[] | undefined> {
   try {
-    return await readdir(path.join(root, ...folder.split('/')), { withFileTypes: true });
+    await using pinned = await pin(path.join(root, ...folder.split('/')));
+    return await readdir(pinned.file, { withFileTypes: true });
   } catch (error) {
     if (['EACCES', 'EPERM', 'ENOENT'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
     throw error;

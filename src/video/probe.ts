@@ -221,7 +221,7 @@ const WHY: Readonly<Record<string, string>> = {
 };
 
 /** What the file system says as a reason; anything else (too many open files, say) is no fault of the video. */
-function unreadable(error: unknown): unknown {
+export function unreadable(error: unknown): unknown {
   const why = WHY[(error as NodeJS.ErrnoException).code ?? ''];
   return why === undefined ? error : rejected(`unreadable: ${why}`);
 }

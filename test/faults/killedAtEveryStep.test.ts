@@ -12,6 +12,7 @@ import { addItems, getItem } from '../../src/registry/ledger.js';
 import { startOperation } from '../../src/registry/operations.js';
 import { markDeployed, reserveSchemas } from '../../src/registry/schemas.js';
 import { type VideoRecord, getVideo, noteFeeding, noteStored } from '../../src/registry/videos.js';
+import { ANYWHERE } from '../../src/sources/reach.js';
 import { Sources } from '../../src/sources/sources.js';
 import { MemoryDocuments, Mortal } from '../support/crashing.js';
 import {
@@ -122,6 +123,7 @@ class World {
       encoder,
       rates: UNLIMITED,
       sources,
+      reach: async () => ANYWHERE,
       tracing: NO_TRACING,
     };
     const { ingestTurn } = createVideoActivities(resources);

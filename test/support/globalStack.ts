@@ -17,6 +17,8 @@ declare module 'vitest' {
     stack: { readonly home: string; readonly addresses: StackAddresses; readonly ports: Ports };
     /** What a command needs to find the S3 server that the workers use. */
     s3: Readonly<Record<string, string>>;
+    /** `CVOPS_SOURCE_PLACES` of the workers: a folder and a bucket. */
+    sourcePlaces: string;
     /** Whom the workers tell of alerts. */
     alertReceiver: string;
   }
@@ -46,12 +48,14 @@ export default async function setup(project: TestProject): Promise<() => Promise
     AWS_SECRET_ACCESS_KEY: 'tests',
   };
   Object.assign(process.env, s3Variables);
+  const sourcePlaces = `${home}/places/{tenant}/,s3://places/{tenant}/`;
   const receiver = await startAlertReceiver();
   Object.assign(process.env, {
     CVOPS_ALERT_WEBHOOK: receiver.url.href,
     CVOPS_ALERT_WEBHOOK_SECRET: 'env:CVOPS_TEST_ALERT_SECRET',
     CVOPS_TEST_ALERT_SECRET: ALERT_SECRET,
     CVOPS_ALLOWED_PRIVATE_HOSTS: receiver.url.host,
+    CVOPS_SOURCE_PLACES: sourcePlaces,
   });
   const stack = await startStack({
     home,
@@ -62,6 +66,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await writeTestsToken(home);
   project.provide('stack', { home, addresses: stack.addresses, ports: stack.ports });
   project.provide('s3', s3Variables);
+  project.provide('sourcePlaces', sourcePlaces);
   project.provide('alertReceiver', receiver.url.href);
   await pauseHealth(stack.addresses.temporalAddress);
   return async () => {

@@ -2,20 +2,28 @@ import { createHash } from 'node:crypto';
 import { type MemoryFileEnd, memoryFileEnd, memoryFileHead } from '../../contracts/memory.js';
 import { OpsError } from '../../domain/errors.js';
 import { BadLinesError, readLines } from '../../readLines.js';
+import type { Reach } from '../../sources/reach.js';
 import { checkRecord } from '../records.js';
 import type { MemoryRecord } from '../tenantMemory.js';
 
 /** A memory with the largest text, metadata and embedding there may be has some 100 kB. */
 const LONGEST_LINE = 1 << 20;
 
+export interface ReadHow {
+  readonly signal: AbortSignal;
+  /** Of whoever asks. */
+  readonly reach: Reach;
+}
+
 /**
  * Reads a file of memories to its end.
  *
  * @returns what its end says, which is so
- * @throws OpsError `NotFound`, `InvalidInput` when it is no such file, `VerificationFailed` when it is not what was written
+ * @throws OpsError `NotFound`, `InvalidInput` when it is no such file, `VerificationFailed` when it is not what was written,
+ *   `PermissionDenied`
  */
-export async function checkMemoryFile(file: string, signal: AbortSignal): Promise<MemoryFileEnd> {
-  const records = read(file, signal);
+export async function checkMemoryFile(file: string, how: ReadHow): Promise<MemoryFileEnd> {
+  const records = read(file, how);
   for (;;) {
     const next = await records.next();
     if (next.done) return next.value;
@@ -30,18 +38,18 @@ export async function checkMemoryFile(file: string, signal: AbortSignal): Promis
  */
 export async function* readMemoryFile(
   file: string,
-  { sha256, signal }: { readonly sha256: string; readonly signal: AbortSignal },
+  { sha256, ...how }: ReadHow & { readonly sha256: string },
 ): AsyncGenerator<MemoryRecord, void> {
-  const end = yield* read(file, signal);
+  const end = yield* read(file, how);
   if (end.sha256 !== sha256) throw refused(file, 'it has changed since it was checked');
 }
 
-async function* read(file: string, signal: AbortSignal): AsyncGenerator<MemoryRecord, MemoryFileEnd> {
+async function* read(file: string, how: ReadHow): AsyncGenerator<MemoryRecord, MemoryFileEnd> {
   const hash = createHash('sha256');
   let number = 0;
   let held: Buffer | undefined;
   let memories = 0;
-  for await (const line of linesOf(file, signal)) {
+  for await (const line of linesOf(file, how)) {
     number++;
     if (number === 1) {
       if (!memoryFileHead.safeParse(parsed(line)).success)
@@ -70,9 +78,11 @@ async function* read(file: string, signal: AbortSignal): AsyncGenerator<MemoryRe
   return end;
 }
 
-async function* linesOf(file: string, signal: AbortSignal): AsyncGenerator<Buffer> {
+async function* linesOf(file: string, { signal, reach }: ReadHow): AsyncGenerator<Buffer> {
+  reach.require({ kind: 'file', path: file });
   try {
-    yield* readLines(file, LONGEST_LINE, signal);
+    await using pinned = await reach.pin(file);
+    yield* readLines(pinned.file, LONGEST_LINE, signal);
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof BadLinesError) throw refused(file, error.message);

@@ -3,6 +3,7 @@ import path from 'node:path';
 import type { S3Client } from '@aws-sdk/client-s3';
 import { OpsError } from '../../domain/errors.js';
 import { MAX_SIDECAR_BYTES, SIDECAR_SUFFIXES, videoStem } from '../../video/sidecar.js';
+import type { Reach } from '../reach.js';
 import type { ListOptions, OpenedVideo, SourceEntry, VideoSourceReader } from '../reader.js';
 import type { Scratch } from '../scratch.js';
 import { download } from './download.js';
@@ -19,6 +20,7 @@ export class S3Reader implements VideoSourceReader {
     private readonly source: { readonly bucket: string; readonly prefix: string },
     private readonly client: S3Client,
     private readonly scratch: Scratch,
+    private readonly reach: Reach,
   ) {}
 
   async *list({ signal }: ListOptions): AsyncGenerator<readonly SourceEntry[], void> {
@@ -39,6 +41,7 @@ export class S3Reader implements VideoSourceReader {
 
   async open(name: string, signal?: AbortSignal): Promise<OpenedVideo> {
     const at = this.address(name);
+    this.reach.require({ kind: 's3', bucket: at.Bucket, prefix: at.Key });
     const folder = await this.scratch.folder();
     const dispose = () => rm(folder, { recursive: true, force: true });
     try {

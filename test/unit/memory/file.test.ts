@@ -10,6 +10,7 @@ import { writeMemoryFile } from '../../../src/memory/file/write.js';
 import { checkText } from '../../../src/memory/input.js';
 import { vectorHex } from '../../../src/memory/vectors.js';
 import type { MemoryRecord } from '../../../src/memory/tenantMemory.js';
+import { ANYWHERE } from '../../../src/sources/reach.js';
 
 let folder: string;
 beforeAll(async () => {
@@ -17,7 +18,7 @@ beforeAll(async () => {
 });
 
 const tenant = parseTenantId('acme_corp');
-const { signal } = new AbortController();
+const how = { signal: new AbortController().signal, reach: ANYWHERE };
 const record = (at: string, data = 'tea', metadata: object = {}): MemoryRecord => ({
   id: `00000000-0000-4000-8000-${createHash('md5').update(at).digest('hex').slice(0, 12)}`,
   kind: 'memory',
@@ -66,8 +67,8 @@ describe('a file of memories', () => {
           const records = items.map(([data, note], i) => record(`m${i}`, data, { note }));
           const { file, memories, sha256 } = await written(records);
           expect(memories).toBe(records.length);
-          expect(await checkMemoryFile(file, signal)).toEqual({ memories, sha256 });
-          const read = await all(readMemoryFile(file, { sha256, signal }));
+          expect(await checkMemoryFile(file, how)).toEqual({ memories, sha256 });
+          const read = await all(readMemoryFile(file, { sha256, ...how }));
           // As JSON has them: it knows no -0.
           expect(read).toEqual(JSON.parse(JSON.stringify(records)));
         },
@@ -83,7 +84,7 @@ describe('a file of memories', () => {
     const ends = [...whole.keys()].filter((at) => at % 397 === 0 || whole[at] === 10 || whole[at - 1] === 10);
     for (const at of ends) {
       await writeFile(bad, whole.subarray(0, at));
-      await expect(checkMemoryFile(bad, signal)).rejects.toThrow(
+      await expect(checkMemoryFile(bad, how)).rejects.toThrow(
         /missing|no file of memories|no end|is no memory/,
       );
     }
@@ -98,20 +99,20 @@ describe('a file of memories', () => {
     ]) {
       expect(changed).not.toBe(text);
       await writeFile(bad, changed);
-      await expect(checkMemoryFile(bad, signal)).rejects.toThrow(refusal('VerificationFailed'));
+      await expect(checkMemoryFile(bad, how)).rejects.toThrow(refusal('VerificationFailed'));
     }
   });
 
   test('says nothing of what a bad line holds', async () => {
     const { file } = await written([record('a', 'a secret')]);
     await writeFile(file, (await readFile(file, 'utf8')).replace('"payload"', '"other"'));
-    await expect(checkMemoryFile(file, signal)).rejects.toThrow(/^[^]*line 2 is no memory$/);
+    await expect(checkMemoryFile(file, how)).rejects.toThrow(/^[^]*line 2 is no memory$/);
   });
 
   test('that is another one since its check is refused', async () => {
     const first = await written([record('a')]);
     const second = await written([record('b')]);
-    await expect(all(readMemoryFile(second.file, { sha256: first.sha256, signal }))).rejects.toThrow(
+    await expect(all(readMemoryFile(second.file, { sha256: first.sha256, ...how }))).rejects.toThrow(
       'it has changed since it was checked',
     );
   });
@@ -130,13 +131,13 @@ describe('a file of memories', () => {
   });
 
   test('is not found, or is none', async () => {
-    await expect(checkMemoryFile(path.join(folder, 'nowhere'), signal)).rejects.toThrow(refusal('NotFound'));
-    await expect(checkMemoryFile(folder, signal)).rejects.toThrow(refusal('InvalidInput'));
+    await expect(checkMemoryFile(path.join(folder, 'nowhere'), how)).rejects.toThrow(refusal('NotFound'));
+    await expect(checkMemoryFile(folder, how)).rejects.toThrow(refusal('InvalidInput'));
     await expect(writeMemoryFile(path.join(folder, 'no/folder'), tenant, each([]))).rejects.toThrow(
       refusal('InvalidInput'),
     );
     const other = path.join(folder, 'other.txt');
     await writeFile(other, 'hello\nworld\n');
-    await expect(checkMemoryFile(other, signal)).rejects.toThrow(refusal('InvalidInput'));
+    await expect(checkMemoryFile(other, how)).rejects.toThrow(refusal('InvalidInput'));
   });
 });

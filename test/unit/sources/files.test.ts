@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { parseSource, sourceText } from '../../../src/domain/sources.js';
 import { LONGEST_RECORD } from '../../../src/sources/listRecords.js';
+import { ANYWHERE } from '../../../src/sources/reach.js';
 import { SOURCE_PAGE, type VideoSourceReader } from '../../../src/sources/reader.js';
 import { Sources } from '../../../src/sources/sources.js';
 import { collect, temporaryFolder } from '../../support/videos.js';
@@ -20,7 +21,7 @@ const file = async (name: string, body: string | Buffer = 'x') => {
 };
 async function listed(body: string | Buffer): Promise<string[]> {
   await file('the.list', body);
-  const reader = await sources.reader(`list:${root}/the.list`);
+  const reader = await sources.reader(`list:${root}/the.list`, ANYWHERE);
   return (await collect(reader.list({ fingerprints: false }))).flat().map((entry) => entry.path);
 }
 
@@ -99,7 +100,7 @@ describe('a list', () => {
   it('of very many lines is read page by page, and of one without an end no more than a path has', async () => {
     const lines = Array.from({ length: 50_000 }, (_, i) => `/videos/of/the/archive/${i}.mp4\n`).join('');
     await file('long.list', lines + 'x'.repeat(16 << 20));
-    const reader = await sources.reader(`list:${root}/long.list`);
+    const reader = await sources.reader(`list:${root}/long.list`, ANYWHERE);
     let [count, longest, most] = [0, 0, 0];
     for await (const page of reader.list({ fingerprints: false })) {
       count += page.length;
@@ -114,7 +115,7 @@ describe('a list', () => {
     const elsewhere = await temporaryFolder();
     await writeFile(path.join(elsewhere, 'there.mp4'), 'there');
     await symlink(elsewhere, path.join(root, 'link'));
-    const reader = await sources.reader(`list:${root}/the.list`);
+    const reader = await sources.reader(`list:${root}/the.list`, ANYWHERE);
     for (const name of [path.join(elsewhere, 'there.mp4'), 'link/there.mp4']) {
       await using opened = await reader.open(name);
       expect(await readFile(opened.file, 'utf8')).toBe('there');
@@ -137,7 +138,7 @@ describe('a list', () => {
     ['gone.list', /^no such list/],
     ['', /^the list is not a file/],
   ])('that is %j is refused', async (name, message) => {
-    const reader = await sources.reader(`list:${root}/${name}`);
+    const reader = await sources.reader(`list:${root}/${name}`, ANYWHERE);
     await expect(collect(reader.list({ fingerprints: false }))).rejects.toMatchObject({
       type: 'InvalidInput',
       message: expect.stringMatching(message),
@@ -150,7 +151,7 @@ describe('a folder', () => {
   it('of more than a page comes in pages, in order', async () => {
     const names = Array.from({ length: SOURCE_PAGE + 1 }, (_, i) => `${1e6 + i}.mp4`);
     for (const name of names) await file(name);
-    const reader = await sources.reader(root);
+    const reader = await sources.reader(root, ANYWHERE);
     const pages = await collect(reader.list({ fingerprints: false }));
     expect(pages.map((page) => page.length)).toEqual([SOURCE_PAGE, 1]);
     expect(pages.flat().map((entry) => entry.path)).toEqual(names);
@@ -169,7 +170,7 @@ describe('a folder', () => {
           await file(`${below}/${relative}`);
         }
         await mkdir(path.join(root, below), { recursive: true });
-        const reader = await sources.reader(path.join(root, below));
+        const reader = await sources.reader(path.join(root, below), ANYWHERE);
         const found = (await collect(reader.list({ fingerprints: false }))).flat().map((e) => e.path);
         expect(found).toEqual(found.toSorted((a, b) => (a < b ? -1 : 1)));
         expect(new Set(found).size).toBe(found.length);
@@ -181,8 +182,8 @@ describe('a folder', () => {
 
 describe('fingerprints of files', () => {
   const readers: [string, () => Promise<VideoSourceReader>][] = [
-    ['folder', () => sources.reader(root)],
-    ['list', () => sources.reader(`list:${root}/the.list`)],
+    ['folder', () => sources.reader(root, ANYWHERE)],
+    ['list', () => sources.reader(`list:${root}/the.list`, ANYWHERE)],
   ];
   it.each(readers)(
     'of a %s are the same listed and opened, and change with the video and its side-cars',

@@ -10,6 +10,7 @@ import { s3Client } from '../../../src/sources/s3/client.js';
 import { download } from '../../../src/sources/s3/download.js';
 import { SidecarWindow, objectsFingerprint } from '../../../src/sources/s3/listing.js';
 import { decodeKey } from '../../../src/sources/s3/pages.js';
+import { ANYWHERE } from '../../../src/sources/reach.js';
 import { S3Reader } from '../../../src/sources/s3/reader.js';
 import { Scratch } from '../../../src/sources/scratch.js';
 import { type S3Server, startS3 } from '../../support/s3.js';
@@ -36,7 +37,7 @@ afterAll(async () => {
 });
 
 const reader = (bucket: string, prefix = '') =>
-  new S3Reader({ bucket, prefix }, s3.client, new Scratch(temporary));
+  new S3Reader({ bucket, prefix }, s3.client, new Scratch(temporary), ANYWHERE);
 const list = async (bucket: string, prefix = ''): Promise<SourceEntry[]> =>
   (await collect(reader(bucket, prefix).list({ fingerprints: true }))).flat();
 const names = async (bucket: string, prefix = '') => (await list(bucket, prefix)).map(({ path }) => path);
@@ -119,7 +120,12 @@ describe('listing', () => {
     const files = { AWS_CONFIG_FILE: '/dev/null', AWS_SHARED_CREDENTIALS_FILE: '/dev/null' };
     for (const [name, value] of Object.entries({ ...nothing, ...files })) vi.stubEnv(name, value);
     const refusal = async (s3Endpoint: string) => {
-      const bare = new S3Reader({ bucket: 'clips', prefix: '' }, s3Client({ s3Endpoint }, {}), new Scratch());
+      const bare = new S3Reader(
+        { bucket: 'clips', prefix: '' },
+        s3Client({ s3Endpoint }, {}),
+        new Scratch(),
+        ANYWHERE,
+      );
       return collect(bare.list({ fingerprints: false })).catch((error: unknown) => error);
     };
     expect(await refusal(s3.endpoint)).toMatchObject({
