@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
@@ -8,18 +9,20 @@ import { presented } from '../../src/access/proofs.js';
 import { toOpsError } from '../../src/client/failures.js';
 import { CvopsClient } from '../../src/client/index.js';
 import type { IssuedToken } from '../../src/client/tokens.js';
-import { CREDENTIAL_HEADER, type Verb } from '../../src/domain/access.js';
-import { parseBackupId } from '../../src/domain/backups.js';
-import { type TenantId, parseTenantId } from '../../src/domain/ids.js';
+import { CREDENTIAL_HEADER, WORKFLOWS } from '../../src/domain/access.js';
+import { type BackupId, parseBackupId } from '../../src/domain/backups.js';
+import { type OperationId, type TenantId, parseOperationId, parseTenantId } from '../../src/domain/ids.js';
 import { parseRetention } from '../../src/domain/memory.js';
 import { TASK_QUEUES, scheduleIds, workflowIds } from '../../src/domain/naming.js';
 import { projectRoot } from '../../src/projectRoot.js';
 import { type Pool, openPool } from '../../src/registry/database.js';
 import { getTenant } from '../../src/registry/tenants.js';
+import { inputsOf } from '../support/access/starts.js';
+import { PROFILE } from '../support/access/tries.js';
+import { everythingOf } from '../support/access/world.js';
 import { cvopsJson, cvopsWith, errorOf, freshTenant, stackSettings } from '../support/cvops.js';
 import { credentialOf, temporalAs, tokenOf } from '../support/principals.js';
 
-const PROFILE = 'video_colpali_smol500_mv_frame';
 const [a, b] = [parseTenantId(freshTenant('mine')), parseTenantId(freshTenant('theirs'))];
 
 let pool: Pool;
@@ -27,7 +30,8 @@ let admin: CvopsClient;
 /** Somebody with the server's address, and nothing of ours. */
 let raw: Client;
 let operator: { readonly issued: IssuedToken; readonly client: CvopsClient; readonly temporal: Client };
-let backupOfB: ReturnType<typeof parseBackupId>;
+let backupOfB: BackupId;
+let operationOfB: OperationId;
 
 const settingsOf = async (role: 'reader' | 'operator', tenant: TenantId) => ({
   ...stackSettings(),
@@ -55,6 +59,7 @@ beforeAll(async () => {
   const mine = { ...settings, credential: 'env:ACCESS_TEST_TOKEN' };
   operator = { issued, client: await CvopsClient.connect(mine), temporal: await temporalAs(mine) };
   const made = await admin.backups.create({ tenant: b, consistency: 'fuzzy', reason: '' });
+  operationOfB = made.operation;
   backupOfB = parseBackupId((await made.result()).backup);
 });
 afterAll(async () => {
@@ -83,6 +88,17 @@ const denied = async (handle: WorkflowHandle): Promise<void> => {
   expect(await denials(`detail->>'workflowId'`, handle.workflowId)).toBeGreaterThan(0);
 };
 
+const HOW = { replace: true, preview: false, overrideQuarantine: false, reason: '' };
+/** What no command line of accessTable.test.ts names: another's things beside one's own. */
+const beside: readonly ((client: CvopsClient) => Promise<unknown>)[] = [
+  (c) => c.schemas.deploy({ tenants: [a, b], bases: null, maxFailures: 0, reason: '' }),
+  (c) => c.isolation.verify({ tenants: [a, b], reason: '' }),
+  (c) => c.backups.drill({ tenant: a, backup: backupOfB, reason: '' }),
+  (c) => c.backups.restore({ ...HOW, backup: backupOfB, into: a }),
+  (c) => c.ingest.again({ ...AGAIN, tenant: a, operation: operationOfB }),
+];
+const AGAIN = { items: 'failed', concurrency: 1, reason: '' } as const;
+
 describe('through the client and the command', () => {
   test.each(['reader', 'operator'] as const)(
     'a %s of A gets nothing of B, and each try is told',
@@ -91,7 +107,7 @@ describe('through the client and the command', () => {
       const client = await CvopsClient.connect(await settingsOf(role, a));
       const subject = `${role} of ${a}`;
       const already = await denials('principal', subject);
-      for (const ask of beside) await expect(ask(client), String(ask)).rejects.toMatchObject(DENIED);
+      for (const ask of beside) await expect(ask(client), String(ask)).rejects.toMatchObject({ type: 'PermissionDenied' });
       expect(await denials('principal', subject)).toBe(already + beside.length);
       // Whether there is such a tenant is told nobody.
       const refusal = await client.showTenant(b).catch((error: unknown) => error);
@@ -236,6 +252,22 @@ describe('past the client, straight to Temporal', () => {
       ),
     );
   });
+
+  test.concurrent.each(Object.keys(WORKFLOWS))(
+    'with a credential of its own an operator of A starts no %s for B',
+    async (type) => {
+      const { incarnation } = await getTenant(pool, b);
+      const { subject: principal } = operator.issued;
+      const asked = { operation: parseOperationId(randomUUID()), principal, reason: '' };
+      const names = { tenant: b, incarnation, backup: backupOfB, folder: '/tmp', asked };
+      const start = (workflowId: string) =>
+        operator.temporal.workflow.start(type, {
+          ...{ workflowId, taskQueue: TASK_QUEUES.control, args: [inputsOf(names)[type]] },
+        });
+      await denied(await start(`tenant/${a}/try/${type}`));
+      await denied(await start(`tenant/${b}/try/${type}`));
+    },
+  );
 
   test('activities are for workflows of ours: not alone, and not from another worker’s', async () => {
     const { incarnation } = await getTenant(pool, b);
