@@ -8,7 +8,7 @@ import { FAILURES } from '../../src/domain/errors.js';
 import { parseTenantId } from '../../src/domain/ids.js';
 import { projectRoot } from '../../src/projectRoot.js';
 import { type Pool, openPool } from '../../src/registry/database.js';
-import { type Called, command, hostCommands } from '../support/access/commandTree.js';
+import { type Called, command, hasOption, hostCommands } from '../support/access/commandTree.js';
 import { type AccessTable, type Column, COLUMNS, accessDocument, decidedTable, verbs } from '../support/access/table.js';
 import { type Things, TRIES } from '../support/access/tries.js';
 import { copiedKeys, everythingOf, openAlert, thingsOf } from '../support/access/world.js';
@@ -78,10 +78,10 @@ async function denialsOf({ subject }: Asker): Promise<string[]> {
 }
 
 /** What came of one try, as the table says it; anything else is what was wrong. */
-async function tried(asker: Asker, verb: Verb, of: Things): Promise<string> {
+async function tried(asker: Asker, verb: Verb, of: Things, ...more: readonly string[]): Promise<string> {
   const { args, exits = [EXIT.done], keep } = TRIES[verb];
   const before = (await denialsOf(asker)).length;
-  const { code, out, err } = await command(asker.token, args(of));
+  const { code, out, err } = await command(asker.token, [...args(of), ...more]);
   const told = (await denialsOf(asker)).slice(before);
   if (code === DENIED) {
     // One that comes to another one with an option is refused as the plain one by who may not even that.
@@ -107,8 +107,16 @@ async function column(name: Column, of: Things): Promise<void> {
   for (const verb of Object.keys(TRIES) as Verb[]) {
     if (verb === 'alert silence') of.alert ||= await openAlert(pool, of.tenant);
     const cell = await tried(asker, verb, of);
-    observed[verb][name] = isAnothers && verb === 'tenant list' && cell === 'yes' ? 'own only' : cell;
+    // What would be done is as little for others as doing it.
+    const plan = isAnothers && canPlan(verb, of) ? await tried(asker, verb, of, '--dry-run') : cell;
+    const seen = plan === cell ? cell : `${cell}, but --dry-run: ${plan}`;
+    observed[verb][name] = isAnothers && verb === 'tenant list' && seen === 'yes' ? 'own only' : seen;
   }
+}
+
+function canPlan(verb: Verb, of: Things): boolean {
+  const args = TRIES[verb].args(of);
+  return !args.includes('--dry-run') && hasOption(args, '--dry-run');
 }
 
 /** What a column differs in from what is decided. */

@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { run } from '../../../src/cli/main.js';
+import { buildProgram, run } from '../../../src/cli/main.js';
 
 interface Call {
   readonly token: string;
@@ -41,6 +41,14 @@ export function hostCommands(env: Readonly<Record<string, string>>): void {
       return true;
     };
   }
+}
+
+/** Whether the command of these words has the option. */
+export function hasOption(words: readonly string[], option: string): boolean {
+  const [name, ...rest] = words;
+  let at = buildProgram().commands.find((command) => command.name() === name);
+  for (const word of rest) at = at?.commands.find((command) => command.name() === word) ?? at;
+  return at?.options.some(({ long }) => long === option) ?? false;
 }
 
 /** One command line, as a process would run it, with `-o json`. */
