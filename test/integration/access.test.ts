@@ -107,7 +107,8 @@ describe('through the client and the command', () => {
       const client = await CvopsClient.connect(await settingsOf(role, a));
       const subject = `${role} of ${a}`;
       const already = await denials('principal', subject);
-      for (const ask of beside) await expect(ask(client), String(ask)).rejects.toMatchObject({ type: 'PermissionDenied' });
+      for (const ask of beside)
+        await expect(ask(client), String(ask)).rejects.toMatchObject({ type: 'PermissionDenied' });
       expect(await denials('principal', subject)).toBe(already + beside.length);
       // Whether there is such a tenant is told nobody.
       const refusal = await client.showTenant(b).catch((error: unknown) => error);

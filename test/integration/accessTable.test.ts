@@ -9,7 +9,14 @@ import { parseTenantId } from '../../src/domain/ids.js';
 import { projectRoot } from '../../src/projectRoot.js';
 import { type Pool, openPool } from '../../src/registry/database.js';
 import { type Called, command, hasOption, hostCommands } from '../support/access/commandTree.js';
-import { type AccessTable, type Column, COLUMNS, accessDocument, decidedTable, verbs } from '../support/access/table.js';
+import {
+  type AccessTable,
+  type Column,
+  COLUMNS,
+  accessDocument,
+  decidedTable,
+  verbs,
+} from '../support/access/table.js';
 import { type Things, TRIES } from '../support/access/tries.js';
 import { copiedKeys, everythingOf, openAlert, thingsOf } from '../support/access/world.js';
 import { cvopsWith, errorOf, freshTenant, stackSettings } from '../support/cvops.js';
@@ -90,7 +97,8 @@ async function tried(asker: Asker, verb: Verb, of: Things, ...more: readonly str
       ? '-'
       : `exit 4, told as ${JSON.stringify(told)}: ${err}`;
   }
-  if (!exits.includes(code) || told.length > 0) return `exit ${code}, told as ${JSON.stringify(told)}: ${err}`;
+  if (!exits.includes(code) || told.length > 0)
+    return `exit ${code}, told as ${JSON.stringify(told)}: ${err}`;
   if (code === EXIT.done) keep?.(of, JSON.parse(out) as Parameters<typeof keep>[1]);
   return verb === 'tenant list' && !listsAsDue(out, asker, of) ? `lists ${out}` : 'yes';
 }

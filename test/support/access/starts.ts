@@ -14,7 +14,13 @@ export interface Names {
 const CLUSTER = { cluster: 'default' };
 
 /** An input of every workflow type that is to access, as its contract has it. */
-export function inputsOf({ tenant, incarnation, backup, folder, asked }: Names): Readonly<Record<string, object>> {
+export function inputsOf({
+  tenant,
+  incarnation,
+  backup,
+  folder,
+  asked,
+}: Names): Readonly<Record<string, object>> {
   const life = { tenant, incarnation };
   const scheduled = { version: 1, ...life };
   const videos = { profile: PROFILE, source: folder, concurrency: 1 };

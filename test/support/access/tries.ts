@@ -147,7 +147,9 @@ export const TRIES: Readonly<Record<Verb, Try>> = {
   'watch run': { args: ({ tenant }) => ['watch', 'run', tenant, 'cam'] },
   'watch remove': { args: ({ tenant }) => ['watch', 'remove', tenant, 'cam'] },
 
-  search: { args: ({ tenant }) => ['search', tenant, 'dogs', '--profile', PROFILE, '--ranking', 'bm25_only'] },
+  search: {
+    args: ({ tenant }) => ['search', tenant, 'dogs', '--profile', PROFILE, '--ranking', 'bm25_only'],
+  },
   route: { args: ({ tenant }) => ['route', tenant, 'show me dogs'] },
   'optimize enable': { args: about('optimize', 'enable') },
   'optimize run': { args: about('optimize', 'run') },

@@ -15,7 +15,11 @@ export const SYSTEM_VALUE: SystemConfig = {
 };
 
 export const ROUTING_VALUE: RoutingConfig = {
-  ...{ routing_mode: 'tiered', strategies: ['gliner', 'llm'], confidence_thresholds: { gliner: 0.7, llm: 0.6 } },
+  ...{
+    routing_mode: 'tiered',
+    strategies: ['gliner', 'llm'],
+    confidence_thresholds: { gliner: 0.7, llm: 0.6 },
+  },
   ...{ strategy_weights: { gliner: 1, llm: 1 }, strategy_urls: { llm: 'https://llm.example.com' } },
   ...{ strategy_tokens: { llm: 'env:LLM_KEY' }, max_routing_time_ms: 500, optimization_enabled: true },
   ...{ experience_buffer_size: 100, retrain_min_annotations: 10, retrain_min_days: 1 },
@@ -40,13 +44,43 @@ export function badValues(rule: Rule): readonly unknown[] {
     case 'subset':
       return [null, {}, [], 'llm', ['x'], ['llm', 'llm'], ['llm', 'x'], [null], [['llm']], ['__proto__']];
     case 'shares':
-      return [null, [], 'llm', 1, { llm: 2 }, { llm: -1 }, { llm: '1' }, { llm: NaN }, { x: 1 }, { llm: null }];
+      return [
+        null,
+        [],
+        'llm',
+        1,
+        { llm: 2 },
+        { llm: -1 },
+        { llm: '1' },
+        { llm: NaN },
+        { x: 1 },
+        { llm: null },
+      ];
     case 'each':
-      return [null, [], 'llm', { x: 'https://example.com' }, { llm: null }, { llm: 'x' }, { constructor: 'x' }];
+      return [
+        null,
+        [],
+        'llm',
+        { x: 'https://example.com' },
+        { llm: null },
+        { llm: 'x' },
+        { constructor: 'x' },
+      ];
     case 'url':
       return [...NOTHING_LIKE, 1, '', 'x', 'example.com', 'https://', `https://u:${PLANTED}@example.com`];
     case 'secret':
-      return [...NOTHING_LIKE, 1, '', PLANTED, `env:${PLANTED}`, 'env:', 'file:x', 'env:A B', 'env:1', 'file:/a\n'];
+      return [
+        ...NOTHING_LIKE,
+        1,
+        '',
+        PLANTED,
+        `env:${PLANTED}`,
+        'env:',
+        'file:x',
+        'env:A B',
+        'env:1',
+        'file:/a\n',
+      ];
     case 'fixed':
       return [...NOTHING_LIKE, 1, '', 'default', 'cogniverse-other', 'true', 'false'];
   }

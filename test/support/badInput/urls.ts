@@ -7,7 +7,8 @@ const v4 = fc.oneof(
   fc.nat(0xffff).map((low) => 0xa9fe0000 + low),
 );
 
-const octets = (value: number): number[] => [24, 16, 8, 0].map((shift) => Math.floor(value / 2 ** shift) % 256);
+const octets = (value: number): number[] =>
+  [24, 16, 8, 0].map((shift) => Math.floor(value / 2 ** shift) % 256);
 const hextets = (value: number): string[] => [
   Math.floor(value / 65_536).toString(16),
   (value % 65_536).toString(16),
@@ -63,9 +64,9 @@ const within: readonly ((value: number) => string)[] = [
 ];
 const v6 = fc.oneof(
   fc.tuple(v4, fc.constantFrom(...within)).map(([value, way]) => way(value)),
-  fc.tuple(fc.integer({ min: 0xfe80, max: 0xfebf }), fc.nat(0xffff)).map(
-    ([head, tail]) => `${head.toString(16)}::${tail.toString(16)}`,
-  ),
+  fc
+    .tuple(fc.integer({ min: 0xfe80, max: 0xfebf }), fc.nat(0xffff))
+    .map(([head, tail]) => `${head.toString(16)}::${tail.toString(16)}`),
   fc.constantFrom('fd00:ec2::254', 'fd20:ce::254', 'FD00:EC2::254', 'fd00:0ec2:0:0:0:0:0:0254', '::'),
 );
 
@@ -92,7 +93,7 @@ export const forbiddenUrls = fc
 /** That one program reads as a public host and another one as a forbidden one, or as no URL of the web at all. */
 export const confusingUrls = fc
   .tuple(
-    fc.constantFrom<readonly ((good: string, evil: string) => string)[][number]>(
+    fc.constantFrom<(good: string, evil: string) => string>(
       (good, evil) => `http://${good}@${evil}/`,
       (good, evil) => `http://${evil}@${good}/`,
       (good, evil) => `http://${good}:x@${evil}/`,

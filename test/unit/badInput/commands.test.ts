@@ -29,7 +29,12 @@ const ofBackups = naming('backup', 'x').filter((verb) => verb !== 'backup verify
 const KINDS = [
   { thing: 'tenant', of: naming('tenant', 'x'), texts: badTenant, as: (text: string): unknown => text },
   { thing: 'erased', of: naming('erased', 'x'), texts: badTenant, as: (text: string): unknown => text },
-  { thing: 'pair', of: naming('pair', ['x', 'y']), texts: badTenant, as: (text: string): unknown => [text, tenant] },
+  {
+    thing: 'pair',
+    of: naming('pair', ['x', 'y']),
+    texts: badTenant,
+    as: (text: string): unknown => [text, tenant],
+  },
   { thing: 'backup', of: ofBackups, texts: bad(BACKUP), as: (text: string): unknown => text },
   ...(['operation', 'ingest', 'drill'] as const).map((thing) => ({
     ...{ thing, of: naming(thing, 'x'), texts: bad(UUID), as: (text: string): unknown => text },
@@ -41,14 +46,21 @@ it('every command with a bad id exits 2 before it asks anybody, and says so in o
   const tried = fc.oneof(
     ...KINDS.map(({ thing, of, texts, as }) => ({
       weight: of.length,
-      arbitrary: fc.tuple(fc.constantFrom(...of), texts.map((text) => named(thing, as(text)))).map(([verb, args]) => args(verb)),
+      arbitrary: fc
+        .tuple(
+          fc.constantFrom(...of),
+          texts.map((text) => named(thing, as(text))),
+        )
+        .map(([verb, args]) => args(verb)),
     })),
   );
   await fc.assert(
     fc.asyncProperty(tried, async (args) => {
       const { code, out, err } = await command('', args);
       expect([code, out], JSON.stringify(args)).toEqual([EXIT.usage, '']);
-      const { error } = JSON.parse(err.trimEnd().split('\n').at(-1)!) as { error: { code: string; message: string } };
+      const { error } = JSON.parse(err.trimEnd().split('\n').at(-1)!) as {
+        error: { code: string; message: string };
+      };
       expect(error.code).toBe('InvalidInput');
     }),
     share(8),

@@ -2,14 +2,26 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { z } from 'zod';
 import { pruneBackupsInput, scheduledBackupInput } from '../../../src/contracts/backupKeeping.js';
-import { backupTenantInput, drillRestoreInput, restoreTenantInput, verifyBackupInput } from '../../../src/contracts/backupOperations.js';
+import {
+  backupTenantInput,
+  drillRestoreInput,
+  restoreTenantInput,
+  verifyBackupInput,
+} from '../../../src/contracts/backupOperations.js';
 import { checkInput } from '../../../src/contracts/common.js';
 import { configReadInput } from '../../../src/contracts/config.js';
 import { checkHealthInput } from '../../../src/contracts/health.js';
 import { ingestVideosInput } from '../../../src/contracts/ingest.js';
 import { testIsolationInput, verifyIsolationInput } from '../../../src/contracts/isolation.js';
 import { hardDeleteInput, retentionInput } from '../../../src/contracts/life.js';
-import { addMemoryInput, clearMemoryInput, importMemoryInput, listMemoryInput, pruneMemoryInput, searchMemoryInput } from '../../../src/contracts/memory.js';
+import {
+  addMemoryInput,
+  clearMemoryInput,
+  importMemoryInput,
+  listMemoryInput,
+  pruneMemoryInput,
+  searchMemoryInput,
+} from '../../../src/contracts/memory.js';
 import { optimizationInput, optimizeTenantInput } from '../../../src/contracts/optimization.js';
 import { deploySchemasInput } from '../../../src/contracts/rollout.js';
 import { routeInput } from '../../../src/contracts/routing.js';
@@ -20,7 +32,16 @@ import { WORKFLOWS } from '../../../src/domain/access.js';
 import { SYSTEM_CONFIG } from '../../../src/domain/config/keys.js';
 import { parseIncarnation, parseOperationId, parseTenantId } from '../../../src/domain/ids.js';
 import { inputsOf } from '../../support/access/starts.js';
-import { BACKUP, NO_TEXTS, UUID, bad, badTenant, expectRefused, share, shown } from '../../support/badInput/texts.js';
+import {
+  BACKUP,
+  NO_TEXTS,
+  UUID,
+  bad,
+  badTenant,
+  expectRefused,
+  share,
+  shown,
+} from '../../support/badInput/texts.js';
 
 type Input = Readonly<Record<string, unknown>>;
 
@@ -53,7 +74,12 @@ const WORKFLOW_CONTRACTS: Readonly<Record<string, z.ZodType>> = {
 const WITHOUT_INPUT = ['reconcileQuotas', 'reconcileRetention'];
 
 const good = inputsOf({
-  ...{ tenant: parseTenantId('acme_corp'), incarnation: parseIncarnation(UUID), backup: BACKUP, folder: '/x' },
+  ...{
+    tenant: parseTenantId('acme_corp'),
+    incarnation: parseIncarnation(UUID),
+    backup: BACKUP,
+    folder: '/x',
+  },
   asked: { operation: parseOperationId(UUID), principal: 'ann', reason: '' },
 }) as Readonly<Record<string, Input>>;
 const contracts = Object.entries(WORKFLOW_CONTRACTS).map(
@@ -65,9 +91,15 @@ const TEXTS: Readonly<Record<string, fc.Arbitrary<string>>> = {
   ...{ tenant: badTenant, principalTenant: badTenant },
   ...{ incarnation: bad(UUID), operation: bad(UUID) },
   backup: bad(BACKUP),
-  ...{ profile: bad('video_colpali_smol500_mv_frame'), source: fc.constantFrom('', 'x', '../x', 'http://a/b', 's3://', 'a\0') },
+  ...{
+    profile: bad('video_colpali_smol500_mv_frame'),
+    source: fc.constantFrom('', 'x', '../x', 'http://a/b', 's3://', 'a\0'),
+  },
   ...{ principal: fc.constantFrom('', 'x'.repeat(201)), reason: fc.constant('x'.repeat(1001)) },
-  ...{ consistency: fc.constantFrom('', 'none', 'Fuzzy', 'constructor'), what: fc.constantFrom('', 'all', 'constructor') },
+  ...{
+    consistency: fc.constantFrom('', 'none', 'Fuzzy', 'constructor'),
+    what: fc.constantFrom('', 'all', 'constructor'),
+  },
 };
 
 /** Values of another kind than a good one; `null` where that may stand for nothing is left out. */
@@ -94,7 +126,9 @@ const faulty = (input: Input): fc.Arbitrary<Input> => {
   return fc.oneof(
     {
       weight: 3,
-      arbitrary: name.chain((at) => fc.constantFrom(...unlike(at, input[at])).map((value) => ({ ...input, [at]: value }))),
+      arbitrary: name.chain((at) =>
+        fc.constantFrom(...unlike(at, input[at])).map((value) => ({ ...input, [at]: value })),
+      ),
     },
     {
       weight: 4,
@@ -102,14 +136,17 @@ const faulty = (input: Input): fc.Arbitrary<Input> => {
         .constantFrom(...names.filter((at) => at in TEXTS), 'x')
         .chain((at) => (TEXTS[at] ?? fc.string()).map((value) => ({ ...input, [at]: value }))),
     },
-    name.map((at) => Object.fromEntries(Object.entries(input).filter(([each]) => each !== at))).filter((left) => !isWhole(left, input)),
+    name
+      .map((at) => Object.fromEntries(Object.entries(input).filter(([each]) => each !== at)))
+      .filter((left) => !isWhole(left, input)),
     fc
       .constantFrom('Tenant', 'tenant_id', 'default', '__proto__', 'constructor')
       .map((more) => Object.fromEntries([...Object.entries(input), [more, 'acme_corp']])),
   );
 };
 /** One that says for which tenant it is asked may be asked for all: then it says nothing. */
-const isWhole = (left: Input, input: Input): boolean => 'principalTenant' in input && !('principalTenant' in left);
+const isWhole = (left: Input, input: Input): boolean =>
+  'principalTenant' in input && !('principalTenant' in left);
 
 describe('an input of a workflow', () => {
   it('has a contract, whatever its type', () => {
@@ -120,7 +157,9 @@ describe('an input of a workflow', () => {
   it.each(contracts)('%s: with any one fault is refused', (_, contract, input) => {
     expect(() => checkInput(contract, input)).not.toThrow();
     fc.assert(
-      fc.property(faulty(input), (wrong) => expectRefused(() => checkInput(contract, wrong), shown(JSON.stringify(Object.keys(wrong))))),
+      fc.property(faulty(input), (wrong) =>
+        expectRefused(() => checkInput(contract, wrong), shown(JSON.stringify(Object.keys(wrong)))),
+      ),
       share(1),
     );
   });
@@ -132,7 +171,11 @@ describe('a bad tenant', () => {
     ...contracts.flatMap(([type, contract, input]) =>
       'tenant' in input ? [[type, contract, (tenant: unknown) => ({ ...input, tenant })] as const] : [],
     ),
-    ['search', searchInput, (tenant) => ({ tenant, query: 'x', profile: 'video_colpali_smol500_mv_frame', ranking: 'r', topK: 1 })],
+    [
+      'search',
+      searchInput,
+      (tenant) => ({ tenant, query: 'x', profile: 'video_colpali_smol500_mv_frame', ranking: 'r', topK: 1 }),
+    ],
     ['route', routeInput, (tenant) => ({ tenant, query: 'x' })],
     ['memory add', addMemoryInput, (tenant) => ({ tenant, text: 'x', userId: 'u' })],
     ['memory search', searchMemoryInput, (tenant) => ({ tenant, query: 'x', userId: 'u', topK: 1 })],
@@ -142,7 +185,10 @@ describe('a bad tenant', () => {
 
   it('is refused by everything that names one, never another one instead, and none is not a default', () => {
     for (const [, contract, of] of asked) expect(() => checkInput(contract, of('acme_corp'))).not.toThrow();
-    const noTenant = fc.oneof({ weight: 5, arbitrary: badTenant as fc.Arbitrary<unknown> }, fc.constantFrom(...NO_TEXTS));
+    const noTenant = fc.oneof(
+      { weight: 5, arbitrary: badTenant as fc.Arbitrary<unknown> },
+      fc.constantFrom(...NO_TEXTS),
+    );
     fc.assert(
       fc.property(noTenant, fc.constantFrom(...asked), (tenant, [what, contract, of]) => {
         // Health of no tenant is that of all.

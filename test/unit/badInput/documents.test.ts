@@ -2,7 +2,13 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { configProblems } from '../../../src/domain/config/check.js';
 import { ROUTING_CONFIG, SYSTEM_CONFIG, TRACE_RETENTION } from '../../../src/domain/config/keys.js';
-import { PLANTED, ROUTING_VALUE, SYSTEM_VALUE, TENANT_CONTEXT, badValues } from '../../support/badInput/documents.js';
+import {
+  PLANTED,
+  ROUTING_VALUE,
+  SYSTEM_VALUE,
+  TENANT_CONTEXT,
+  badValues,
+} from '../../support/badInput/documents.js';
 import { FOREIGN, share } from '../../support/badInput/texts.js';
 
 const DOCUMENTS = [
@@ -26,7 +32,9 @@ const faulty = fc.constantFrom(...DOCUMENTS).chain(({ key, value }) => {
     .map((name) => Object.fromEntries([...Object.entries(value), [name, 1]]));
   const missing = fc
     .constantFrom(...(required.length > 0 ? required : names))
-    .map((name) => Object.fromEntries(Object.entries(value).filter(([each]) => each !== name && required.length > 0)));
+    .map((name) =>
+      Object.fromEntries(Object.entries(value).filter(([each]) => each !== name && required.length > 0)),
+    );
   const none = fc.constantFrom<unknown>(null, undefined, [], [value], 'x', 1, true, JSON.stringify(value));
   return fc
     .oneof({ weight: 6, arbitrary: wrong }, { weight: 2, arbitrary: unknown }, missing, none)

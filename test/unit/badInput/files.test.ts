@@ -20,7 +20,14 @@ const at = (name: string) => path.join(folder, name);
 const words = fc.oneof(
   fc.constantFrom(...POISON, ...FOREIGN),
   fc.string({ unit: 'binary', maxLength: 40 }),
-  fc.constantFrom('/etc/passwd/x', '../'.repeat(50), 'a'.repeat(9000), 'a/'.repeat(3000), '%2e%2e/%2e%2e', '\\\\host\\share'),
+  fc.constantFrom(
+    '/etc/passwd/x',
+    '../'.repeat(50),
+    'a'.repeat(9000),
+    'a/'.repeat(3000),
+    '%2e%2e/%2e%2e',
+    '\\\\host\\share',
+  ),
 );
 
 describe('a list of videos', () => {
@@ -72,14 +79,32 @@ describe('a side-car', () => {
   const brokenCue = fc.constantFrom<unknown>(
     ...[null, 1, 'x', [], {}],
     ...(['start', 'end', 'text'] as const).flatMap((name) =>
-      [null, {}, 'x1', NaN].map((value) => ({ ...cue, [name]: name === 'text' && value === 'x1' ? 1 : value })),
+      [null, {}, 'x1', NaN].map((value) => ({
+        ...cue,
+        [name]: name === 'text' && value === 'x1' ? 1 : value,
+      })),
     ),
   );
   const badJson = fc.oneof(
-    fc.constantFrom('', '{', 'null', '[]', '"x"', '1', '{"title":}', "{'title':'x'}", '{"title":1}', '{"title":null}', '\ufeff{'),
-    fc.tuple(fc.constantFrom('transcript', 'description'), notText.filter((value) => !(Array.isArray(value) && value.length === 0))).map(([name, value]) =>
-      JSON.stringify({ [name]: value }),
+    fc.constantFrom(
+      '',
+      '{',
+      'null',
+      '[]',
+      '"x"',
+      '1',
+      '{"title":}',
+      "{'title':'x'}",
+      '{"title":1}',
+      '{"title":null}',
+      '\ufeff{',
     ),
+    fc
+      .tuple(
+        fc.constantFrom('transcript', 'description'),
+        notText.filter((value) => !(Array.isArray(value) && value.length === 0)),
+      )
+      .map(([name, value]) => JSON.stringify({ [name]: value })),
     brokenCue.map((broken) => JSON.stringify({ transcript: [cue, broken] })),
   );
 
@@ -98,8 +123,23 @@ describe('a side-car', () => {
   });
 
   it('of any bytes at all is refused, or is text', async () => {
-    const cues = fc.array(fc.oneof(fc.constantFrom('WEBVTT', '00:00.000 --> 99:99:99.999', '-1 --> 1', '00:00 --> ', '<v'.repeat(99), ''), words));
-    const bytes = fc.oneof(cues.map((lines) => Buffer.from(lines.join('\n'))), fc.uint8Array({ maxLength: 300 }).map((b) => Buffer.from(b)));
+    const cues = fc.array(
+      fc.oneof(
+        fc.constantFrom(
+          'WEBVTT',
+          '00:00.000 --> 99:99:99.999',
+          '-1 --> 1',
+          '00:00 --> ',
+          '<v'.repeat(99),
+          '',
+        ),
+        words,
+      ),
+    );
+    const bytes = fc.oneof(
+      cues.map((lines) => Buffer.from(lines.join('\n'))),
+      fc.uint8Array({ maxLength: 300 }).map((b) => Buffer.from(b)),
+    );
     await fc.assert(
       fc.asyncProperty(bytes, async (content) => {
         await writeFile(at('said.vtt'), content);
@@ -115,16 +155,24 @@ describe('a side-car', () => {
 });
 
 describe('a backup', () => {
-  const manifest = writeBackup({ store: new MemoryStore() }).then((made) => Buffer.from(signManifest(made.manifest, signingKey)));
+  const manifest = writeBackup({ store: new MemoryStore() }).then((made) =>
+    Buffer.from(signManifest(made.manifest, signingKey)),
+  );
 
   it('whose manifest has any other bytes is none, and reading it throws nothing', async () => {
     const whole = await manifest;
     expect(verifyManifest(whole, trustedKeys).ok).toBe(true);
     const changes = fc.oneof(
-      fc.tuple(fc.nat(whole.length - 1), fc.uint8Array({ maxLength: 9 })).map(([from, put]) =>
-        Buffer.concat([whole.subarray(0, from), put, whole.subarray(from + put.length)]),
-      ),
-      fc.tuple(fc.nat(whole.length), words).map(([from, text]) => Buffer.concat([whole.subarray(0, from), Buffer.from(text), whole.subarray(from)])),
+      fc
+        .tuple(fc.nat(whole.length - 1), fc.uint8Array({ maxLength: 9 }))
+        .map(([from, put]) =>
+          Buffer.concat([whole.subarray(0, from), put, whole.subarray(from + put.length)]),
+        ),
+      fc
+        .tuple(fc.nat(whole.length), words)
+        .map(([from, text]) =>
+          Buffer.concat([whole.subarray(0, from), Buffer.from(text), whole.subarray(from)]),
+        ),
       fc.nat(whole.length - 1).map((length) => whole.subarray(0, length)),
       fc.uint8Array({ maxLength: 500 }).map((bytes) => Buffer.from(bytes)),
       words.map((text) => Buffer.from(text)),
@@ -139,10 +187,22 @@ describe('a backup', () => {
   });
 
   it('has no part of another name than those it writes', () => {
+    const base = 'video_colpali_smol500_mv_frame';
+    const paths = fc.oneof(
+      words,
+      fc
+        .tuple(fc.constantFrom('documents', 'traces', 'memory', `documents/${base}`, '..', ''), words)
+        .map((each) => each.join('/')),
+      fc.tuple(fc.constantFrom(...POISON, '../', './', '/'), fc.nat(60)).map(([poison, at]) => {
+        const path = `documents/${base}/part-00000.jsonl.zst`;
+        return path.slice(0, at) + poison + path.slice(at);
+      }),
+    );
+    expect(isPartPath(`documents/${base}/part-00000.jsonl.zst`, 'documents', base)).toBe(true);
     fc.assert(
-      fc.property(words, fc.constantFrom(...PART_KINDS), (name, kind) => {
-        expect(isPartPath(`parts/${name}`, kind)).toBe(false);
-        expect(isPartPath(name, kind)).toBe(false);
+      fc.property(paths, fc.constantFrom(...PART_KINDS), (name, kind) => {
+        const isOfBase = kind === 'documents' || kind === 'schema';
+        expect(isPartPath(name, kind, ...(isOfBase ? ([base] as const) : []))).toBe(false);
       }),
       share(3),
     );

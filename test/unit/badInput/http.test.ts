@@ -17,7 +17,9 @@ const GOOD: Readonly<Record<string, string>> = {
   ...{ authorization: `Bearer ${TOKEN}`, origin: UI, 'content-type': 'application/json' },
 };
 const BODY = JSON.stringify({ payloads: [] });
-const codec = new EncryptionCodec(parsePayloadKeys(`k:${randomBytes(32).toString('hex')}`, 'the test'), { acceptPlain: true });
+const codec = new EncryptionCodec(parsePayloadKeys(`k:${randomBytes(32).toString('hex')}`, 'the test'), {
+  acceptPlain: true,
+});
 
 let server: Awaited<ReturnType<typeof serveCodec>>;
 let metrics: MetricsServer;
@@ -27,7 +29,11 @@ beforeAll(async () => {
   const port = await freePort();
   metricsUrl = `http://127.0.0.1:${port}`;
   const refuse = () => Promise.reject(new Error('a bad request asked the registry'));
-  metrics = await serveTenantMetrics({ host: '127.0.0.1', port }, { query: refuse } as never, () => undefined);
+  metrics = await serveTenantMetrics(
+    { host: '127.0.0.1', port },
+    { query: refuse } as never,
+    () => undefined,
+  );
 });
 afterAll(async () => {
   await metrics.close();
@@ -72,7 +78,15 @@ const bad = fc.oneof(
   withHeader(
     'authorization',
     fc.oneof(
-      fc.constantFrom('', 'Bearer', 'Bearer ', `bearer ${TOKEN}`, `Basic ${TOKEN}`, TOKEN, `Bearer  ${TOKEN}`),
+      fc.constantFrom(
+        '',
+        'Bearer',
+        'Bearer ',
+        `bearer ${TOKEN}`,
+        `Basic ${TOKEN}`,
+        TOKEN,
+        `Bearer  ${TOKEN}`,
+      ),
       fc.nat(TOKEN.length - 1).map((length) => `Bearer ${TOKEN.slice(0, length)}`),
       words.map((word) => `Bearer ${TOKEN}x${word}`),
       words,
@@ -81,17 +95,52 @@ const bad = fc.oneof(
   withHeader(
     'origin',
     fc.oneof(
-      fc.constantFrom('null', 'http://127.0.0.1', 'https://127.0.0.1:8233', `${UI}.example.com`, `${UI}/`, UI.toUpperCase()),
+      fc.constantFrom(
+        'null',
+        'http://127.0.0.1',
+        'https://127.0.0.1:8233',
+        `${UI}.example.com`,
+        `${UI}/`,
+        UI.toUpperCase(),
+      ),
       words.map((word) => `${UI}x${word}`),
     ),
   ),
-  withHeader('content-type', fc.constantFrom('', 'text/plain', 'application/jsonx', 'multipart/form-data', 'application/x-www-form-urlencoded')),
+  withHeader(
+    'content-type',
+    fc.constantFrom(
+      '',
+      'text/plain',
+      'application/jsonx',
+      'multipart/form-data',
+      'application/x-www-form-urlencoded',
+    ),
+  ),
   fc.constantFrom('GET', 'PUT', 'DELETE', 'PATCH').map((method) => ({ ...good, method })),
   fc
-    .constantFrom('/', '/decode/', '/Decode', '//decode', '/decode/../encode', '/%64ecode', '/metrics', '/decode;x')
+    .constantFrom(
+      '/',
+      '/decode/',
+      '/Decode',
+      '//decode',
+      '/decode/../encode',
+      '/%64ecode',
+      '/metrics',
+      '/decode;x',
+    )
     .map((path) => ({ ...good, path })),
   fc
-    .oneof(words, fc.json(), fc.constantFrom('{}', '{"payloads":{}}', '{"payloads":[1]}', '{"payloads":[{"data":"!"}]}', '{"payloads":[{"metadata":{"encoding":1}}]}'))
+    .oneof(
+      words,
+      fc.json(),
+      fc.constantFrom(
+        '{}',
+        '{"payloads":{}}',
+        '{"payloads":[1]}',
+        '{"payloads":[{"data":"!"}]}',
+        '{"payloads":[{"metadata":{"encoding":1}}]}',
+      ),
+    )
     .filter((body) => !body.includes('payloads":[]'))
     .map((body) => ({ ...good, body })),
 );
@@ -101,7 +150,8 @@ it('the codec server answers no request that is not quite right, and goes on', a
   await fc.assert(
     fc.asyncProperty(bad, async (asked) => {
       const status = await statusOf(server.url, asked);
-      if (status !== undefined) expect([400, 401, 403, 404, 405, 415], JSON.stringify(asked)).toContain(status);
+      if (status !== undefined)
+        expect([400, 401, 403, 404, 405, 415], JSON.stringify(asked)).toContain(status);
     }),
     share(4),
   );
@@ -112,8 +162,19 @@ it('the metrics of tenants are at one path alone, and no other asks the registry
   const asked = fc
     .record({
       method: fc.constantFrom('GET', 'POST', 'PUT', 'DELETE'),
-      path: fc.constantFrom('/', '/metrics/', '/Metrics', '//metrics', '/metrics/acme_corp', '/%6detrics', '/decode', '/metrics;x'),
-      headers: fc.tuple(fc.constantFrom('host', 'x-forwarded-for', 'authorization', 'accept', 'x-original-url'), words).map(([name, word]) => ({ [name]: word })),
+      path: fc.constantFrom(
+        '/',
+        '/metrics/',
+        '/Metrics',
+        '//metrics',
+        '/metrics/acme_corp',
+        '/%6detrics',
+        '/decode',
+        '/metrics;x',
+      ),
+      headers: fc
+        .tuple(fc.constantFrom('host', 'x-forwarded-for', 'authorization', 'accept', 'x-original-url'), words)
+        .map(([name, word]) => ({ [name]: word })),
     })
     .map((each) => ({ ...each, body: '' }));
   await fc.assert(

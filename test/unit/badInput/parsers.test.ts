@@ -97,10 +97,13 @@ describe('a bad input', () => {
     },
   );
 
-  it.each(NO_TEXTS.map((value) => [shown(value), value] as const))('of another type is no id: %s', (_, value) => {
-    for (const parse of [parseTenantId, parseOperationId, parseIncarnation, parseBackupId, parseProfile])
-      expectRefused(() => parse(value), value);
-  });
+  it.each(NO_TEXTS.map((value) => [shown(value), value] as const))(
+    'of another type is no id: %s',
+    (_, value) => {
+      for (const parse of [parseTenantId, parseOperationId, parseIncarnation, parseBackupId, parseProfile])
+        expectRefused(() => parse(value), value);
+    },
+  );
 
   it('of a setting is an entry by its very name', () => {
     expect(collectSetting('__proto__=1', {})).toEqual(Object.fromEntries([['__proto__', '1']]));

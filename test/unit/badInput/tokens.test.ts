@@ -31,7 +31,10 @@ const without = (of: Part, name: string): Part =>
 
 /** No signature, in the spellings that some library took for it. */
 const unsigned = fc
-  .tuple(fc.constantFrom('none', 'None', 'NONE', 'nOnE', 'none ', '', null), fc.constantFrom('', signature, 'e30'))
+  .tuple(
+    fc.constantFrom('none', 'None', 'NONE', 'nOnE', 'none ', '', null),
+    fc.constantFrom('', signature, 'e30'),
+  )
   .map(([alg, tail]) => `cvops1.${write({ ...header, alg })}.${claims}.${tail}.${seed}`);
 /** Signed with what everybody may read, as if it were a shared secret. */
 const confused = fc
@@ -66,14 +69,21 @@ const ofElsewhere = fc
   );
 const misshapen = fc
   .oneof(
-    fc.constantFrom('exp', 'iat', 'jti', 'sub', 'role', 'tenant', 'cnf', 'iss', 'aud').map((n) => without(payload, n)),
+    fc
+      .constantFrom('exp', 'iat', 'jti', 'sub', 'role', 'tenant', 'cnf', 'iss', 'aud')
+      .map((n) => without(payload, n)),
     badTenant.map((tenant) => ({ ...payload, tenant })),
     fc
-      .constantFrom(...NO_TEXTS.filter((value) => !['bigint', 'symbol', 'undefined', 'function'].includes(typeof value)))
+      .constantFrom(
+        ...NO_TEXTS.filter((value) => !['bigint', 'symbol', 'undefined', 'function'].includes(typeof value)),
+      )
       .filter((value) => !(value instanceof String))
       .map((tenant) => ({ ...payload, tenant })),
     fc.constantFrom<Part>(
-      ...['root', 'Admin', 'reader ', '', null, 1, ['admin'], 'constructor'].map((role) => ({ ...payload, role })),
+      ...['root', 'Admin', 'reader ', '', null, 1, ['admin'], 'constructor'].map((role) => ({
+        ...payload,
+        role,
+      })),
       // One of a tenant's roles without a tenant would be one of all.
       ...['admin', 'system'].map((role) => ({ ...payload, role })),
       ...['reader', 'operator'].map((role) => ({ ...without(payload, 'tenant'), role })),
@@ -93,14 +103,14 @@ const ofAnotherKind = fc
   )
   .map((as) => made(payload, as));
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
-const damaged = fc.tuple(fc.nat(text.length - 1), fc.constantFrom(...LETTERS, '.', ' ', '\n', '\0', '=')).map(
-  ([at, letter]) => {
+const damaged = fc
+  .tuple(fc.nat(text.length - 1), fc.constantFrom(...LETTERS, '.', ' ', '\n', '\0', '='))
+  .map(([at, letter]) => {
     // The last letter of a part has bits that stand for nothing.
     const isLast = text[at + 1] === undefined || text[at + 1] === '.';
     const put = isLast || text[at] === letter ? '!' : letter;
     return text.slice(0, at) + put + text.slice(at + 1);
-  },
-);
+  });
 const cut = fc.nat(text.length - 1).map((length) => text.slice(0, length));
 const halves = fc.constantFrom(
   ...[`cvops1.${head}.${claims}.${signature}.${strangers.d}`, `cvops2${text.slice(6)}`, `Bearer ${text}`],
@@ -113,7 +123,18 @@ it('a good token is taken, whosever it is', async () => {
 });
 
 it('a bad token is refused: unsigned, expired, of another key, audience or shape, damaged, cut', async () => {
-  const any = fc.oneof(unsigned, confused, ofAnotherKey, expired, ofElsewhere, misshapen, ofAnotherKind, damaged, cut, halves);
+  const any = fc.oneof(
+    unsigned,
+    confused,
+    ofAnotherKey,
+    expired,
+    ofElsewhere,
+    misshapen,
+    ofAnotherKind,
+    damaged,
+    cut,
+    halves,
+  );
   await fc.assert(
     fc.asyncProperty(any, async (bad) => {
       const taken = await parseCredential(bad, verification).catch((error: unknown) => {
