@@ -1,13 +1,14 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, expect, inject, test, vi } from 'vitest';
 import { CvopsClient } from '../../src/client/index.js';
 import { EXIT } from '../../src/cli/output.js';
 import type { Verb } from '../../src/domain/access.js';
 import { FAILURES } from '../../src/domain/errors.js';
-import { parseTenantId } from '../../src/domain/ids.js';
+import { parseOperationId, parseTenantId } from '../../src/domain/ids.js';
 import { projectRoot } from '../../src/projectRoot.js';
 import { type Pool, openPool } from '../../src/registry/database.js';
+import { findOperation } from '../../src/registry/operations.js';
 import { type Called, command, hasOption, hostCommands } from '../support/access/commandTree.js';
 import {
   type AccessTable,
@@ -91,8 +92,10 @@ async function tried(asker: Asker, verb: Verb, of: Things, ...more: readonly str
   const { code, out, err } = await command(asker.token, [...args(of), ...more]);
   const told = (await denialsOf(asker)).slice(before);
   if (code === DENIED) {
-    // One that comes to another one with an option is refused as the plain one by who may not even that.
-    const isTold = told.length === 1 && [verb, verb.replace(/ --.*/, '')].includes(told[0]!);
+    // One that comes to another one with an option is refused as the plain one by who may not even that, and a plan may be
+    // a look that reads alone.
+    const isIts = [verb, verb.replace(/ --.*/, '')].includes(told[0]!) || more.includes('--dry-run');
+    const isTold = told.length === 1 && isIts;
     return isTold && errorOf({ code, stdout: out, stderr: err }).code === 'PermissionDenied'
       ? '-'
       : `exit 4, told as ${JSON.stringify(told)}: ${err}`;
@@ -100,7 +103,15 @@ async function tried(asker: Asker, verb: Verb, of: Things, ...more: readonly str
   if (!exits.includes(code) || told.length > 0)
     return `exit ${code}, told as ${JSON.stringify(told)}: ${err}`;
   if (code === EXIT.done) keep?.(of, JSON.parse(out) as Parameters<typeof keep>[1]);
+  if (args(of).includes('--no-wait')) await isBegun((JSON.parse(out) as { operation: string }).operation);
   return verb === 'tenant list' && !listsAsDue(out, asker, of) ? `lists ${out}` : 'yes';
+}
+
+/** An operation is somebody's from its first step on. */
+async function isBegun(operation: string): Promise<void> {
+  await vi.waitFor(async () => expect(await findOperation(pool, parseOperationId(operation))).toBeDefined(), {
+    timeout: 30_000,
+  });
 }
 
 function listsAsDue(out: string, { subject }: Asker, { tenant }: Things): boolean {

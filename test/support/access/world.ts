@@ -61,7 +61,6 @@ export async function everythingOf(pool: Pool, admin: CvopsClient, tenant: Tenan
     row: await getTenant(pool, tenant),
     shown: await admin.showTenant(tenant),
     schemas: await admin.schemas.verify(tenant),
-    memory: await admin.memory.stats(tenant),
     backups: await admin.backupKeeping.list(tenant, { removed: true }),
     alerts: await admin.alerts.list(tenant, { resolved: true, limit: 100 }),
     watches: await admin.watches.list(tenant),

@@ -144,9 +144,10 @@ const faulty = (input: Input): fc.Arbitrary<Input> => {
       .map((more) => Object.fromEntries([...Object.entries(input), [more, 'acme_corp']])),
   );
 };
-/** One that says for which tenant it is asked may be asked for all: then it says nothing. */
+/** Without these it says something else: asked for by one of all tenants, or taken up again. */
+const MAY_LACK = ['principalTenant', 'begin'];
 const isWhole = (left: Input, input: Input): boolean =>
-  'principalTenant' in input && !('principalTenant' in left);
+  MAY_LACK.some((name) => name in input && !(name in left));
 
 describe('an input of a workflow', () => {
   it('has a contract, whatever its type', () => {

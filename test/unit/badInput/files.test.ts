@@ -49,7 +49,7 @@ describe('a list of videos', () => {
             (error: unknown) => expectRefusal(error, 'Rejected'),
           );
       }),
-      share(4),
+      share(2),
     );
   });
 });
