@@ -184,6 +184,14 @@ export const TRIES: Readonly<Record<Verb, Try>> = {
   'token revoke': { args: ({ token }) => ['token', 'revoke', token] },
   'token rotate-key': { args: () => ['token', 'rotate-key'] },
 
+  'approval list': { args: about('approval', 'list', '--tenant') },
+  // Nothing waits: what does is granted and refused in approvals.test.ts.
+  'approval grant': { args: ({ operation }) => ['approval', 'grant', operation], exits: [5] },
+  'approval refuse': { args: ({ operation }) => ['approval', 'refuse', operation], exits: [5] },
+  'approval policy': {
+    args: ({ tenant }) => ['approval', 'policy', 'backup restore', '--require', '--tenant', tenant],
+  },
+
   'tenant deactivate': { args: ({ tenant }) => ['tenant', 'deactivate', tenant, '--running', 'cancel'] },
   'tenant extend': { args: ({ tenant }) => ['tenant', 'extend', tenant, '--days', '2'] },
   'tenant reactivate': { args: about('tenant', 'reactivate') },

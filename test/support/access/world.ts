@@ -63,6 +63,7 @@ export async function everythingOf(pool: Pool, admin: CvopsClient, tenant: Tenan
     schemas: await admin.schemas.verify(tenant),
     backups: await admin.backupKeeping.list(tenant, { removed: true }),
     alerts: await admin.alerts.list(tenant, { resolved: true, limit: 100 }),
+    approvals: await admin.approvals.list(tenant, { all: true, limit: 100 }),
     watches: await admin.watches.list(tenant),
     schedules: await admin.memorySchedules.list(tenant),
   };

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { z } from 'zod';
+import { approvalDecision } from '../../../src/contracts/approvals.js';
 import { pruneBackupsInput, scheduledBackupInput } from '../../../src/contracts/backupKeeping.js';
 import {
   backupTenantInput,
@@ -176,6 +177,11 @@ describe('a bad tenant', () => {
       'search',
       searchInput,
       (tenant) => ({ tenant, query: 'x', profile: 'video_colpali_smol500_mv_frame', ranking: 'r', topK: 1 }),
+    ],
+    [
+      'approval',
+      approvalDecision,
+      (tenant) => ({ tenant, operation: UUID, grant: true, principal: 'ann', reason: '' }),
     ],
     ['route', routeInput, (tenant) => ({ tenant, query: 'x' })],
     ['memory add', addMemoryInput, (tenant) => ({ tenant, text: 'x', userId: 'u' })],
