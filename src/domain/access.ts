@@ -21,7 +21,7 @@ const ALL: Rule = { least: 'admin', scope: 'installation' };
 
 /**
  * Who may do what: a verb is a command, with the option that makes it another one. Everything that decides reads this
- * table, and `docs/access-table.md` is made from it.
+ * table, and a test that tries each verb is held against it and makes `docs/access-table.md`.
  */
 export const VERBS = {
   'tenant create': ALL,
