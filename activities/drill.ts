@@ -1,11 +1,12 @@
 import { requireOwnTenant } from '../src/access/ownTenant.js';
+import { drilledBackup } from '../src/backup/drilled.js';
 import { ownBackup } from '../src/backup/ownership.js';
 import { drillRestoreInput } from '../src/contracts/backupOperations.js';
 import { checkInput } from '../src/contracts/common.js';
 import { drillTenant, parseBackupId } from '../src/domain/backups.js';
 import { OpsError } from '../src/domain/errors.js';
 import { workflowIds } from '../src/domain/naming.js';
-import { listBackups, lockCompleteBackup, noteProven } from '../src/registry/backups.js';
+import { lockCompleteBackup, noteProven } from '../src/registry/backups.js';
 import { type Pool, transaction } from '../src/registry/database.js';
 import { beginOperation, closeOperation, endOperation } from '../src/registry/operationLog.js';
 import { findOperation } from '../src/registry/operations.js';
@@ -22,14 +23,7 @@ export function createDrillActivities({ pool }: { readonly pool: Pool }): DrillA
         const before = await findOperation(tx, operation);
         // A newer one may be complete by now: a second attempt stays with its own.
         if (before) return { backup: parseBackupId(before.input['backup']), into };
-        const [newest] = await listBackups(tx, { tenant, state: 'complete', limit: 1 });
-        const wanted = input.backup ?? newest?.backup;
-        if (wanted === undefined)
-          throw new OpsError(
-            'NotFound',
-            `tenant ${tenant} has no complete backup`,
-            `make one: cvops backup create ${tenant}`,
-          );
+        const wanted = await drilledBackup(tx, tenant, input.backup);
         await ownBackup(tx, input.principalTenant, wanted);
         const row = await lockCompleteBackup(tx, wanted);
         if (row.tenant !== tenant)

@@ -3,7 +3,8 @@ import { heartbeat, log } from '@temporalio/activity';
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import { type GiveUpResources, giveUpAbandoned } from '../src/backup/giveUp.js';
 import { checkInput } from '../src/contracts/common.js';
-import { hardDeleteInput } from '../src/contracts/life.js';
+import { type HardDeleteInput, hardDeleteInput } from '../src/contracts/life.js';
+import type { Held } from '../src/domain/approvals.js';
 import { OpsError } from '../src/domain/errors.js';
 import { workflowIds } from '../src/domain/naming.js';
 import { requireState } from '../src/domain/states.js';
@@ -20,17 +21,23 @@ import { beginOperation, closeOperation, endOperation } from '../src/registry/op
 import { cancelOthers, startedBefore } from '../src/registry/operations.js';
 import { memoryWritersOf } from '../src/registry/memoryWriters.js';
 import { noteBefore, noteDeleted, noteReadBack } from '../src/registry/purgeStores.js';
+import { heldBack } from '../src/access/secondPerson.js';
+import { isRequired } from '../src/registry/approvals.js';
+import type { RunOf } from '../src/access/workflowStart.js';
 import { beginPurging, endLives } from '../src/registry/retention.js';
 import { releaseReserved, schemasOf } from '../src/registry/schemas.js';
-import { type TenantLife, findTenant, getLife, livesOf } from '../src/registry/tenants.js';
+import { type TenantLife, type TenantRow, findTenant, getLife, livesOf } from '../src/registry/tenants.js';
 import { deleteTenantSchedules, pauseTenantSchedules } from '../src/schedules/tenantSchedules.js';
 import { until } from './fence.js';
 import { heartbeating } from './heartbeat.js';
 import type { PurgeActivities } from './types.js';
+import { runOf } from './run.js';
 
 export interface PurgeDependencies extends Stores, GiveUpResources {
   readonly client: Client;
   readonly signer: CertificateSigner;
+  /** Whether a person has started a run, not another operation as a part of itself. */
+  readonly isAsked: (run: RunOf) => Promise<boolean>;
 }
 
 /** How long operations may take to end when their tenant goes; then they are terminated. */
@@ -42,6 +49,29 @@ export function createPurgeActivities(dependencies: PurgeDependencies): PurgeAct
   const { pool, client, phoenix, signer } = dependencies;
   const drain = new SharedDrain(phoenix, DRAIN_MS);
 
+  /** By policy: the end of a retention is nobody's wish, and what is being purged is lost already. */
+  const holdBack = async (
+    tx: Queryable,
+    { tenant, incarnation, operation, trigger, principal, reason, rehearsal }: HardDeleteInput,
+    { state, purgeAt }: TenantRow,
+  ): Promise<Held | undefined> => {
+    if (trigger === 'expiry' || state === 'purging') return undefined;
+    if (trigger === 'purgeNow' && (await isRequired(tx, 'tenant delete', tenant)))
+      throw new OpsError(
+        'Conflict',
+        `tenant ${tenant} is deleted only when a second administrator agrees`,
+        `ask for that with: cvops tenant delete ${tenant} --hard`,
+      );
+    requireState(trigger === 'requested' ? 'delete' : 'purgeNow', tenant, state, purgeAt);
+    const question = {
+      ...{ operation, verb: 'tenant delete' as const, tenant, incarnation, askedBy: principal, reason },
+      workflowId: workflowIds.purge(tenant),
+      request: { from: state, rehearsed: rehearsal !== null },
+    };
+    // A drill's copy, or what a test has made, goes with what made it.
+    return heldBack(tx, question, async () => !(await dependencies.isAsked(runOf())));
+  };
+
   return {
     async beginPurge({ now, creationStopped, ...raw }) {
       const input = checkInput(hardDeleteInput, raw);
@@ -52,6 +82,8 @@ export function createPurgeActivities(dependencies: PurgeDependencies): PurgeAct
         if (await startedBefore(tx, operation)) return { state: 'purging' };
         const row = await getLife(tx, input);
         if (row.state === 'creation_failed') await requireNoOtherLife(tx, row);
+        const held = await holdBack(tx, input, row);
+        if (held) return held;
         if (row.state === 'creating' && !creationStopped) return { state: 'creating' };
         const expired = trigger === 'expiry' ? new Date(now) : undefined;
         const from =

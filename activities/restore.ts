@@ -2,6 +2,7 @@ import { heartbeat } from '@temporalio/activity';
 import { checkInput } from '../src/contracts/common.js';
 import { restoreTenantInput } from '../src/contracts/backupOperations.js';
 import { requireOwnTenant } from '../src/access/ownTenant.js';
+import { heldBack } from '../src/access/secondPerson.js';
 import { ownBackup } from '../src/backup/ownership.js';
 import { compareDocuments, restoreDocuments, schemaOf } from '../src/backup/restore/documents.js';
 import { emptySchema } from '../src/backup/restore/emptySchema.js';
@@ -102,9 +103,17 @@ export function createRestoreDataActivities(resources: BackupResources): Restore
           watch(signal),
         );
         const { incarnation, opens, plan } = decision;
-        if (!input.preview)
-          await transaction(pool, async (tx) => {
+        if (!input.preview) {
+          const held = await transaction(pool, async (tx) => {
             await lockCompleteBackup(tx, backup);
+            if (plan.how === 'replace') {
+              const held = await heldBack(tx, {
+                ...{ operation, verb: 'backup restore', tenant, incarnation, askedBy: principal, reason },
+                workflowId: workflowIds.restore(tenant),
+                request: { backup, from: row.tenant, loses: plan.loses },
+              });
+              if (held) return held;
+            }
             const life = create ? { tenant: null, incarnation: null } : { tenant, incarnation };
             await beginOperation(
               tx,
@@ -120,7 +129,10 @@ export function createRestoreDataActivities(resources: BackupResources): Restore
               'restore',
               { backup, from: row.tenant, into: tenant, how: plan.how },
             );
+            return undefined;
           });
+          if (held) return held;
+        }
         return { ...decision, create, bases: [...bases] };
       });
     },

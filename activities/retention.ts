@@ -7,8 +7,12 @@ import type { Incarnation, OperationId, TenantId } from '../src/domain/ids.js';
 import { workflowIds } from '../src/domain/naming.js';
 import { type OperationKind, requireState } from '../src/domain/states.js';
 import { runningOperations, startedBefore } from '../src/registry/operations.js';
+import { heldBack } from '../src/access/secondPerson.js';
+import type { Question } from '../src/registry/approvals.js';
+import { isHeld } from '../src/domain/approvals.js';
+import { DEFAULT_RETENTION_DAYS } from '../src/domain/retention.js';
 import { appendAudit } from '../src/registry/audit.js';
-import { type Pool, transaction } from '../src/registry/database.js';
+import { type Pool, type Queryable, transaction } from '../src/registry/database.js';
 import { beginOperation, closeOperation } from '../src/registry/operationLog.js';
 import { deactivate, extendRetention, noteNotice, reactivate } from '../src/registry/retention.js';
 import { type TenantRow, getLife, requireWhole } from '../src/registry/tenants.js';
@@ -44,15 +48,22 @@ export function createRetentionActivities({
       const input = checkInput(retentionInput, raw);
       const { tenant, incarnation, begin } = input;
       if (begin === undefined) throw new OpsError('InvalidInput', 'nothing to begin');
-      await transaction(pool, async (tx) => {
+      return transaction(pool, async (tx) => {
         const asked = row({ ...begin, tenant, incarnation }, 'softDeleteTenant');
-        if (await startedBefore(tx, asked.operation)) return;
+        if (await startedBefore(tx, asked.operation)) return undefined;
+        const { retentionDays } = begin;
+        if (retentionDays < DEFAULT_RETENTION_DAYS) {
+          await requireMay(tx, input, 'deactivate');
+          const held = await heldBack(tx, question(asked, 'tenant deactivate', { retentionDays }));
+          if (held) return held;
+        }
         if (!(await deactivate(tx, incarnation, new Date(purgeAt))))
           throw await refused(tx, input, 'deactivate');
         await beginOperation(tx, asked, 'deactivate', {
           purgeAt: new Date(purgeAt).toISOString(),
           running: begin.running,
         });
+        return undefined;
       });
     },
 
@@ -118,11 +129,15 @@ export function createRetentionActivities({
         const asked = row(input, 'extendRetention');
         if (await startedBefore(tx, asked.operation))
           return { purgeAt: Date.parse((await getLife(tx, input)).purgeAt!) };
+        await requireMay(tx, input, 'extend');
+        const held = await heldBack(tx, question(asked, 'tenant extend', { ...input, days }));
+        if (held) return held;
         const purgeAt = await extendRetention(tx, input.incarnation, days, new Date(now));
         if (purgeAt === undefined) throw await refused(tx, input, 'extend');
         await beginOperation(tx, asked, 'extend', { days, purgeAt: purgeAt.toISOString() });
         return { purgeAt: purgeAt.getTime() };
       }).then(async (answer) => {
+        if (isHeld(answer)) return answer;
         await closeOperation(pool, input.operation, 'extend', { state: 'completed' }, { days });
         return answer;
       });
@@ -136,6 +151,24 @@ interface Asked {
   readonly operation: OperationId;
   readonly principal: string;
   readonly reason: string;
+}
+
+/** Before anybody is asked to agree. @throws OpsError `WrongState` */
+async function requireMay(
+  tx: Queryable,
+  key: Pick<TenantRow, 'tenant' | 'incarnation'>,
+  verb: 'deactivate' | 'extend',
+): Promise<void> {
+  const { tenant, state, purgeAt } = await getLife(tx, key);
+  requireState(verb, tenant, state, purgeAt);
+}
+
+function question(
+  { operation, tenant, incarnation, principal, reason, workflowId }: Asked & { readonly workflowId: string },
+  verb: Question['verb'],
+  request: Question['request'],
+): Question {
+  return { operation, verb, tenant, incarnation, workflowId, request, askedBy: principal, reason };
 }
 
 /** Why a move was not possible, by the state there is now. */

@@ -7,6 +7,7 @@ import type {
   VerifyBackupInput,
   VerifyBackupResult,
 } from '../src/contracts/backupOperations.js';
+import type { ApprovalDecision, Decided } from '../src/contracts/approvals.js';
 import type { IngestVideosInput, IngestVideosResult, TurnResult } from '../src/contracts/ingest.js';
 import type {
   CreateTenantInput,
@@ -41,6 +42,8 @@ import type {
   ImportMemoryResult,
   PruneMemoryInput,
 } from '../src/contracts/memory.js';
+import type { Held } from '../src/domain/approvals.js';
+import type { ApprovalRow } from '../src/registry/approvals.js';
 import type { BackupId } from '../src/domain/backups.js';
 import type { LeakKind } from '../src/domain/canaries.js';
 import type { KeepPolicy } from '../src/domain/keepPolicy.js';
@@ -191,10 +194,17 @@ export interface IngestActivities {
   }): Promise<void>;
 }
 
+/** What a second administrator has to agree to; see `src/access/secondPerson.ts`. */
+export interface ApprovalActivities {
+  /** Fails `PermissionDenied` to who has asked, `NotFound`, `WrongState`. */
+  decideApproval(input: ApprovalDecision): Promise<Decided & Pick<ApprovalRow, 'verb' | 'request'>>;
+  withdrawApproval(input: { readonly operation: OperationId }): Promise<void>;
+}
+
 /** The wait between a soft delete and the purge; every answer is the registry's. */
 export interface RetentionActivities {
   /** `active → inactive` until `purgeAt` (ms since the epoch). Fails `WrongState`. */
-  beginRetention(input: RetentionInput & { readonly purgeAt: number }): Promise<void>;
+  beginRetention(input: RetentionInput & { readonly purgeAt: number }): Promise<Held | undefined>;
   /** Pauses the tenant's schedules; those a person had paused are not counted as ours to resume. */
   pauseSchedules(key: TenantKey): Promise<{ schedules: number }>;
   /** Resumes them and ends the operation that reactivated. */
@@ -207,7 +217,7 @@ export interface RetentionActivities {
   giveNotice(input: TenantLife & { readonly purgeAt: number; readonly days: number }): Promise<void>;
   /** `inactive → active` before the end of the retention. Fails `WrongState`. */
   reactivate(input: RetentionRequest & { readonly now: number }): Promise<void>;
-  extendRetention(input: ExtendRequest & { readonly now: number }): Promise<{ purgeAt: number }>;
+  extendRetention(input: ExtendRequest & { readonly now: number }): Promise<{ purgeAt: number } | Held>;
 }
 
 export interface PurgeActivities {
@@ -217,7 +227,7 @@ export interface PurgeActivities {
    */
   beginPurge(
     input: HardDeleteInput & { readonly now: number; readonly creationStopped: boolean },
-  ): Promise<{ state: 'purging' | 'creating' }>;
+  ): Promise<{ state: 'purging' | 'creating' } | Held>;
   stopCreation(key: TenantKey): Promise<void>;
   /** Pauses schedules and ends every operation of the tenant but this one. */
   stopOperations(key: TenantKey): Promise<{ stopped: number; terminated: number }>;
@@ -381,17 +391,19 @@ export interface RestoreKey extends TenantKey {
   readonly backup: BackupId;
 }
 
+export interface RestoreDecision {
+  readonly plan: RestorePlan;
+  /** The life to restore into: there already, or to be made by `create`. */
+  readonly incarnation: Incarnation;
+  readonly create: CreateTenantInput | null;
+  readonly bases: BaseSchema[];
+  /** Whether the tenant is to be open afterwards. */
+  readonly opens: boolean;
+}
+
 export interface RestoreActivities {
   /** Decides what is to be done, and registers the operation unless it is a preview. Changes nothing of the tenant. */
-  beginRestore(input: RestoreTenantInput): Promise<{
-    plan: RestorePlan;
-    /** The life to restore into: there already, or to be made by `create`. */
-    incarnation: Incarnation;
-    create: CreateTenantInput | null;
-    bases: BaseSchema[];
-    /** Whether the tenant is to be open afterwards. */
-    opens: boolean;
-  }>;
+  beginRestore(input: RestoreTenantInput): Promise<RestoreDecision | Held>;
   /** Reads all of the backup before anything is written. Fails `VerificationFailed`. */
   checkBeforeRestore(key: RestoreKey): Promise<{ parts: number; bytes: number }>;
   /**

@@ -2,6 +2,7 @@ import type { Client } from '@temporalio/client';
 import type { NativeConnection } from '@temporalio/worker';
 import type pino from 'pino';
 import { createAccessActivities, reachOfRun } from '../activities/access.js';
+import { createApprovalActivities } from '../activities/approvals.js';
 import { createApplicationActivities } from '../activities/application.js';
 import { createBackupDataActivities, createBackupLedgerActivities } from '../activities/backup.js';
 import { createDrillActivities } from '../activities/drill.js';
@@ -184,6 +185,7 @@ export function controlActivities(resources: Resources) {
   };
   return {
     ...typedFailures({ ...createAccessActivities(resources.gate) }),
+    ...typedFailures({ ...createApprovalActivities({ pool }) }),
     ...typedFailures({ ...createTenantActivities({ pool, phoenix, memories, vespaUrl, vespaConfigUrl }) }),
     ...typedFailures({ ...createApplicationActivities({ pool, client, vespaUrl, vespaConfigUrl }) }),
     ...typedFailures({ ...createLedgerActivities({ pool, documents }) }),
@@ -222,6 +224,7 @@ export function controlActivities(resources: Resources) {
         configServer,
         temporal: async () => client,
         signer: new CertificateSigner(() => loadSigningKey(settings.certificateKey)),
+        isAsked: (run) => resources.gate.isAsked(run),
         shelf: resources.shelf,
       }),
     }),

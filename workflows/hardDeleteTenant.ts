@@ -6,6 +6,7 @@ import { noteState } from './operationState.js';
 import { purgeStores, purging, titled } from './options.js';
 import { Progress } from './progress.js';
 import { SchemaChanges } from './schemaChanges.js';
+import { SecondPerson, asStep } from './secondPerson.js';
 import { versioned } from './versioning.js';
 
 /** How often a store that is found not empty is emptied again before the operation gives up. */
@@ -21,9 +22,10 @@ export async function hardDeleteTenant(input: HardDeleteInput): Promise<HardDele
   const key = { tenant, incarnation, operation };
   const schemas = new SchemaChanges(input.cluster);
   const steps = new Progress(`Delete tenant \`${tenant}\` for good`);
+  const second = new SecondPerson();
 
   // Refused here, nothing was done and nothing is to be said of it.
-  await begin(input, steps).catch((error: unknown) => {
+  await begin(input, steps, second).catch((error: unknown) => {
     throw thrownFor(error);
   });
   const erase = {
@@ -126,15 +128,19 @@ export async function hardDeleteTenant(input: HardDeleteInput): Promise<HardDele
 versioned('PINNED', hardDeleteTenant);
 
 /** `→ purging`: the registry's row decides. A creation under way is stopped and cleans up after itself first. */
-async function begin(input: HardDeleteInput, steps: Progress): Promise<void> {
-  const now = Date.now();
-  const first = await titled(purging.beginPurge, input.trigger, { ...input, now, creationStopped: false });
+async function begin(input: HardDeleteInput, steps: Progress, second: SecondPerson): Promise<void> {
+  const toPurging = (creationStopped: boolean) =>
+    second.agreed(
+      () => titled(purging.beginPurge, input.trigger, { ...input, now: Date.now(), creationStopped }),
+      asStep(steps),
+    );
+  const first = await toPurging(false);
   if (first.state === 'purging') return;
   const { tenant, incarnation, operation } = input;
   await steps.step('stop its creation', () =>
     titled(purgeStores.stopCreation, 'cancel and wait', { tenant, incarnation, operation }),
   );
-  await titled(purging.beginPurge, input.trigger, { ...input, now, creationStopped: true });
+  await toPurging(true);
 }
 
 function shown({ store, name, count }: StoreCount): string {

@@ -1,4 +1,5 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
+import type { ApprovalDecision, Decided } from '../src/contracts/approvals.js';
 import type { IngestProgress } from '../src/contracts/ingest.js';
 import type { ExtendRequest, RetentionRequest, RetentionStatus } from '../src/contracts/life.js';
 import type {
@@ -34,6 +35,9 @@ export const purgeNow = defineUpdate<RetentionStatus, [RetentionRequest]>('purge
 export const retentionStatus = defineQuery<RetentionStatus>('status');
 /** The registry has changed: look again now. */
 export const wake = defineSignal('wake');
+
+/** A second administrator's answer to what waits for one. */
+export const decideApproval = defineUpdate<Decided, [ApprovalDecision]>('decideApproval');
 
 /** There is more to tell of alerts. */
 export const alertsChanged = defineSignal('alertsChanged');

@@ -2,6 +2,7 @@ import { ActivityCancellationType, type ActivityOptions, proxyActivities } from 
 import type {
   AccessActivities,
   ApplicationActivities,
+  ApprovalActivities,
   BackupActivities,
   DrillActivities,
   FenceActivities,
@@ -160,6 +161,7 @@ const looks: ActivityOptions = {
 
 /** Nobody waits for an answer to an update longer than this. */
 export const messages = proxyActivities<AccessActivities>({ ...registry, scheduleToCloseTimeout: '2m' });
+export const approvals = proxyActivities<ApprovalActivities>({ ...registry, scheduleToCloseTimeout: '1h' });
 export const tenants = proxyActivities<TenantActivities>(registry);
 export const tenantResources = proxyActivities<TenantActivities>(outside);
 export const tenantCompensations = proxyActivities<TenantActivities>(compensation);

@@ -13,6 +13,7 @@ import { noteState } from './operationState.js';
 import { restoreData, restores, tenants, titled } from './options.js';
 import { Progress } from './progress.js';
 import { SchemaChanges } from './schemaChanges.js';
+import { SecondPerson, asStep } from './secondPerson.js';
 import { versioned } from './versioning.js';
 
 /**
@@ -24,7 +25,9 @@ export async function restoreTenant(input: RestoreTenantInput): Promise<RestoreT
   const schemas = new SchemaChanges(input.cluster);
   const { tenant, operation, backup } = input;
   const steps = new Progress(`Restore backup \`${backup}\` into tenant \`${tenant}\``);
-  const decided = await titled(restoreData.beginRestore, backup, input).catch((error: unknown) => {
+  const second = new SecondPerson();
+  const begin = () => titled(restoreData.beginRestore, backup, input);
+  const decided = await second.agreed(begin, asStep(steps)).catch((error: unknown) => {
     if (input.preview) throw thrownFor(error);
     // Refused here, nothing was done as a rule; but an attempt whose answer was lost may have registered it.
     const asked = { tenant, incarnation: input.incarnation, operation, backup };

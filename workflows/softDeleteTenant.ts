@@ -20,6 +20,7 @@ import type {
   RetentionRequest,
   RetentionStatus,
 } from '../src/contracts/life.js';
+import { type Held, isHeld } from '../src/domain/approvals.js';
 import type { OperationId } from '../src/domain/ids.js';
 import { workflowIds } from '../src/domain/naming.js';
 import { DEFAULT_SECOND_LOOK_SECONDS } from '../src/domain/purge.js';
@@ -31,6 +32,7 @@ import type { hardDeleteTenant } from './hardDeleteTenant.js';
 import { deactivated, extendRetention, purgeNow, reactivate, retentionStatus, wake } from './messages.js';
 import { noteState } from './operationState.js';
 import { retention as registry, retentionNotices, titled } from './options.js';
+import { SecondPerson } from './secondPerson.js';
 import { versioned } from './versioning.js';
 
 const DRAIN_POLL_MS = 5_000;
@@ -57,6 +59,7 @@ export async function softDeleteTenant(input: RetentionInput): Promise<Retention
   let purge: OperationId | undefined;
   let asked: RetentionRequest | undefined;
   let purgeFailure: Failure | undefined;
+  let held: Held['held'] | undefined;
 
   const status = (): RetentionStatus => ({
     tenant,
@@ -69,23 +72,39 @@ export async function softDeleteTenant(input: RetentionInput): Promise<Retention
    * An update's failure is its caller's, and no fault of this workflow's. A cancellation request, which does not end
    * the wait, must not keep its answers from being given either.
    */
-  const answer = <A extends unknown[]>(work: (...args: A) => Promise<void>) => {
+  const answer = <A extends unknown[]>(work: (...args: A) => Promise<Held['held'] | undefined>) => {
     return (...args: A): Promise<RetentionStatus> =>
       CancellationScope.nonCancellable(async () => {
-        await condition(() => ready || refused !== undefined);
+        await condition(() => ready || refused !== undefined || held !== undefined);
         if (refused !== undefined) throw operationFailure(refused);
-        await work(...args).catch((error: unknown) => {
+        const waits = await work(...args).catch((error: unknown) => {
           throw operationFailure(failureRecord(error));
         });
-        return status();
+        return { ...status(), ...(waits ? { approval: shown(waits) } : {}) };
       });
   };
+
+  const extend = async (request: ExtendRequest): Promise<Held['held'] | undefined> => {
+    const extended = await titled(
+      registry.extendRetention,
+      `${request.days} day(s), by ${request.principal}`,
+      { ...request, now: Date.now() },
+    );
+    if (isHeld(extended)) return extended.held;
+    retention = { purgeAt: extended.purgeAt, setAt: Date.now(), noticed: null };
+    woken = true;
+    return undefined;
+  };
+  // An extension that waits has no step here: days may go by, and runs with them.
+  const second = new SecondPerson(async ({ verb, request }) => {
+    if (verb === 'tenant extend') await extend(request as unknown as ExtendRequest);
+  });
 
   setHandler(retentionStatus, status);
   setHandler(wake, () => void (woken = true));
   setHandler(
     deactivated,
-    answer(async () => undefined),
+    answer(async () => held),
   );
   setHandler(
     reactivate,
@@ -97,19 +116,12 @@ export async function softDeleteTenant(input: RetentionInput): Promise<Retention
       });
       state = 'active';
       woken = true;
+      return undefined;
     }),
   );
   setHandler(
     extendRetention,
-    answer(async (request: ExtendRequest) => {
-      const { purgeAt } = await titled(
-        registry.extendRetention,
-        `${request.days} day(s), by ${request.principal}`,
-        { ...request, now: Date.now() },
-      );
-      retention = { purgeAt, setAt: Date.now(), noticed: null };
-      woken = true;
-    }),
+    answer(async (request: ExtendRequest) => extend(request)),
   );
   setHandler(
     purgeNow,
@@ -118,7 +130,7 @@ export async function softDeleteTenant(input: RetentionInput): Promise<Retention
       purgeFailure = undefined;
       woken = true;
       await condition(() => purge !== undefined || purgeFailure !== undefined || state !== 'inactive');
-      if (purge !== undefined) return;
+      if (purge !== undefined) return undefined;
       throw operationFailure(
         purgeFailure ?? {
           code: 'WrongState',
@@ -143,19 +155,22 @@ export async function softDeleteTenant(input: RetentionInput): Promise<Retention
     retentionDays,
     running: how,
   }: Begin): Promise<void> => {
-    const now = Date.now();
-    const purgeAt = now + retentionDays * DAY_MS;
+    let now = 0;
+    const purgeAt = () => now + retentionDays * DAY_MS;
     const key = { ...life, operation };
-    await titled(
-      registry.beginRetention,
-      `inactive for ${retentionDays} day(s), by ${principal}: ${reason}`,
-      {
-        ...input,
-        purgeAt,
-      },
-    );
+    const toInactive = (): Promise<Held | undefined> => {
+      now = Date.now();
+      const summary = `inactive for ${retentionDays} day(s), by ${principal}: ${reason}`;
+      return titled(registry.beginRetention, summary, { ...input, purgeAt: purgeAt() });
+    };
+    await second.agreed(toInactive, (question) => async (wait) => {
+      held = question;
+      describe(`waits for a second administrator: cvops approval grant ${question.operation}`);
+      await wait();
+      held = undefined;
+    });
     state = 'inactive';
-    retention = { purgeAt, setAt: now, noticed: null };
+    retention = { purgeAt: purgeAt(), setAt: now, noticed: null };
     draining = { operation, running: how };
     await titled(registry.pauseSchedules, 'all of the tenant', key);
   };
@@ -283,6 +298,10 @@ export async function softDeleteTenant(input: RetentionInput): Promise<Retention
   });
 }
 versioned('AUTO_UPGRADE', softDeleteTenant);
+
+function shown({ operation, expiresAt }: Held['held']): NonNullable<RetentionStatus['approval']> {
+  return { operation, expiresAt: new Date(expiresAt).toISOString() };
+}
 
 type Begin = NonNullable<RetentionInput['begin']>;
 type Draining = NonNullable<RetentionInput['draining']>;

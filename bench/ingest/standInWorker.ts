@@ -3,7 +3,7 @@ import { typedFailures } from '../../activities/failures.js';
 import { createVideoActivities } from '../../activities/ingest.js';
 import { NO_TRACING } from '../../src/telemetry/noTracing.js';
 import type { Encoder } from '../../src/encoders/port.js';
-import type { VideoTools } from '../../src/ingest/ingestVideo.js';
+import type { VideoTools } from '../../src/ingest/prepare.js';
 import { TenantRates } from '../../src/limits/rate.js';
 import { hashFile } from '../../src/video/probe.js';
 import { reportFailure, runWorker } from '../../workers/run.js';

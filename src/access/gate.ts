@@ -149,6 +149,12 @@ export class Gate {
     }
   }
 
+  /** Whether a person has started a run: not another operation as a part of itself, and not the system. */
+  async isAsked(run: RunOf): Promise<boolean> {
+    const { proof, role } = await this.chainOf(run);
+    return proof !== null && role !== 'system';
+  }
+
   /** The one tenant that the principal of a run has to do with; null: all. */
   async tenantOf(run: RunOf): Promise<TenantId | null> {
     return (await this.chainOf(run)).tenant;

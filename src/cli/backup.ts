@@ -97,6 +97,11 @@ function addVerify(backup: Command): void {
     if (/[/.]/.test(name)) return verifyFolder(name, options);
     const backup = parseBackupId(name);
     await withClient(async (client) => {
+      if (options.dryRun) {
+        const tenant = await client.backups.tenantOf(backup, 'backup verify');
+        const plan = { dryRun: true, backup, tenant, sample: options.sample ?? null };
+        return answer(options.output, plan, () => `would verify ${backup} of ${tenant}`);
+      }
       const handle = await client.backups.verify({ backup, sample: options.sample, reason: options.reason });
       const result = await follow(handle, options);
       if (!result)
@@ -171,6 +176,10 @@ function addDrill(backup: Command): void {
     const tenant = parseTenantId(id);
     const chosen = options.backup === undefined ? undefined : parseBackupId(options.backup);
     await withClient(async (client) => {
+      if (options.dryRun) {
+        const backup = await client.backups.planDrill({ tenant, backup: chosen });
+        return answer(options.output, { dryRun: true, tenant, backup }, () => `would restore ${backup}`);
+      }
       const handle = await client.backups.drill({ tenant, backup: chosen, reason: options.reason });
       const result = await follow(handle, options);
       if (!result) return answer(options.output, { operation: handle.operation }, () => `drill of ${tenant}`);

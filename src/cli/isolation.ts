@@ -23,9 +23,12 @@ export function addIsolationCommands(program: Command): void {
   ).action(async (a: string | undefined, b: string | undefined, options: VerifyOptions) => {
     const tenants = whom(a, b, options);
     const { reason, selfTest } = options;
-    if (options.dryRun)
-      return answer(options.output, { tenants, selfTest }, () => `would verify ${spoken(tenants)}`);
     await withClient(async (client) => {
+      if (options.dryRun) {
+        await client.isolation.plan(tenants);
+        const plan = { dryRun: true, tenants, selfTest };
+        return answer(options.output, plan, () => `would verify ${spoken(tenants)}`);
+      }
       const handle = selfTest
         ? await client.isolation.selfTest(reason)
         : await client.isolation.verify({ tenants, reason });

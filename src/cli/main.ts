@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { addAlertCommands } from './alerts.js';
+import { addApprovalCommands } from './approvals.js';
 import { addAuditCommands } from './audit.js';
 import { addBackupCommands } from './backup.js';
 import { addCertificateCommands } from './certificate.js';
@@ -52,6 +53,7 @@ export function buildProgram(): Command {
   addBackupCommands(program);
   addIsolationCommands(program);
   addOperationCommands(program);
+  addApprovalCommands(program);
   addAuditCommands(program);
   addCertificateCommands(program);
   addCodecServerCommand(program);
@@ -69,11 +71,18 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 partly done, 4 denied, 5 not found, 6 w
 
 /** Runs one command line and sets the process's exit code. */
 export async function main(argv: readonly string[]): Promise<void> {
+  const code = await run(argv);
+  // One that went well may have set another: a supervisor that could not start its servers.
+  if (code !== EXIT.done) process.exitCode = code;
+}
+
+/** Runs one command line and prints what went wrong. @returns its exit code */
+export async function run(argv: readonly string[]): Promise<number> {
   try {
     await buildProgram().parseAsync([...argv]);
+    return EXIT.done;
   } catch (error) {
-    process.exitCode =
-      error instanceof CommanderError ? usageExit(error, argv) : reportError(formatOf(argv), error);
+    return error instanceof CommanderError ? usageExit(error, argv) : reportError(formatOf(argv), error);
   }
 }
 

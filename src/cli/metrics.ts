@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import type { CvopsClient } from '../client/index.js';
 import type { MetricsRange, TenantMetrics } from '../client/metrics.js';
 import { OpsError } from '../domain/errors.js';
-import { parseTenantId } from '../domain/ids.js';
+import { type TenantId, parseTenantId } from '../domain/ids.js';
 import { parseTime } from '../domain/times.js';
 import type { MeasuredTenant } from '../telemetry/metrics/metrics.js';
 import { type ReportTenant, reportPage } from '../telemetry/report/page.js';
@@ -38,10 +38,11 @@ export function addMetricsCommand(program: Command): void {
         'name one tenant, or --all',
         'cvops metrics ID, or cvops metrics --all',
       );
+    const tenant = id === undefined ? undefined : parseTenantId(id);
     await withClient(async (client) => {
       const report: ReportTenant[] = [];
-      const measured = await measure(client, id, options, (tenant, { metrics, overTime }) =>
-        report.push({ tenant, metrics, overTime }),
+      const measured = await measure(client, tenant, options, (of, { metrics, overTime }) =>
+        report.push({ tenant: of, metrics, overTime }),
       );
       if (options.html !== undefined) {
         await writeFile(
@@ -61,12 +62,11 @@ export function addMetricsCommand(program: Command): void {
 
 async function measure(
   client: CvopsClient,
-  id: string | undefined,
+  tenant: TenantId | undefined,
   range: MetricsRange,
   each: (tenant: string, measured: MeasuredTenant) => void,
 ) {
-  if (id === undefined) return client.metrics.all(range, each);
-  const tenant = parseTenantId(id);
+  if (tenant === undefined) return client.metrics.all(range, each);
   const measured = await client.metrics.tenant(tenant, range);
   each(tenant, measured);
   return { tenants: { [tenant]: measured.metrics } };

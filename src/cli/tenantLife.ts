@@ -162,10 +162,13 @@ async function answerRetention(
       return;
     }
     const { operation } = handle;
+    const { approval } = status;
     answer(options.output, { ...status, operation }, () =>
-      status.purgeAt === null
-        ? `tenant ${tenant} is ${status.state}`
-        : `tenant ${tenant} is ${status.state} until it is purged at ${status.purgeAt}`,
+      approval !== undefined
+        ? `not yet: a second administrator has to agree by ${approval.expiresAt}: cvops approval grant ${approval.operation}`
+        : status.purgeAt === null
+          ? `tenant ${tenant} is ${status.state}`
+          : `tenant ${tenant} is ${status.state} until it is purged at ${status.purgeAt}`,
     );
     if (status.running > 0)
       note(

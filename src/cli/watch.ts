@@ -78,8 +78,9 @@ export function addWatchCommands(program: Command): void {
 
   withOutput(watch.command('list [id]').description('of one tenant or of all, with their last round')).action(
     async (id: string | undefined, options: CommonOptions) => {
+      const tenant = id === undefined ? undefined : parseTenantId(id);
       await withClient(async (client) => {
-        const watches = await client.watches.list(id === undefined ? undefined : parseTenantId(id));
+        const watches = await client.watches.list(tenant);
         answer(options.output, { watches }, () =>
           table(
             ['TENANT', 'NAME', 'SOURCE', 'EVERY', 'NEXT', 'LAST', 'OPERATION'],

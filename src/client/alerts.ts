@@ -22,15 +22,16 @@ export class AlertClient {
   /**
    * Nobody is told of it for so long, and it makes nothing fail. It stays open, and is resolved as any other.
    *
-   * @throws OpsError `NotFound`, `WrongState` when it is resolved
+   * @throws OpsError `NotFound`, `WrongState` when it is resolved, `PermissionDenied`: to a principal of one tenant the same
+   *   of another's, of the installation's and of none
    */
   async silence(id: string, seconds: number, reason: string): Promise<Alert> {
     const { pool, principal, principalTenant } = this.connections;
     await this.connections.authorize('alert silence');
     const found = isUuid(id) ? await findAlert(pool, id) : undefined;
-    // Another tenant's and none answer alike.
-    if (found === undefined || (principalTenant !== undefined && found.tenant !== principalTenant))
-      throw notFound(id);
+    if (principalTenant !== undefined && found?.tenant !== principalTenant)
+      return this.connections.denyTo(principalTenant, 'alert silence');
+    if (found === undefined) throw notFound(id);
     return transaction(pool, async (tx) => {
       const silenced = await silenceAlert(tx, id, seconds);
       if (silenced === undefined)

@@ -15,8 +15,10 @@ import {
   verifyBackupInput,
 } from '../contracts/backupOperations.js';
 import type { Verb } from '../domain/access.js';
+import { drilledBackup } from '../backup/drilled.js';
 import { findBackup, noSuchBackup } from '../registry/backups.js';
 import { type BackupId, type Consistency, backupId } from '../domain/backups.js';
+import { OpsError } from '../domain/errors.js';
 import { type TenantId, parseIncarnation, parseOperationId } from '../domain/ids.js';
 import { workflowIds } from '../domain/naming.js';
 import { requireTenant } from '../registry/tenants.js';
@@ -137,6 +139,14 @@ export class BackupClient {
     }
     await this.connections.authorize(verb, row.tenant);
     return row.tenant;
+  }
+
+  /** Which backup `drill` would restore. @throws OpsError as that */
+  async planDrill({ tenant, backup }: Omit<DrillRequest, 'reason'>): Promise<BackupId> {
+    await this.connections.authorize('backup drill', tenant);
+    const owner = backup === undefined ? tenant : await this.tenantOf(backup, 'backup drill');
+    if (owner !== tenant) throw new OpsError('NotFound', `backup ${backup} is none of tenant ${tenant}`);
+    return drilledBackup(this.connections.pool, tenant, backup);
   }
 
   /** @throws OpsError `NotFound`, `PermissionDenied` */

@@ -22,6 +22,7 @@ import { type SearchResources, searchTenant } from '../search/searchTenant.js';
 import { requireFreeName } from '../tenants/quarantine.js';
 import type { Settings } from '../settings.js';
 import { AlertClient } from './alerts.js';
+import { ApprovalClient } from './approvals.js';
 import { BackupClient } from './backups.js';
 import { backupTimes } from '../registry/backupTimes.js';
 import { AuditClient } from './audit.js';
@@ -96,6 +97,7 @@ export class CvopsClient {
   readonly tokens: TokenClient;
   readonly health: HealthClient;
   readonly alerts: AlertClient;
+  readonly approvals: ApprovalClient;
   readonly quotas: QuotaClient;
   readonly audit: AuditClient;
   private readonly settings: Settings;
@@ -124,6 +126,7 @@ export class CvopsClient {
     this.tokens = new TokenClient(connections);
     this.health = new HealthClient(connections);
     this.alerts = new AlertClient(connections);
+    this.approvals = new ApprovalClient(connections);
     this.quotas = new QuotaClient(connections);
     this.audit = new AuditClient(connections);
   }

@@ -14,7 +14,7 @@ import { type ProfileName, parseProfile } from '../domain/profiles.js';
 import { parseSource } from '../domain/sources.js';
 import { countItemsOf, listItems } from '../ingest/listing.js';
 import { countItems, failedItems } from '../registry/ledger.js';
-import { type OperationRow, getOperation, listOperations } from '../registry/operations.js';
+import { type OperationRow, listOperations } from '../registry/operations.js';
 import { schemasOf } from '../registry/schemas.js';
 import { type TenantRow, requireTenant } from '../registry/tenants.js';
 import { storedAs } from '../registry/videos.js';
@@ -193,7 +193,7 @@ export class IngestClient {
     const { tenant, items } = request;
     const mine = (o: OperationRow) => o.kind === 'ingestVideos' && o.incarnation === row.incarnation;
     if (request.operation !== undefined) {
-      const named = await getOperation(pool, request.operation);
+      const named = await ownOperation(this.connections, 'ingest', request.operation);
       if (!mine(named))
         throw new OpsError('NotFound', `operation ${named.operation} is no ingest of tenant ${tenant}`);
       if (named.state === 'running')

@@ -20,12 +20,17 @@ export interface VerifyIsolationRequest {
 export class IsolationClient {
   constructor(private readonly connections: Connections) {}
 
-  /** @throws OpsError `NotFound`, `WrongState`, `PermissionDenied` */
-  async verify({ tenants, reason }: VerifyIsolationRequest): Promise<OperationHandle<VerifyIsolationResult>> {
-    const { pool, asker } = this.connections;
+  /** That a verification, or a self-test, of these may begin. @throws OpsError as {@link verify} */
+  async plan(tenants: VerifyIsolationRequest['tenants']): Promise<void> {
     const named = tenants === 'all' ? [] : tenants;
     await this.connections.authorize('isolation verify', ...named);
-    for (const tenant of named) await requireTenant(pool, tenant, 'verifyIsolation');
+    for (const tenant of named) await requireTenant(this.connections.pool, tenant, 'verifyIsolation');
+  }
+
+  /** @throws OpsError `NotFound`, `WrongState`, `PermissionDenied` */
+  async verify({ tenants, reason }: VerifyIsolationRequest): Promise<OperationHandle<VerifyIsolationResult>> {
+    const { asker } = this.connections;
+    await this.plan(tenants);
     const operation = parseOperationId(randomUUID());
     const input = checkInput(verifyIsolationInput, {
       ...{ operation, ...asker, reason, tenants },

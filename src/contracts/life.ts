@@ -55,6 +55,8 @@ export interface RetentionStatus {
   readonly running: number;
   /** Operation that purges, once there is one. */
   readonly purge: string | null;
+  /** What was asked for waits for a second administrator, so long. */
+  readonly approval?: { readonly operation: string; /** ISO 8601. */ readonly expiresAt: string };
 }
 
 export const storeCount = z.strictObject({

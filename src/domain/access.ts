@@ -21,7 +21,7 @@ const ALL: Rule = { least: 'admin', scope: 'installation' };
 
 /**
  * Who may do what: a verb is a command, with the option that makes it another one. Everything that decides reads this
- * table, and `docs/access-table.md` is made from it.
+ * table, and a test that tries each verb is held against it and makes `docs/access-table.md`.
  */
 export const VERBS = {
   'tenant create': ALL,
@@ -104,6 +104,10 @@ export const VERBS = {
   'audit list': READ,
   'audit verify': ALL,
   'audit export': ALL,
+  'approval list': READ,
+  'approval grant': GOVERN,
+  'approval refuse': GOVERN,
+  'approval policy': ALL,
   'token issue': ALL,
   'token list': ALL,
   'token revoke': ALL,
@@ -193,6 +197,9 @@ export const UPDATES: Readonly<Record<string, Readonly<Record<string, Verb>>>> =
     reactivate: 'tenant reactivate',
     extendRetention: 'tenant extend',
     purgeNow: 'tenant delete',
+    decideApproval: 'approval grant',
   },
+  hardDeleteTenant: { decideApproval: 'approval grant' },
+  restoreTenant: { decideApproval: 'approval grant' },
   ingestVideos: { pause: 'op pause', resume: 'op resume', setConcurrency: 'op concurrency' },
 };

@@ -11,7 +11,11 @@ export type Incarnation = Brand<string, 'Incarnation'>;
 export type OperationId = Brand<string, 'OperationId'>;
 
 const TENANT_RULE = /^[a-z][a-z0-9]*(_[a-z0-9]+)*$/;
-const RESERVED = new Set(['admin', 'system', 'all', 'none', 'null', 'true', 'false']);
+/** Roles and words for everybody, and what programs print where there is nothing: never somebody. */
+const RESERVED = new Set([
+  ...['admin', 'system', 'all'],
+  ...['none', 'null', 'nil', 'nan', 'undefined', 'true', 'false'],
+]);
 const ANY_UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 

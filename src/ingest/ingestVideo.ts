@@ -16,9 +16,8 @@ import { type FeedItem, feed } from '../vespa/feed.js';
 import { segmentBody } from '../vespa/embedding.js';
 import { DocumentError, RetriesExhausted } from '../vespa/retry.js';
 import { planSegments } from '../video/plan.js';
-import { probeVideo } from '../video/probe.js';
-import { type Sidecar, readSidecar } from '../video/sidecar.js';
-import { segmentVideo } from '../video/segment.js';
+import type { Sidecar } from '../video/sidecar.js';
+import { FFMPEG, type PreparedVideo, type VideoTools, prepareVideo } from './prepare.js';
 
 export interface IngestResources {
   readonly pool: Pool;
@@ -28,14 +27,6 @@ export interface IngestResources {
   /** ffmpeg and ffprobe when left out. */
   readonly tools?: VideoTools;
 }
-
-/** How a file becomes pictures; exchanged where everything but the decoding is to be real. */
-export interface VideoTools {
-  readonly probe: typeof probeVideo;
-  readonly segments: typeof segmentVideo;
-}
-
-const FFMPEG: VideoTools = { probe: probeVideo, segments: segmentVideo };
 
 export interface VideoToIngest {
   readonly tenant: TenantId;
@@ -64,6 +55,7 @@ const FEED_CONCURRENCY = 8;
  * are made of the video and the position, puts replace, and the registry names every id that may have been written
  * before it is.
  *
+ * @param prepared of just this video, where that was begun before; it is disposed of here
  * @throws OpsError `Rejected` with a plain reason when the file cannot be ingested, `QuotaExceeded`; DocumentError, naming the document, when
  *   Vespa refuses one for good. None of its documents is left by then, unless it had not been touched
  */
@@ -71,12 +63,12 @@ export async function ingestVideo(
   resources: IngestResources,
   video: VideoToIngest,
   signal?: AbortSignal,
+  prepared?: Promise<PreparedVideo>,
 ): Promise<IngestedVideo> {
   const { pool, documents, encoder, rates, tools = FFMPEG } = resources;
   const profile = PROFILES[video.profile];
-  await using opened = await video.source.open(video.path, signal);
-  const { file, beside = file, fingerprint = null } = opened;
-  const [probed, sidecar] = [await tools.probe(file, { signal }), await readSidecar(beside)];
+  await using ready = await (prepared ?? prepareVideo(tools, video, signal));
+  const { file, fingerprint = null, probed, sidecar } = ready;
   const key = { incarnation: video.incarnation, base: video.profile, video: video.video };
   const sha256 = contentHash(probed.sha256, sidecar);
 

@@ -15,9 +15,10 @@ import type { Sources } from '../sources/sources.js';
 import type { Tracing } from '../telemetry/telemetry.js';
 import { DocumentError, FeedBlocked, RetriesExhausted } from '../vespa/retry.js';
 import { type IngestResources, type VideoToIngest, ingestVideo, isOverQuota } from './ingestVideo.js';
+import { Ahead, FFMPEG, prepareVideo } from './prepare.js';
 
 /** No video is begun after this long in a turn: long ones have a turn to themselves, and progress is seen. */
-const TURN_MS = 4000;
+const TURN_MS = 8000;
 
 export interface TurnResources extends IngestResources {
   readonly sources: Sources;
@@ -40,7 +41,8 @@ export interface TurnOf {
 type Life = Omit<VideoToIngest, 'path' | 'video'>;
 
 /**
- * Ingests videos one after the other in one of the tenant's slots, and ends each in the ledger. A turn ends early after
+ * Ingests videos one after the other in one of the tenant's slots, and ends each in the ledger. The next one is fetched and
+ * looked into meanwhile. A turn ends early after
  * some seconds, when another ingest runs or this one is paused, and when Vespa takes no writes.
  *
  * @throws TenantBusy, NoRoom; OpsError `WrongState` when the life of the tenant is over, `PermissionDenied`; what
@@ -66,10 +68,19 @@ export async function takeTurn(
     const life = await lifeOf(resources, of, begun);
     const until = performance.now() + TURN_MS;
     const left = (from: number) => open.slice(from).map(({ item }) => item);
+    const { tools = FFMPEG } = resources;
+    const ahead = ({ path }: LedgerItem) =>
+      new Ahead((signal) => prepareVideo(tools, { ...life, path }, signal), held);
+    await using waiting = new AsyncDisposableStack();
+    let mine: Ahead | undefined;
     for (const [i, row] of open.entries()) {
-      if (i > 0 && (performance.now() > until || !(await mayGoOn(pool, operation))))
-        return { done, left: left(i) };
-      const end = await ingestItem(resources, life, operation, row, held);
+      if (i > 0 && performance.now() > until) return { done, left: left(i) };
+      const goesOn = open.length > 1 && (await mayGoOn(pool, operation));
+      if (i > 0 && !goesOn) return { done, left: left(i) };
+      // Beside another ingest a turn is one video long: the next one is not its own.
+      const [prepared, next] = [mine, goesOn ? open[i + 1] : undefined];
+      mine = next && waiting.use(ahead(next));
+      const end = await ingestItem(resources, life, operation, row, held, prepared);
       if ('how' in end) return { done, left: left(i + 1), refused: { item: row.item, ...end } };
       const ended = await finishItem(pool, operation, row.item, end);
       if (ended.state === 'failed') resources.onFailed?.(ended);
@@ -104,13 +115,14 @@ async function ingestItem(
   operation: OperationId,
   { item, path, video, fingerprint }: LedgerItem,
   signal: AbortSignal,
+  prepared: Ahead | undefined,
 ): Promise<Parameters<typeof finishItem>[3] | Refusal> {
   const { pool, encoder, tracing } = resources;
   const about = { 'input.value': path, video, profile: life.profile, operation };
   try {
     return await tracing.traced(life, 'CHAIN', 'ingest.video', about, async (span) => {
       const end = await counted(pool, { operation, item, signal }, () =>
-        ingestVideo(resources, { ...life, path, video }, signal),
+        ingestVideo(resources, { ...life, path, video }, signal, prepared?.take()),
       );
       span.setAttributes({ 'output.value': end.state, documents: end.documents });
       return end;

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
@@ -8,18 +9,20 @@ import { presented } from '../../src/access/proofs.js';
 import { toOpsError } from '../../src/client/failures.js';
 import { CvopsClient } from '../../src/client/index.js';
 import type { IssuedToken } from '../../src/client/tokens.js';
-import { CREDENTIAL_HEADER, type Verb } from '../../src/domain/access.js';
-import { parseBackupId } from '../../src/domain/backups.js';
-import { type TenantId, parseTenantId } from '../../src/domain/ids.js';
+import { CREDENTIAL_HEADER, WORKFLOWS } from '../../src/domain/access.js';
+import { type BackupId, parseBackupId } from '../../src/domain/backups.js';
+import { type OperationId, type TenantId, parseOperationId, parseTenantId } from '../../src/domain/ids.js';
 import { parseRetention } from '../../src/domain/memory.js';
 import { TASK_QUEUES, scheduleIds, workflowIds } from '../../src/domain/naming.js';
 import { projectRoot } from '../../src/projectRoot.js';
 import { type Pool, openPool } from '../../src/registry/database.js';
 import { getTenant } from '../../src/registry/tenants.js';
+import { inputsOf } from '../support/access/starts.js';
+import { PROFILE } from '../support/access/tries.js';
+import { everythingOf } from '../support/access/world.js';
 import { cvopsJson, cvopsWith, errorOf, freshTenant, stackSettings } from '../support/cvops.js';
 import { credentialOf, temporalAs, tokenOf } from '../support/principals.js';
 
-const PROFILE = 'video_colpali_smol500_mv_frame';
 const [a, b] = [parseTenantId(freshTenant('mine')), parseTenantId(freshTenant('theirs'))];
 
 let pool: Pool;
@@ -27,7 +30,8 @@ let admin: CvopsClient;
 /** Somebody with the server's address, and nothing of ours. */
 let raw: Client;
 let operator: { readonly issued: IssuedToken; readonly client: CvopsClient; readonly temporal: Client };
-let backupOfB: ReturnType<typeof parseBackupId>;
+let backupOfB: BackupId;
+let operationOfB: OperationId;
 
 const settingsOf = async (role: 'reader' | 'operator', tenant: TenantId) => ({
   ...stackSettings(),
@@ -55,6 +59,7 @@ beforeAll(async () => {
   const mine = { ...settings, credential: 'env:ACCESS_TEST_TOKEN' };
   operator = { issued, client: await CvopsClient.connect(mine), temporal: await temporalAs(mine) };
   const made = await admin.backups.create({ tenant: b, consistency: 'fuzzy', reason: '' });
+  operationOfB = made.operation;
   backupOfB = parseBackupId((await made.result()).backup);
 });
 afterAll(async () => {
@@ -72,14 +77,6 @@ const denials = async (where: string, value: string): Promise<number> => {
   );
   return rowCount ?? 0;
 };
-/** Everything of a tenant that a stranger could have changed. */
-const everythingOf = async (tenant: TenantId) => ({
-  row: await getTenant(pool, tenant),
-  shown: await admin.showTenant(tenant),
-  schemas: await admin.schemas.verify(tenant),
-  backups: await admin.backupKeeping.list(tenant, { removed: true }),
-  schedules: await admin.memorySchedules.list(tenant),
-});
 const PERMISSION_DENIED = expect.objectContaining({
   cause: expect.objectContaining({ type: 'PermissionDenied' }),
 });
@@ -91,93 +88,28 @@ const denied = async (handle: WorkflowHandle): Promise<void> => {
   expect(await denials(`detail->>'workflowId'`, handle.workflowId)).toBeGreaterThan(0);
 };
 
-/** Each method of the client that names a tenant, asked for B. */
-const asked: Readonly<Partial<Record<Verb, (client: CvopsClient) => Promise<unknown>>>> = {
-  'tenant show': (c) => c.showTenant(b),
-  'tenant deactivate': (c) =>
-    c.life.deactivate({ tenant: b, retentionDays: 1, running: 'drain', reason: '' }),
-  'tenant reactivate': (c) => c.life.reactivate(b, ''),
-  'tenant extend': (c) => c.life.extend(b, 1, ''),
-  'tenant delete': (c) => c.life.delete({ tenant: b, reason: '' }),
-  'tenant create': (c) =>
-    c.createTenant({ tenant: b, template: 'trial', overrides: {}, profiles: [PROFILE], reason: '' }),
-  'certificate get': (c) => c.life.certificate(b),
-  'config get': (c) => c.config.get(systemOf(b)),
-  'config history': (c) => c.config.history(systemOf(b)),
-  'config diff': (c) => c.config.diff(systemOf(b)),
-  'config set': (c) =>
-    c.config.write({
-      at: systemOf(b),
-      what: { kind: 'edits', edits: { set: { max_qps: '1' }, unset: [] } },
-      ...how,
-    }),
-  'config rollback': (c) => c.config.write({ at: systemOf(b), what: { kind: 'rollback', to: 1 }, ...how }),
-  'schema list': (c) => c.schemas.list(b),
-  'schema verify': (c) => c.schemas.verify(b),
-  'schema deploy': (c) => c.schemas.deploy({ tenants: [a, b], bases: null, maxFailures: 0, reason: '' }),
-  'schema deploy --all': (c) => c.schemas.deploy({ tenants: 'all', bases: null, maxFailures: 0, reason: '' }),
-  'schema drop': (c) => c.schemas.dropUnregistered(['x'], ''),
-  ingest: (c) => c.ingest.start({ tenant: b, profile: PROFILE, source: '/tmp', concurrency: 1, reason: '' }),
-  'watch list': (c) => c.watches.list(b),
-  search: (c) => c.search({ tenant: b, query: 'dog', profile: PROFILE, ranking: 'bm25', topK: 1 }),
-  route: (c) => c.routing.route({ tenant: b, query: 'dog' }),
-  'optimize run': (c) => c.optimization.run(b, ''),
-  'optimize enable': (c) => c.optimization.switch(b, true, ''),
-  'optimize status': (c) => c.optimization.status(b),
-  'memory add': (c) => c.memory.add({ tenant: b, text: 'mine now', userId: 'u' }),
-  'memory search': (c) => c.memory.search({ tenant: b, query: 'x', userId: 'u' }),
-  'memory list': (c) => c.memory.list({ tenant: b, userId: 'u' }),
-  'memory stats': (c) => c.memory.stats(b),
-  'memory delete': (c) => c.memory.delete(b, '0b6b3a86-5a5c-4bd4-9d6e-70d8f7a06a55', ''),
-  'memory clear': (c) => c.memory.clear(b, ''),
-  'memory export': (c) => c.memory.export(b).next(),
-  'memory import': (c) => c.memory.import(b, '/tmp/x', ''),
-  'memory prune': (c) => c.memory.prune(b, parseRetention('30d', []), ''),
-  'memory schedule show': (c) => c.memorySchedules.list(b),
-  'memory schedule remove': (c) => c.memorySchedules.remove(b, ''),
-  metrics: (c) => c.metrics.tenant(b, {}),
-  'metrics --all': (c) => c.metrics.all({}),
-  'backup create': (c) => c.backups.create({ tenant: b, consistency: 'fuzzy', reason: '' }),
-  'backup verify': (c) => c.backups.verify({ backup: backupOfB, reason: '' }),
-  'backup restore': (c) =>
-    c.backups.restore({
-      backup: backupOfB,
-      into: a,
-      replace: true,
-      preview: false,
-      overrideQuarantine: false,
-      reason: '',
-    }),
-  'backup drill': (c) => c.backups.drill({ tenant: b, reason: '' }),
-  'backup list': (c) => c.backupKeeping.list(b, { removed: false }),
-  'backup hold': (c) => c.backupKeeping.hold(backupOfB, 'mine'),
-  'backup prune': (c) => c.backupKeeping.prune(b, { last: 1 }, ''),
-  'backup schedule --list': (c) => c.backupSchedules.list(b),
-  'op list': (c) => c.listOperations(b, 10),
-  'template list': (c) => c.templates.list(),
-  'token list': (c) => c.tokens.list(),
-  'token revoke': (c) => c.tokens.revoke('x', ''),
-};
-const how = { reason: '', dryRun: false };
-const systemOf = (tenant: TenantId) => ({
-  tenant,
-  scope: 'system' as const,
-  service: 'cogniverse',
-  key: 'system',
-});
+const HOW = { replace: true, preview: false, overrideQuarantine: false, reason: '' };
+/** What no command line of accessTable.test.ts names: another's things beside one's own. */
+const beside: readonly ((client: CvopsClient) => Promise<unknown>)[] = [
+  (c) => c.schemas.deploy({ tenants: [a, b], bases: null, maxFailures: 0, reason: '' }),
+  (c) => c.isolation.verify({ tenants: [a, b], reason: '' }),
+  (c) => c.backups.drill({ tenant: a, backup: backupOfB, reason: '' }),
+  (c) => c.backups.restore({ ...HOW, backup: backupOfB, into: a }),
+  (c) => c.ingest.again({ ...AGAIN, tenant: a, operation: operationOfB }),
+];
+const AGAIN = { items: 'failed', concurrency: 1, reason: '' } as const;
 
 describe('through the client and the command', () => {
   test.each(['reader', 'operator'] as const)(
     'a %s of A gets nothing of B, and each try is told',
     async (role) => {
-      const before = await everythingOf(b);
-      const settings = await settingsOf(role, a);
-      const client = await CvopsClient.connect(settings);
+      const before = await everythingOf(pool, admin, b);
+      const client = await CvopsClient.connect(await settingsOf(role, a));
       const subject = `${role} of ${a}`;
       const already = await denials('principal', subject);
-      for (const [verb, ask] of Object.entries(asked))
-        await expect(ask(client), verb).rejects.toMatchObject({ type: 'PermissionDenied', exitCode: 4 });
-      expect(await denials('principal', subject)).toBe(already + Object.keys(asked).length);
+      for (const ask of beside)
+        await expect(ask(client), String(ask)).rejects.toMatchObject({ type: 'PermissionDenied' });
+      expect(await denials('principal', subject)).toBe(already + beside.length);
       // Whether there is such a tenant is told nobody.
       const refusal = await client.showTenant(b).catch((error: unknown) => error);
       await expect(client.showTenant(parseTenantId('never_was'))).rejects.toEqual(refusal);
@@ -185,7 +117,7 @@ describe('through the client and the command', () => {
       expect(seen.map(({ tenant }) => tenant)).toEqual([a]);
       expect((await client.listOperations(undefined, 100)).every(({ tenant }) => tenant === a)).toBe(true);
       await client.close();
-      expect(await everythingOf(b)).toEqual(before);
+      expect(await everythingOf(pool, admin, b)).toEqual(before);
     },
   );
 
@@ -249,7 +181,7 @@ describe('past the client, straight to Temporal', () => {
     const handle = await operator.client.backups.create({ tenant: a, consistency: 'fuzzy', reason: '' });
     await handle.result();
     mine = { ...(await began(handle.workflow.workflowId)), workflowId: handle.workflow.workflowId };
-    before = await everythingOf(b);
+    before = await everythingOf(pool, admin, b);
   });
 
   test('a history holds no secret: what it shows of a credential lets nobody in again', async () => {
@@ -322,6 +254,22 @@ describe('past the client, straight to Temporal', () => {
     );
   });
 
+  test.concurrent.each(Object.keys(WORKFLOWS))(
+    'with a credential of its own an operator of A starts no %s for B',
+    async (type) => {
+      const { incarnation } = await getTenant(pool, b);
+      const { subject: principal } = operator.issued;
+      const asked = { operation: parseOperationId(randomUUID()), principal, reason: '' };
+      const names = { tenant: b, incarnation, backup: backupOfB, folder: '/tmp', asked };
+      const start = (workflowId: string) =>
+        operator.temporal.workflow.start(type, {
+          ...{ workflowId, taskQueue: TASK_QUEUES.control, args: [inputsOf(names)[type]] },
+        });
+      await denied(await start(`tenant/${a}/try/${type}`));
+      await denied(await start(`tenant/${b}/try/${type}`));
+    },
+  );
+
   test('activities are for workflows of ours: not alone, and not from another worker’s', async () => {
     const { incarnation } = await getTenant(pool, b);
     const alone = raw.activity.execute('removeConfig', {
@@ -361,7 +309,7 @@ describe('past the client, straight to Temporal', () => {
   });
 
   test('nothing of B has changed by any of it', async () => {
-    expect(await everythingOf(b)).toEqual(before);
+    expect(await everythingOf(pool, admin, b)).toEqual(before);
   });
 });
 const SILENT = { exporter: { export: { fn: () => undefined } } };

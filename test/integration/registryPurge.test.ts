@@ -71,6 +71,7 @@ beforeEach(async () => {
 
 const activitiesWith = (signer: CertificateSigner) =>
   createPurgeActivities({
+    isAsked: async () => true,
     ...outside.stores(pool),
     ...{ client: outside.temporal.client, signer, shelf: { store: async () => backups.store } },
     untilHeardMs: 0,

@@ -42,4 +42,7 @@ export interface DocumentStore {
   /** Ids written (put, update, removed) since `version`, or undefined when that is too long ago: then read all. */
   changesSince(schema: string, version: number): readonly string[] | undefined;
   get(schema: string, id: string): StoredDocument | undefined;
+  /** The same two without tensors: what the real one has in memory as attributes and indexes. */
+  plainDocuments(schema: string): Iterable<StoredDocument>;
+  getPlain(schema: string, id: string): StoredDocument | undefined;
 }

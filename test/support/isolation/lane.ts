@@ -83,6 +83,7 @@ function allActivities({ pool, documents, phoenix, temporal, vespaUrl }: Omit<La
     ...createLedgerActivities({ pool, documents }),
     ...createRetentionActivities({ pool, client, webhook: undefined }),
     ...createPurgeActivities({
+      isAsked: async () => true,
       pool,
       client,
       phoenix,

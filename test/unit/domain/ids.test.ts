@@ -9,7 +9,7 @@ import {
   quoteForMessage,
 } from '../../../src/domain/ids.js';
 
-const RESERVED = ['admin', 'system', 'all', 'none', 'null', 'true', 'false'];
+const RESERVED = ['admin', 'system', 'all', 'none', 'null', 'nil', 'nan', 'undefined', 'true', 'false'];
 
 /** The rule of the design said a second time, in other words than the parser's. */
 function isTenantId(text: string): boolean {

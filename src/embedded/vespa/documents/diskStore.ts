@@ -18,6 +18,8 @@ const CACHE_BYTES = 256 << 20;
 export class DiskStore implements DocumentStore {
   private readonly schemas = new Map<string, SchemaDocuments>();
   private readonly cache = new Map<string, { document: StoredDocument; bytes: number }>();
+  /** What of a document is no tensor. It is kept in memory: a query by an attribute reads no file. */
+  private readonly plain = new WeakMap<SchemaDocuments, Map<string, StoredDocument>>();
   private cached = 0;
   private lastTimestamp = 0;
   private scratch = Buffer.alloc(0);
@@ -57,12 +59,15 @@ export class DiskStore implements DocumentStore {
     }
     this.cache.clear();
     this.cached = 0;
+    // Fields may have other types now.
+    for (const documents of this.schemas.values()) this.plain.delete(documents);
   }
 
   put(schema: string, id: string, fields: StoredFields): void {
     const documents = this.of(schema);
     documents.write(PUT, id, printJson(this.inOrder(schema, fields)), this.timestamp());
     this.forget(id);
+    this.plainOf(documents).set(id, this.withoutTensors(schema, id, fields));
   }
 
   /** @returns whether it was there */
@@ -71,6 +76,7 @@ export class DiskStore implements DocumentStore {
     if (documents.find(id) === undefined) return false;
     documents.write(REMOVE, id, '', this.timestamp());
     this.forget(id);
+    this.plainOf(documents).delete(id);
     return true;
   }
 
@@ -120,6 +126,24 @@ export class DiskStore implements DocumentStore {
     }
   }
 
+  *plainDocuments(schema: string): Iterable<StoredDocument> {
+    for (const { id } of this.of(schema).live()) {
+      const document = this.getPlain(schema, id);
+      if (document) yield document;
+    }
+  }
+
+  getPlain(schema: string, id: string): StoredDocument | undefined {
+    const plain = this.plainOf(this.of(schema));
+    const known = plain.get(id);
+    if (known) return known;
+    const fields = this.read(schema, id);
+    if (fields === undefined) return undefined;
+    const document = this.withoutTensors(schema, id, fields);
+    plain.set(id, document);
+    return document;
+  }
+
   get(schema: string, id: string): StoredDocument | undefined {
     const known = this.cache.get(id);
     if (known) return known.document;
@@ -149,6 +173,18 @@ export class DiskStore implements DocumentStore {
 
   private schemaOf(name: string): Schema {
     return this.model.schemas.get(name)!;
+  }
+
+  private plainOf(documents: SchemaDocuments): Map<string, StoredDocument> {
+    let plain = this.plain.get(documents);
+    if (plain === undefined) this.plain.set(documents, (plain = new Map<string, StoredDocument>()));
+    return plain;
+  }
+
+  private withoutTensors(schema: string, id: string, fields: StoredFields): StoredDocument {
+    const of = this.schemaOf(schema);
+    const kept = Object.entries(fields).filter(([name]) => of.fields.get(name)?.type.kind !== 'tensor');
+    return { id: parseDocumentId(id), fields: toFieldValues(of, Object.fromEntries(kept)) };
   }
 
   /** In the schema's order, which visits copy; nearly always they are. */

@@ -39,11 +39,11 @@ export class SchemaIndex {
     const changed = this.version < 0 ? undefined : this.store.changesSince(name, this.version);
     if (changed === undefined) {
       this.clear();
-      for (const document of this.store.documents(name)) this.add(document);
+      for (const document of this.store.plainDocuments(name)) this.add(document);
     } else {
       for (const id of changed) {
         this.remove(id);
-        const document = this.store.get(name, id);
+        const document = this.store.getPlain(name, id);
         if (document) this.add(document);
       }
     }
@@ -104,7 +104,9 @@ export class SchemaIndex {
       this.addText(name, id.text, wordsOf(value));
     }
     this.values.set(id.text, kept);
-    for (const [field, vectors] of this.vectors) keepTensor(vectors, field, { id, fields });
+    if (this.vectors.size === 0) return;
+    const whole = this.store.get(this.schema.name, id.text);
+    for (const [field, vectors] of this.vectors) if (whole) keepTensor(vectors, field, whole);
   }
 
   private addText(field: string, id: string, words: readonly string[]): void {
