@@ -196,6 +196,7 @@ export function controlActivities(resources: Resources) {
     ...typedFailures({
       ...createHealthActivities({
         ...{ pool, phoenix, documents, configServer, vespaUrl, allowedPrivate: ownHosts(settings) },
+        rules: resources.rules,
         temporal: async () => client,
         webhook: resources.alertWebhook,
       }),

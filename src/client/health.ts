@@ -179,11 +179,11 @@ export class HealthClient {
   }
 
   private async open(): Promise<HealthResources> {
-    const { pool, settings } = this.connections;
+    const { pool, settings, referenceRules: rules } = this.connections;
     const documents = await openDocuments(settings);
     this.connections.onClose(() => documents.close());
     return {
-      ...{ pool, documents, vespaUrl: settings.vespaUrl, allowedPrivate: ownHosts(settings) },
+      ...{ pool, documents, vespaUrl: settings.vespaUrl, allowedPrivate: ownHosts(settings), rules },
       temporal: () => this.connections.temporal(),
       phoenix: new PhoenixClient(settings.phoenixUrl),
       configServer: new ConfigServer(settings.vespaConfigUrl),

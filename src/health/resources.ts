@@ -1,4 +1,5 @@
 import type { Client } from '@temporalio/client';
+import type { ReferenceRules } from '../domain/config/references.js';
 import type { PhoenixClient } from '../phoenix/client.js';
 import type { Pool } from '../registry/database.js';
 import type { ConfigServer } from '../vespa/configServer.js';
@@ -15,4 +16,6 @@ export interface HealthResources {
   readonly vespaUrl: string;
   /** As the URL guard's: what configuration may name. */
   readonly allowedPrivate: readonly string[];
+  /** Which secrets it may refer to. */
+  readonly rules: ReferenceRules;
 }

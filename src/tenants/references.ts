@@ -2,7 +2,7 @@ import { realpath } from 'node:fs/promises';
 import {
   type ReferenceRules,
   ownSecret,
-  referenceDenial,
+  readDenial,
   sentReferences,
 } from '../domain/config/references.js';
 import type { ConfigKey } from '../domain/config/keys.js';
@@ -42,13 +42,11 @@ export async function readTenantSecret(
   const sent = sentReferences(key, config.value).find((each) => each.path === path);
   if (sent === undefined) return undefined;
   const { reference } = sent;
-  const place = secretPlaceOf(secretPlacesOf(tenant, rules.places), reference);
-  if (place === undefined && !config.vouched.includes(path)) {
-    const denial = referenceDenial(tenant, rules.places, sent)!;
-    throw new OpsError('PermissionDenied', denial.why, denial.hint);
-  }
+  const denial = readDenial(tenant, rules, config.vouched, sent);
+  if (denial !== undefined) throw new OpsError('PermissionDenied', denial.why, denial.hint);
   if (isOwnSecret(reference, rules.own)) throw ownSecret(path, reference);
   const refuse = () => ownSecret(path, reference);
+  const place = secretPlaceOf(secretPlacesOf(tenant, rules.places), reference);
   const pin =
     place?.kind === 'folder' ? within(place, rules.own, tenant, refuse) : anywhereElse(rules.own, refuse);
   return readReference(reference, what, process.env, pin);

@@ -176,6 +176,7 @@ describe('telling of them', () => {
 describe('looks', () => {
   const resources = (): HealthResources => ({
     ...{ pool, vespaUrl: NOBODY, allowedPrivate: [] },
+    rules: { places: [], own: { variables: [], files: [] } },
     configServer: new ConfigServer(NOBODY),
     documents: new DocumentClient(NOBODY),
     phoenix: new PhoenixClient(NOBODY),

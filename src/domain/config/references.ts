@@ -99,6 +99,16 @@ export function ownSecret(path: string, reference: string): OpsError {
   );
 }
 
+/** Why a reference of a configuration is not read. @returns undefined when it is, as far as its name says */
+export function readDenial(
+  tenant: TenantId,
+  { places }: Pick<ReferenceRules, 'places'>,
+  vouched: readonly string[],
+  sent: SentReference,
+): ReturnType<typeof referenceDenial> {
+  return vouched.includes(sent.path) ? undefined : referenceDenial(tenant, places, sent);
+}
+
 /** Why a reference that no administrator answers for is not one of a tenant's. @returns undefined when it is */
 export function referenceDenial(
   tenant: TenantId,

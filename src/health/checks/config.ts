@@ -7,8 +7,9 @@ import {
   TRACE_RETENTION,
   placeName,
 } from '../../domain/config/keys.js';
+import { readDenial, sentReferences } from '../../domain/config/references.js';
 import type { Finding } from '../../domain/health/checks.js';
-import { configHistory, currentConfig } from '../../registry/config.js';
+import { type ConfigVersion, configHistory, currentConfig } from '../../registry/config.js';
 import { type Check, type CheckContext, unlessThere } from './check.js';
 
 /** Without these a tenant cannot be served; a trace retention that is not there is the usual one. */
@@ -21,7 +22,7 @@ const FLAGS = new Map([
 /** Former versions that are looked at for one to go back to. */
 const FORMER = 20;
 
-/** The configuration is there, and fits today's rules. */
+/** The configuration is there, fits today's rules, and refers to secrets that are read. */
 export const configCheck: Check = {
   name: 'config',
   needs: [],
@@ -32,7 +33,8 @@ export const configCheck: Check = {
     const found = await Promise.all(
       CONFIG_KEYS.map(async (key): Promise<Finding[]> => {
         const version = there.find((each) => placeName(each) === placeName(key));
-        if (version !== undefined) return invalid(context, key, version.value);
+        if (version !== undefined)
+          return [...(await invalid(context, key, version.value)), ...unread(context, key, version)];
         return NEEDED.includes(key) ? [missing(context, key)] : [];
       }),
     );
@@ -64,6 +66,24 @@ async function invalid(context: CheckContext, key: ConfigKey, value: unknown): P
       fix: await wayBack(context, key, problems[0]!.path),
     },
   ];
+}
+
+/** References that nobody answers for: what they stand for is not sent, so that what needs it fails. */
+function unread({ resources, row }: CheckContext, key: ConfigKey, version: ConfigVersion): Finding[] {
+  return sentReferences(key, version.value).flatMap((sent): Finding[] => {
+    const denial = readDenial(row.tenant, resources.rules, version.vouched, sent);
+    if (denial === undefined) return [];
+    const flags = FLAGS.get(placeName(key)) ?? '';
+    return [
+      {
+        subject: `${placeName(key)}/${sent.path}`,
+        severity: 'warning',
+        message: `the secret of ${denial.why}`.slice(0, 1000),
+        // By an administrator, who answers for it from then on: nobody should do so by pasting what stands there.
+        fix: `cvops config set ${row.tenant}${flags} --set ${sent.path}=REFERENCE`,
+      },
+    ];
+  });
 }
 
 /** To the newest version that fits; where none does, the field is set by hand. */
