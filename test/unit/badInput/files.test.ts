@@ -6,6 +6,7 @@ import { signManifest, verifyManifest } from '../../../src/backup/format/manifes
 import { isPartPath } from '../../../src/domain/backupParts.js';
 import { PART_KINDS } from '../../../src/domain/backups.js';
 import { ListReader } from '../../../src/sources/list.js';
+import { ANYWHERE } from '../../../src/sources/reach.js';
 import { resolveVideo } from '../../../src/video/discover.js';
 import { readSidecar } from '../../../src/video/sidecar.js';
 import { FOREIGN, POISON, expectRefusal, share } from '../../support/badInput/texts.js';
@@ -40,7 +41,7 @@ describe('a list of videos', () => {
       fc.asyncProperty(content, async (bytes) => {
         const list = at('list.txt');
         await writeFile(list, bytes);
-        const reader = new ListReader(list);
+        const reader = new ListReader(list, ANYWHERE);
         const entries = (await collect(reader.list({ fingerprints: false }))).flat();
         for (const { path: name } of entries)
           await reader.open(name).then(
