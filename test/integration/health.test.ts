@@ -13,7 +13,7 @@ import { type Pool, openPool } from '../../src/registry/database.js';
 import { finishOperation, startOperation } from '../../src/registry/operations.js';
 import { schemasOf } from '../../src/registry/schemas.js';
 import { type TenantRow, getTenant } from '../../src/registry/tenants.js';
-import { isOpen } from '../../src/operations/stop.js';
+import { isOpen } from '../../src/operations/runs.js';
 import { deployRequests } from '../../src/vespa/application.js';
 import { ConfigServer } from '../../src/vespa/configServer.js';
 import { receivedOf } from '../support/alertReceiver.js';
