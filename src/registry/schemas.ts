@@ -187,8 +187,11 @@ export async function reservedNames(
     `select schema_name as "schemaName" from tenant_schemas s
      where state = 'reserved' and incarnation = any($1) and not exists (
        select 1 from operations o
-       where o.state = 'running' and o.operation <> $2 and o.kind in ('createTenant', 'restoreTenant', 'deploySchemas')
-         and (o.incarnation is null or o.incarnation = s.incarnation)
+       where o.state = 'running' and o.operation <> $2 and (
+         o.kind in ('createTenant', 'restoreTenant') and o.incarnation = s.incarnation or exists (
+           select 1 from rollout_items i
+           where i.operation = o.operation and i.incarnation = s.incarnation and i.state = 'pending'
+         ))
      ) order by schema_name`,
     [lives, operation],
   );
