@@ -101,7 +101,11 @@ export function addOperationCommands(program: Command): void {
   );
 
   withReason(
-    op.command('cancel <operation>').description('ask an operation to stop; it cleans up after itself. One whose workflow is gone is ended'),
+    op
+      .command('cancel <operation>')
+      .description(
+        'ask an operation to stop; it cleans up after itself. One whose workflow is gone is ended',
+      ),
   ).action(async (id: string, options: Reasoned) => {
     const operation = parseOperationId(id);
     await withClient(async (client) => {

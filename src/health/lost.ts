@@ -19,7 +19,11 @@ export async function lostOf(client: Client, rows: readonly OperationRow[]): Pro
  * @param tenant whose they are; null: nobody's alone
  * @param now milliseconds since the epoch
  */
-export function lostFinding(losses: readonly LostOperation[], tenant: TenantId | null, now: number): Finding[] {
+export function lostFinding(
+  losses: readonly LostOperation[],
+  tenant: TenantId | null,
+  now: number,
+): Finding[] {
   if (losses.length === 0) return [];
   const named = losses.slice(0, NAMED).map(({ row, why }) => `${row.operation} (${row.kind}): ${why}`);
   const more = losses.length > NAMED ? `; and ${losses.length - NAMED} more` : '';

@@ -19,7 +19,8 @@ export async function checkWorkers(client: Client, pool: Pool): Promise<Finding[
   const found: Finding[] = [];
   for (const queue of Object.keys(TASK_QUEUES) as TaskQueueName[]) {
     if (await isPolled(client, queue)) continue;
-    const running = queue === 'data' ? await listOperations(pool, { state: 'running', limit: MAX_ASKED }) : [];
+    const running =
+      queue === 'data' ? await listOperations(pool, { state: 'running', limit: MAX_ASKED }) : [];
     if (await haveWorkInHand(client, running)) continue;
     const message = `no ${queue} worker asks Temporal for work: ${WITHOUT[queue]}`;
     found.push({ subject: TASK_QUEUES[queue], severity: 'critical', message, fix: 'cvops status' });

@@ -49,7 +49,11 @@ export async function endLost(
     );
   const loss = await lossOf(client, row);
   if (loss === undefined)
-    throw new OpsError('WrongState', `operation ${operation} runs`, `follow it with: cvops op watch ${operation}`);
+    throw new OpsError(
+      'WrongState',
+      `operation ${operation} runs`,
+      `follow it with: cvops op watch ${operation}`,
+    );
   if (!isOver(loss, now))
     throw new OpsError(
       'WrongState',

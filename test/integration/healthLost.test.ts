@@ -74,7 +74,9 @@ async function lostOnes(tenant: TenantId) {
 const run = (command: string | null, ...more: string[]) => cvops(...command!.split(' ').slice(1), ...more);
 
 describe.concurrent('operations whose workflow is gone', () => {
-  test('are one alert of their tenant; a repair ends them, and frees all that they held', async ({ expect }) => {
+  test('are one alert of their tenant; a repair ends them, and frees all that they held', async ({
+    expect,
+  }) => {
     const row = await newTenant('gone');
     const { tenant, incarnation } = row;
     const restore = await lost('restoreTenant', row, {});
@@ -121,11 +123,18 @@ describe.concurrent('operations whose workflow is gone', () => {
       [restore, backingUp].map((operation) => [operation, 'the namespace was lost']).toSorted(),
     );
     // And it is open to all.
-    const deployed = await product.schemas.deploy({ tenants: [tenant], bases: null, maxFailures: 0, reason: '' });
+    const deployed = await product.schemas.deploy({
+      tenants: [tenant],
+      bases: null,
+      maxFailures: 0,
+      reason: '',
+    });
     expect(await deployed.result()).toMatchObject({ tenants: { done: 1, failed: 0 } });
   });
 
-  test('one that was terminated a moment ago is told of, and not ended before its work is', async ({ expect }) => {
+  test('one that was terminated a moment ago is told of, and not ended before its work is', async ({
+    expect,
+  }) => {
     const { tenant } = await newTenant('cut', { max_qps: '1' });
     const clips = await temporaryFolder();
     const clip = await makeVideo(path.join(clips, 'v0.mp4'), { seconds: 2 });
@@ -212,10 +221,7 @@ describe.concurrent('operations whose workflow is gone', () => {
       const client = new Client({ connection: temporal.connection, namespace: workers.namespace });
       const by = { principal: 'tests', reason: '' };
       const configServer = new ConfigServer(settings.vespaConfigUrl);
-      const ended = endLost(
-        { ...{ pool, client, configServer, by } },
-        await getOperation(pool, operation),
-      );
+      const ended = endLost({ ...{ pool, client, configServer, by } }, await getOperation(pool, operation));
       await expect(ended).rejects.toMatchObject({ type: 'Unavailable' });
       expect((await getOperation(pool, operation)).state).toBe('running');
 

@@ -7,10 +7,11 @@ import { parseQuotaChanges } from '../../src/domain/quotas.js';
 import { type Memories, openMemories } from '../../src/memory/open.js';
 import { reconcileUsage } from '../../src/quotas/reconcile.js';
 import { memoryOf } from '../../src/tenants/memoryOf.js';
-import { BackupWorld, FRAMES } from '../support/backups.js';
+import { BackupWorld } from '../support/backups.js';
 import { cvops, cvopsJson, errorOf, freshTenant, stackSettings } from '../support/cvops.js';
 import { makeVideo, temporaryFolder } from '../support/videos.js';
 
+const PROFILE = 'video_colpali_smol500_mv_frame' as const;
 /** Of the backup. */
 const HOLDS = { videos: 2, documents: 5, memories: 3 };
 
@@ -41,7 +42,7 @@ afterAll(async () => {
 
 async function created(): Promise<TenantId> {
   const tenant = parseTenantId(freshTenant('room'));
-  const request = { template: 'startup', overrides: { max_qps: '10000' }, profiles: [FRAMES], reason: '' };
+  const request = { template: 'startup', overrides: { max_qps: '10000' }, profiles: [PROFILE], reason: '' };
   await (await client.createTenant({ tenant, ...request } as const)).result();
   return tenant;
 }
@@ -54,7 +55,7 @@ async function clip(seconds: number): Promise<string> {
 }
 
 async function ingest(tenant: TenantId, source: string): Promise<void> {
-  const handle = await client.ingest.start({ tenant, source, profile: FRAMES, concurrency: 1, reason: '' });
+  const handle = await client.ingest.start({ tenant, source, profile: PROFILE, concurrency: 1, reason: '' });
   expect((await handle.result()).videos).toMatchObject({ stored: 1, failed: 0 });
 }
 
@@ -116,14 +117,14 @@ test('a restore over a quota is refused before it writes; with room it restores,
   expect(await reconcile(into)).toEqual([]);
   expect(await shown(into)).toEqual(after);
   // And it is full.
-  await expect(
-    client.memory.add({ tenant: into, text: 'I like bees', userId: 'bob' }),
-  ).rejects.toMatchObject({ type: 'QuotaExceeded' });
+  await expect(client.memory.add({ tenant: into, text: 'I like bees', userId: 'bob' })).rejects.toMatchObject(
+    { type: 'QuotaExceeded' },
+  );
 });
 
 test('memories that a restore takes away are given back, where the backup has none to bring', async () => {
   const [bare, into] = [parseTenantId(freshTenant('bare')), await created()];
-  const request = { tenant: bare, template: 'trial', overrides: {}, profiles: [FRAMES], reason: '' };
+  const request = { tenant: bare, template: 'trial', overrides: {}, profiles: [PROFILE], reason: '' };
   await (await client.createTenant(request)).result();
   const made = await client.backups.create({ tenant: bare, consistency: 'fuzzy', reason: '' });
   await client.memory.add({ tenant: into, text: 'I like fish', userId: 'bob' });

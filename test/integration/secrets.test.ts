@@ -136,10 +136,12 @@ test('planted secrets are found nowhere', async () => {
   // What failed is an alert, and told with a signature.
   expect((await run('health', tenant)).code).not.toBe(1);
   const told = async () =>
-    (await Promise.all([receiver.url.href, inject('alertReceiver')].map((url) => receivedOf(url, tenant)))).flat();
-  await expect.poll(told).toContainEqual(
-    expect.objectContaining({ event: 'alert-opened', check: 'operations', signed: true }),
-  );
+    (
+      await Promise.all([receiver.url.href, inject('alertReceiver')].map((url) => receivedOf(url, tenant)))
+    ).flat();
+  await expect
+    .poll(told)
+    .toContainEqual(expect.objectContaining({ event: 'alert-opened', check: 'operations', signed: true }));
   expect((await run('tenant', 'deactivate', tenant, '--retention-days', '1')).code).toBe(0);
   const sent = echo.heard.map(({ authorization }) => authorization);
   expect(sent).toEqual(

@@ -8,7 +8,10 @@ import type { OperationRow } from '../../src/registry/operations.js';
 const NOW = Date.parse('2026-11-28T12:00:00Z');
 const tenant = parseTenantId('acme_corp');
 const lost = (n: number, since: number) => ({
-  row: { operation: parseOperationId(`00000000-0000-4000-8000-00000000000${n}`), kind: 'backupTenant' } as OperationRow,
+  row: {
+    operation: parseOperationId(`00000000-0000-4000-8000-00000000000${n}`),
+    kind: 'backupTenant',
+  } as OperationRow,
   why: 'its workflow was terminated',
   since,
 });
@@ -21,8 +24,14 @@ test('however many are lost, they are one thing that is wrong; the command is fo
   expect(one).not.toHaveProperty('repair');
   const [all, ...more] = lostFinding([recent!, ...others], tenant, NOW);
   expect(more).toEqual([]);
-  expect(all).toMatchObject({ subject: 'lost', fix: 'cvops diagnose acme_corp --repair', repair: 'end-operations' });
-  expect(all!.message).toMatch(/^5 operations say that they run, and nothing does: .*terminated; and 2 more$/);
+  expect(all).toMatchObject({
+    subject: 'lost',
+    fix: 'cvops diagnose acme_corp --repair',
+    repair: 'end-operations',
+  });
+  expect(all!.message).toMatch(
+    /^5 operations say that they run, and nothing does: .*terminated; and 2 more$/,
+  );
   const [shared] = lostFinding([recent!, ...others], null, NOW);
   expect(shared!.fix).toBe(`cvops op cancel ${others[0]!.row.operation}`);
 });
