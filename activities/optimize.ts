@@ -2,6 +2,7 @@ import { activityInfo, heartbeat } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
 import { checkInput } from '../src/contracts/common.js';
 import { optimizeTenantInput } from '../src/contracts/optimization.js';
+import type { ReferenceRules } from '../src/domain/config/references.js';
 import { OpsError } from '../src/domain/errors.js';
 import { redactForeign } from '../src/domain/redaction.js';
 import { workflowIds } from '../src/domain/naming.js';
@@ -28,6 +29,7 @@ export interface OptimizeDependencies {
   readonly phoenix: PhoenixClient;
   /** As the URL guard's. */
   readonly allowedPrivate: readonly string[];
+  readonly rules: ReferenceRules;
 }
 
 export function createOptimizeActivities({
@@ -35,9 +37,10 @@ export function createOptimizeActivities({
   client,
   phoenix,
   allowedPrivate,
+  rules,
 }: OptimizeDependencies): OptimizeActivities {
   const resources = (signal: AbortSignal) => ({
-    ...{ pool, phoenix, allowedPrivate, signal },
+    ...{ pool, phoenix, allowedPrivate, rules, signal },
     onProgress: (done: number) => heartbeat({ done }),
   });
 

@@ -120,7 +120,11 @@ export function createRestoreDataActivities(resources: BackupResources): Restore
               {
                 ...{ operation, kind: 'restoreTenant', ...life, principal, reason },
                 workflowId: workflowIds.restore(tenant),
-                input: { backup, into: tenant, opens, fresh },
+                input: {
+                  ...{ backup, into: tenant, opens, fresh },
+                  // Only of an administrator's own start, and into the tenant it is of: see restoreRegistry.
+                  vouches: input.principalTenant === undefined && row.tenant === tenant,
+                },
               },
               'restore',
               { backup, from: row.tenant, into: tenant, how: plan.how },

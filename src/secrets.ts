@@ -1,6 +1,7 @@
 import { open } from 'node:fs/promises';
 import { OpsError } from './domain/errors.js';
 import { rememberSecret } from './domain/redaction.js';
+import { type Pin, unpinned } from './pinned.js';
 
 const MAX_BYTES = 64 * 1024;
 
@@ -9,16 +10,18 @@ const MAX_BYTES = 64 * 1024;
  * space around it, at most 64 KiB. Read anew at each call, so that what was rotated is picked up.
  *
  * @param what names the thing in messages: "the encoder token"
+ * @param pin holds the file while it is read; whoever asks for a tenant says which may be
  * @throws OpsError `InvalidInput`, naming the reference and never the text, when it is malformed or leads to nothing
  */
 export async function readReference(
   reference: string,
   what: string,
   env: NodeJS.ProcessEnv = process.env,
+  pin: Pin = unpinned,
 ): Promise<string> {
   checkReference(reference, what);
   const name = reference.slice(reference.indexOf(':') + 1);
-  const text = reference.startsWith('env:') ? env[name] : await readSmall(name, reference);
+  const text = reference.startsWith('env:') ? env[name] : await readSmall(name, reference, pin);
   const trimmed = text?.trim() ?? '';
   if (trimmed === '') throw unusable(reference, 'it is not set, or empty');
   rememberSecret(trimmed);
@@ -39,9 +42,10 @@ export function unusable(reference: string, why: string): OpsError {
   return new OpsError('InvalidInput', `the secret ${reference} cannot be used: ${why}`);
 }
 
-async function readSmall(file: string, reference: string): Promise<string> {
+async function readSmall(name: string, reference: string, pin: Pin): Promise<string> {
   try {
-    const handle = await open(file, 'r');
+    await using held = await pin(name);
+    const handle = await open(held.file, 'r');
     try {
       const { buffer, bytesRead } = await handle.read(Buffer.alloc(MAX_BYTES + 1), 0, MAX_BYTES + 1, 0);
       if (bytesRead > MAX_BYTES) throw unusable(reference, 'the file is too large for a secret');

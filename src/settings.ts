@@ -83,6 +83,8 @@ export interface Settings {
   readonly allowedPrivateHosts: readonly string[];
   /** What principals of one tenant may have read, each place with `{tenant}`; none: nothing. `CVOPS_SOURCE_PLACES`. */
   readonly sourcePlaces: readonly string[];
+  /** Which secrets they may refer to, the same way; none: no reference is theirs to set. `CVOPS_SECRET_PLACES`. */
+  readonly secretPlaces: readonly string[];
 }
 
 /** Files of the embedded stack's access in its `keys` folder. */
@@ -161,6 +163,7 @@ export function loadSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     alertWebhookSecret: env['CVOPS_ALERT_WEBHOOK_SECRET'] ?? '',
     allowedPrivateHosts: list(env['CVOPS_ALLOWED_PRIVATE_HOSTS'] ?? ''),
     sourcePlaces: list(env['CVOPS_SOURCE_PLACES'] ?? ''),
+    secretPlaces: list(env['CVOPS_SECRET_PLACES'] ?? ''),
   };
 }
 

@@ -33,6 +33,7 @@ import { openTemporalClient } from '../src/access/temporalClient.js';
 import type { BackupResources } from '../src/backup/writer.js';
 import { Shelf } from '../src/backup/shelf.js';
 import { loadSigningKey } from '../src/certificates/keys.js';
+import type { ReferenceRules } from '../src/domain/config/references.js';
 import { OpsError } from '../src/domain/errors.js';
 import { parseSourcePlaces } from '../src/domain/sourcePlaces.js';
 import { checkUrl } from '../src/domain/urlGuard.js';
@@ -48,6 +49,7 @@ import { type Pool, openPool } from '../src/registry/database.js';
 import { CertificateSigner } from '../src/purge/certificate.js';
 import { readReference } from '../src/secrets.js';
 import { type Settings, ownHosts } from '../src/settings.js';
+import { referenceRulesOf } from '../src/tenants/referenceRules.js';
 import { NO_TRACING } from '../src/telemetry/noTracing.js';
 import { openTelemetry } from '../src/telemetry/open.js';
 import type { Telemetry } from '../src/telemetry/telemetry.js';
@@ -77,6 +79,8 @@ export interface Resources {
   readonly sources: Sources;
   /** What the run of the activity under way may have read. */
   readonly reach: () => Promise<Reach>;
+  /** Which secrets tenants' configurations may refer to. */
+  readonly rules: ReferenceRules;
   /** Where backups lie. */
   readonly shelf: Shelf;
   /** Told of purges that come near; undefined when nobody is. */
@@ -110,6 +114,7 @@ export async function openResources(
       'have one issued with: cvops token issue --role system',
     );
   const places = parseSourcePlaces(settings.sourcePlaces);
+  const rules = referenceRulesOf(settings);
   const pool = openPool(settings.databaseUrl, { name: 'cvops-worker', max: 20 });
   // Said now, at start, and not by the first operation.
   await pool.query('select 1 from tenants limit 1');
@@ -135,6 +140,7 @@ export async function openResources(
     documents,
     sources,
     reach: reachOfRun(gate, places),
+    rules,
     shelf,
     memories,
     configServer,
@@ -204,7 +210,9 @@ export function controlActivities(resources: Resources) {
     ...typedFailures({ ...createIsolationActivities(isolation) }),
     ...typedFailures({ ...createIsolationTestActivities(isolation) }),
     ...typedFailures({
-      ...createOptimizeActivities({ pool, client, phoenix, allowedPrivate: settings.allowedPrivateHosts }),
+      ...createOptimizeActivities({
+        ...{ pool, client, phoenix, rules: resources.rules, allowedPrivate: settings.allowedPrivateHosts },
+      }),
     }),
     ...typedFailures({
       ...createPurgeActivities({

@@ -16,7 +16,14 @@ export async function writeConfigPart(
   incarnation: Incarnation,
   options: WriteOptions,
 ): Promise<ManifestPart> {
-  const config: BackupConfig = { versions: await allConfigVersions(pool, incarnation) };
+  const versions = await allConfigVersions(pool, incarnation);
+  const config: BackupConfig = {
+    // Left out where there is none: what read backups before there was the field reads these too.
+    versions: versions.map(({ vouched, ...version }) => ({
+      ...version,
+      ...(vouched.length > 0 ? { vouched: [...vouched] } : {}),
+    })),
+  };
   const text = Buffer.from(`${JSON.stringify(config)}\n`);
   return writeTextPart(place, { kind: 'config' }, { text, count: config.versions.length }, options);
 }

@@ -49,7 +49,10 @@ export interface ConfigDiff {
 }
 
 /** What of the connections is needed here. */
-type Asking = Pick<Connections, 'pool' | 'settings' | 'principal' | 'authorize'>;
+type Asking = Pick<
+  Connections,
+  'pool' | 'settings' | 'principal' | 'authorize' | 'referenceWriter' | 'orDenied'
+>;
 
 const PAGE = 500;
 
@@ -72,7 +75,8 @@ export class ConfigClient {
   /**
    * A new version; with `dryRun` only what it would be.
    *
-   * @throws OpsError `InvalidInput` naming each field, `NotFound`, `WrongState`, `Conflict`; `PartlyDone` when it is
+   * @throws OpsError `InvalidInput` naming each field, `NotFound`, `WrongState`, `Conflict`; `PermissionDenied` when the
+   *   principal may not refer to a secret, or have it sent elsewhere; `PartlyDone` when it is
    *   written and Phoenix, which it also concerns, does not take it
    */
   async write(request: ConfigWriteRequest): Promise<ConfigWritten> {
@@ -80,7 +84,10 @@ export class ConfigClient {
     const input = checkInput(configWriteInput, { ...request, principal });
     const verb = request.what.kind === 'rollback' ? 'config rollback' : 'config set';
     await this.connections.authorize(verb, input.at.tenant);
-    const written = await writeConfig(this.pool, { ...input, allowedPrivate: ownHosts(this.settings) });
+    const write = {
+      ...{ ...input, allowedPrivate: ownHosts(this.settings), references: this.connections.referenceWriter },
+    };
+    const written = await this.connections.orDenied(verb, input.at.tenant, writeConfig(this.pool, write));
     if (!request.dryRun && placeName(input.at) === placeName(TRACE_RETENTION)) await this.apply(input.at);
     return written;
   }

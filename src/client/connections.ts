@@ -6,6 +6,7 @@ import { type Denial, denialOf, denied, notOf } from '../access/principal.js';
 import { openTemporalClient } from '../access/temporalClient.js';
 import { refused } from '../access/tokens.js';
 import type { Verb } from '../domain/access.js';
+import type { ReferenceRules, ReferenceWriter } from '../domain/config/references.js';
 import { OpsError } from '../domain/errors.js';
 import type { TenantId } from '../domain/ids.js';
 import { type NamedPlace, parseSourcePlaces } from '../domain/sourcePlaces.js';
@@ -18,6 +19,7 @@ import { audited } from '../registry/operationLog.js';
 import { fileOf } from '../secrets.js';
 import type { Settings } from '../settings.js';
 import { type Reach, reachOf } from '../sources/reach.js';
+import { referenceRulesOf } from '../tenants/referenceRules.js';
 import { openTelemetry } from '../telemetry/open.js';
 import type { Telemetry } from '../telemetry/telemetry.js';
 import { OperationHandle, workflowUrl } from './operations.js';
@@ -29,6 +31,7 @@ const CONNECT_TIMEOUT = '5s';
 export class Connections {
   private opened: Promise<Client> | undefined;
   private tracing: Telemetry | undefined;
+  private rules: ReferenceRules | undefined;
   private readonly closers: (() => Promise<void>)[] = [];
 
   private constructor(
@@ -117,6 +120,17 @@ export class Connections {
     return tenant ?? this.principalTenant;
   }
 
+  /** Which secrets tenants' configurations may refer to. @throws OpsError `InvalidInput` for places that are none */
+  get referenceRules(): ReferenceRules {
+    this.rules ??= referenceRulesOf(this.settings);
+    return this.rules;
+  }
+
+  /** The principal, as who writes such references. */
+  get referenceWriter(): ReferenceWriter {
+    return { ...this.referenceRules, vouches: this.principalTenant === undefined };
+  }
+
   /** What the principal may have read. @throws OpsError `InvalidInput` for places that are none */
   get reach(): Reach {
     return reachOf(parseSourcePlaces(this.settings.sourcePlaces), this.principalTenant ?? null);
@@ -130,6 +144,16 @@ export class Connections {
   async authorizePlace(verb: Verb, tenant: TenantId, place: NamedPlace): Promise<void> {
     const denial = this.reach.denialOf(place);
     if (denial !== undefined) await this.deny(verb, denial, tenant);
+  }
+
+  /** What a call comes to that may find itself denied. @throws OpsError its own, a `PermissionDenied` with an audit entry */
+  async orDenied<T>(verb: Verb, tenant: TenantId, call: Promise<T>): Promise<T> {
+    try {
+      return await call;
+    } catch (error) {
+      if (!(error instanceof OpsError) || error.type !== 'PermissionDenied') throw error;
+      return await this.deny(verb, { why: error.message, hint: error.hint ?? '' }, tenant);
+    }
   }
 
   /** Of what a principal of one tenant has no part in, as it is another's or not there. @throws OpsError `PermissionDenied` */

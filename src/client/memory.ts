@@ -269,8 +269,7 @@ export class MemoryClient {
     const { pool } = this.connections;
     await this.connections.authorize(call.verb, checkInput(tenantId, tenant));
     const row = await requireTenant(pool, tenant, 'remember');
-    const { incarnation } = row;
-    const llm = infer ? await llmOf(pool, incarnation) : undefined;
+    const llm = infer ? await llmOf(pool, row, this.connections.referenceRules) : undefined;
     const memories = await this.memories();
     return this.traced(row, call, async (span) => {
       await this.admit(row);

@@ -9,9 +9,9 @@ export class RoutingClient {
 
   /** @throws OpsError `NotFound`, `WrongState`, `InvalidInput` */
   async route(raw: RouteInput): Promise<RouteResult> {
-    const { pool, settings, telemetry: tracing } = this.connections;
+    const { pool, settings, telemetry: tracing, referenceRules: rules } = this.connections;
     const input = checkInput(routeInput, raw);
     await this.connections.authorize('route', input.tenant);
-    return routeTenant({ pool, tracing, allowedPrivate: settings.allowedPrivateHosts }, input);
+    return routeTenant({ pool, tracing, rules, allowedPrivate: settings.allowedPrivateHosts }, input);
   }
 }

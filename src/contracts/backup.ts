@@ -161,6 +161,8 @@ const configVersion = z.strictObject({
   key: z.string(),
   version: z.int().min(1),
   value: z.record(z.string(), z.unknown()),
+  /** Paths of the references in it that an administrator answered for; absent: none. */
+  vouched: z.exactOptional(z.array(z.string()).min(1)),
   author: z.string(),
   reason: z.string(),
   /** ISO 8601 with the registry's own precision. */

@@ -4,22 +4,24 @@ import { quotePlace } from './places.js';
 import { type VideoSource, parseSource, sourceText } from './sources.js';
 
 /** Stands in a place for the tenant's id. */
-const TENANT = '{tenant}';
+export const TENANT = '{tenant}';
 const EXAMPLE = 'for example CVOPS_SOURCE_PLACES=/srv/videos/{tenant}/,s3://films/{tenant}/';
 
 /** Where tenants' files lie, each tenant's below its own id; went through {@link parseSourcePlaces}. */
 export type SourcePlace = Exclude<VideoSource, { kind: 'list' }>;
 
+/** A folder of one tenant. */
+export interface TenantFolder {
+  readonly kind: 'folder';
+  /** The folder that its id names. Links up to here are the installation's; below, anybody's who may write there. */
+  readonly own: string;
+  /** The place in it, with `/`; empty: it itself. */
+  readonly below: string;
+}
+
 /** A place of one tenant. */
 export type TenantPlace =
-  | {
-      readonly kind: 'folder';
-      /** The folder that its id names. Links up to here are the installation's; below, anybody's who may write there. */
-      readonly own: string;
-      /** The place in it, with `/`; empty: it itself. */
-      readonly below: string;
-    }
-  | { readonly kind: 's3'; readonly bucket: string; readonly prefix: string };
+  TenantFolder | { readonly kind: 's3'; readonly bucket: string; readonly prefix: string };
 
 /** What an operation is pointed at, a source or one file. */
 export type NamedPlace = VideoSource | { readonly kind: 'file'; readonly path: string };
@@ -36,23 +38,39 @@ export function parseSourcePlaces(texts: readonly string[]): SourcePlace[] {
       new OpsError('InvalidInput', `a place of tenants ${why}: ${quotePlace(text)}`, EXAMPLE);
     const place = parseSource(text);
     if (place.kind === 'list') throw refuse('is a folder or an S3 prefix');
-    const path = place.kind === 's3' ? place.prefix : place.path;
-    if (!path.endsWith('/')) throw refuse('ends with /');
-    const segments = path.slice(place.kind === 's3' ? 0 : 1, -1).split('/');
-    if (segments.includes('') || !isPlain(segments)) throw refuse('has no empty, . or .. segment');
-    if (segments.filter((segment) => segment.includes(TENANT)).join() !== TENANT)
-      throw refuse(`has ${TENANT} once, as a whole segment`);
+    const why = place.kind === 's3' ? flaw(place.prefix) : flaw(place.path.slice(1));
+    if (why !== undefined) throw refuse(why);
     return place;
   });
 }
 
+/**
+ * Why a path is no place of tenants.
+ *
+ * @param path without the `/` that an absolute one begins with
+ * @returns undefined when it is one
+ */
+export function flaw(path: string): string | undefined {
+  if (!path.endsWith('/')) return 'ends with /';
+  const segments = path.slice(0, -1).split('/');
+  if (segments.includes('') || !isPlain(segments)) return 'has no empty, . or .. segment';
+  const whole = segments.filter((segment) => segment.includes(TENANT)).join() === TENANT;
+  return whole ? undefined : `has ${TENANT} once, as a whole segment`;
+}
+
 /** The places of one tenant. */
 export function placesOf(tenant: TenantId, places: readonly SourcePlace[]): TenantPlace[] {
-  return places.map((place) => {
-    if (place.kind === 's3') return { ...place, prefix: place.prefix.replace(TENANT, tenant) };
-    const [above = '', below = ''] = place.path.split(`/${TENANT}/`);
-    return { kind: 'folder', own: `${above}/${tenant}`, below: below.replace(/\/$/, '') };
-  });
+  return places.map((place) =>
+    place.kind === 's3'
+      ? { ...place, prefix: place.prefix.replace(TENANT, tenant) }
+      : folderOf(tenant, place.path),
+  );
+}
+
+/** @param path of a place, absolute */
+export function folderOf(tenant: TenantId, path: string): TenantFolder {
+  const [above = '', below = ''] = path.split(`/${TENANT}/`);
+  return { kind: 'folder', own: `${above}/${tenant}`, below: below.replace(/\/$/, '') };
 }
 
 /**
@@ -79,7 +97,8 @@ export function placeDenial(
   };
 }
 
-function contains(place: TenantPlace, named: NamedPlace): boolean {
+/** Whether what is named lies in a place, by its name alone. */
+export function contains(place: TenantPlace, named: NamedPlace): boolean {
   if (named.kind === 's3')
     return (
       place.kind === 's3' &&
@@ -100,7 +119,8 @@ function isPlain(segments: readonly string[]): boolean {
   return !segments.some((segment) => segment === '.' || segment === '..');
 }
 
-function placeText(place: TenantPlace): string {
+/** As {@link parseSourcePlaces} reads it, with the tenant's id in it. */
+export function placeText(place: TenantPlace): string {
   if (place.kind === 's3') return sourceText(place);
   return place.below === '' ? `${place.own}/` : `${place.own}/${place.below}/`;
 }

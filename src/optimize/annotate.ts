@@ -1,4 +1,4 @@
-import type { SystemConfig } from '../domain/config/keys.js';
+import type { ReferenceRules } from '../domain/config/references.js';
 import {
   ANNOTATIONS,
   ANNOTATOR,
@@ -22,7 +22,7 @@ import {
   setReview,
   unlabelledExperiences,
 } from '../registry/experiences.js';
-import { readReference } from '../secrets.js';
+import { llmIn } from '../tenants/llmOf.js';
 import type { Optimized } from './enabled.js';
 import { type Verdict, judge } from './judge.js';
 import { labelFrom } from './labels.js';
@@ -45,6 +45,8 @@ export interface AnnotateResources {
   readonly phoenix: PhoenixClient;
   /** As the URL guard's. */
   readonly allowedPrivate: readonly string[];
+  /** Whether the judge may be sent the key. */
+  readonly rules: ReferenceRules;
   readonly signal: AbortSignal;
   readonly onProgress: (annotated: number) => void;
 }
@@ -82,7 +84,7 @@ export async function annotateSpans(resources: AnnotateResources, life: Optimize
   });
   if (open.length > 0) await offerAnnotation(phoenix, project, FOR_PEOPLE);
   await markForReview(resources, life, open);
-  const endpoint = await judgeOf(life.system);
+  const endpoint = await judgeOf(life, resources.rules);
   if (typeof endpoint === 'string') return { annotated: 0, failed: 0, forPeople: open.length, why: endpoint };
 
   let [annotated, failed] = [0, 0];
@@ -152,12 +154,14 @@ async function markForReview(
 
 /** @returns why there is nobody to ask, as a text */
 async function judgeOf(
-  system: SystemConfig,
+  { row, system, vouched }: Optimized,
+  rules: ReferenceRules,
 ): Promise<{ baseUrl: string; model: string; token: string } | string> {
-  const { llm_base_url: baseUrl, llm_api_key: reference, llm_model: model } = system;
-  if (reference === undefined) return 'no judge: the configuration has no llm_api_key';
   try {
-    return { baseUrl, model, token: await readReference(reference, 'the key of the tenant’s LLM') };
+    const llm = await llmIn({ value: { ...system }, vouched: vouched.system }, row.tenant, rules);
+    if (llm === undefined) return 'no judge: the configuration has no llm_api_key';
+    const { baseUrl, model, apiKey: token } = llm;
+    return { baseUrl, model, token };
   } catch (error) {
     if (error instanceof OpsError) return `no judge: ${error.message}`;
     throw error;

@@ -1,15 +1,11 @@
-import type { RoutingConfig, SystemConfig } from '../domain/config/keys.js';
 import { isAllowed } from '../domain/states.js';
-import { routingConfigs } from '../routing/routeTenant.js';
+import { type RoutingConfigs, routingConfigs } from '../routing/routeTenant.js';
 import type { Pool } from '../registry/database.js';
 import { type TenantLife, type TenantRow, getLife } from '../registry/tenants.js';
 
 /** A life whose routing is to be optimized, and by what. */
-export interface Optimized {
+export interface Optimized extends RoutingConfigs {
   readonly row: TenantRow;
-  readonly routing: RoutingConfig;
-  readonly routingVersion: number;
-  readonly system: SystemConfig;
 }
 
 /**

@@ -14,17 +14,20 @@ export type ConfigValue = Readonly<Record<string, unknown>>;
 export interface ConfigVersion extends ConfigPlace {
   readonly version: number;
   readonly value: ConfigValue;
+  /** Paths of the secret references in it that an administrator answers for, each as it is and where it is sent. */
+  readonly vouched: readonly string[];
   readonly author: string;
   readonly reason: string;
   readonly createdAt: string;
 }
 
-const COLUMNS = `scope, service, key, version, value, author, reason, to_json(created_at)#>>'{}' as "createdAt"`;
+const COLUMNS = `scope, service, key, version, value, vouched, author, reason, to_json(created_at)#>>'{}' as "createdAt"`;
 
 /**
  * Appends a version by compare-and-set: it becomes `expected + 1`, or nothing is written. The same write again (same
  * value, author and reason at the same version) finds the version it made.
  *
+ * @param write.vouched absent: no reference is vouched for
  * @param expected the version the writer has seen; 0 for none
  * @throws OpsError `Conflict` when another version came between
  */
@@ -32,7 +35,7 @@ export async function putConfig(
   db: Queryable,
   at: ConfigCoordinates,
   expected: number,
-  write: { readonly value: ConfigValue; readonly author: string; readonly reason: string },
+  write: Pick<ConfigVersion, 'value' | 'author' | 'reason'> & Partial<Pick<ConfigVersion, 'vouched'>>,
 ): Promise<number> {
   const { incarnation, scope, service, key } = at;
   const version = expected + 1;
@@ -45,11 +48,12 @@ export async function putConfig(
     JSON.stringify(storableJson(write.value)),
     storableText(write.author),
     storableText(write.reason),
+    write.vouched ?? [],
   ];
   // No violation may be raised: the caller's transaction would be lost with it.
   const { rowCount } = await db.query(
-    `insert into config_versions (incarnation, scope, service, key, version, value, author, reason)
-     select $1, $2, $3, $4, $5, $6, $7, $8
+    `insert into config_versions (incarnation, scope, service, key, version, value, author, reason, vouched)
+     select $1, $2, $3, $4, $5, $6, $7, $8, $9
      where $5::int = 1 + (select coalesce(max(version), 0) from config_versions
        where incarnation = $1 and scope = $2 and service = $3 and key = $4)
      on conflict do nothing`,
@@ -58,7 +62,7 @@ export async function putConfig(
   if (rowCount === 1) return version;
   const { rowCount: mine } = await db.query(
     `select 1 from config_versions where incarnation = $1 and scope = $2 and service = $3 and key = $4
-     and version = $5 and value = $6::jsonb and author = $7 and reason = $8`,
+     and version = $5 and value = $6::jsonb and author = $7 and reason = $8 and vouched = $9`,
     row,
   );
   if (mine === 1) return version;
@@ -133,11 +137,11 @@ export async function replaceConfigHistory(
   versions: readonly ConfigVersion[],
 ): Promise<void> {
   await deleteConfig(tx, incarnation);
-  for (const { scope, service, key, version, value, author, reason, createdAt } of versions)
+  for (const { scope, service, key, version, value, vouched, author, reason, createdAt } of versions)
     await tx.query(
-      `insert into config_versions (incarnation, scope, service, key, version, value, author, reason, created_at)
-       values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-      [incarnation, scope, service, key, version, JSON.stringify(value), author, reason, createdAt],
+      `insert into config_versions (incarnation, scope, service, key, version, value, vouched, author, reason, created_at)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+      [incarnation, scope, service, key, version, JSON.stringify(value), vouched, author, reason, createdAt],
     );
 }
 

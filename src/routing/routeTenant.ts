@@ -9,15 +9,17 @@ import {
   type Strategy,
   type SystemConfig,
 } from '../domain/config/keys.js';
+import type { ReferenceRules } from '../domain/config/references.js';
 import { OpsError } from '../domain/errors.js';
+import type { TenantId } from '../domain/ids.js';
 import { getConfig } from '../registry/config.js';
 import type { Pool } from '../registry/database.js';
 import { countCall } from '../quotas/calls.js';
 import { addExperiences } from '../registry/experiences.js';
 import { type TenantRow, requireTenant } from '../registry/tenants.js';
-import { readReference } from '../secrets.js';
 import { storedIds } from '../telemetry/destination.js';
 import type { Tracing } from '../telemetry/telemetry.js';
+import { readTenantSecret } from '../tenants/references.js';
 import { route } from './router.js';
 import { ROUTING_SPAN, routingAttributes } from './span.js';
 import { embeddedStrategy } from './strategies/embedded.js';
@@ -29,6 +31,8 @@ export interface RoutingResources {
   readonly tracing: Tracing;
   /** As the URL guard's. */
   readonly allowedPrivate: readonly string[];
+  /** Which secrets the strategies' addresses may be sent. */
+  readonly rules: ReferenceRules;
 }
 
 /**
@@ -47,11 +51,12 @@ export async function routeTenant(resources: RoutingResources, input: RouteInput
   const { pool, tracing } = resources;
   const row = await requireTenant(pool, input.tenant, 'route');
   await countCall(pool, row);
-  const { routing, system } = await routingConfigs(pool, row);
+  const configs = await routingConfigs(pool, row);
+  const { routing, system } = configs;
   const startedAt = new Date();
   const clock = performance.now();
   const timeoutMs = routing.max_routing_time_ms ?? DEFAULT_ROUTING_MS;
-  const open = (strategy: Strategy) => openStrategy(strategy, routing, system, resources, timeoutMs);
+  const open = (strategy: Strategy) => openStrategy(strategy, row.tenant, configs, resources, timeoutMs);
   const askAll = routing.optimization_enabled && Math.random() * ASK_ALL_EVERY < 1;
   const about = {
     'operation.name': 'routing',
@@ -95,15 +100,19 @@ export async function routeTenant(resources: RoutingResources, input: RouteInput
   };
 }
 
+export interface RoutingConfigs {
+  readonly routing: RoutingConfig;
+  readonly routingVersion: number;
+  readonly system: SystemConfig;
+  /** Paths of the references in each that an administrator answers for. */
+  readonly vouched: { readonly routing: readonly string[]; readonly system: readonly string[] };
+}
+
 /** Both configurations that routing and its optimization go by. @throws OpsError `NotFound` */
 export async function routingConfigs(
   pool: Pool,
   { tenant, incarnation }: Pick<TenantRow, 'tenant' | 'incarnation'>,
-): Promise<{
-  readonly routing: RoutingConfig;
-  readonly routingVersion: number;
-  readonly system: SystemConfig;
-}> {
+): Promise<RoutingConfigs> {
   const [routing, system] = await Promise.all([
     getConfig(pool, { ...ROUTING_CONFIG, incarnation }),
     getConfig(pool, { ...SYSTEM_CONFIG, incarnation }),
@@ -118,19 +127,22 @@ export async function routingConfigs(
     routing: routing.value as unknown as RoutingConfig,
     routingVersion: routing.version,
     system: system.value as unknown as SystemConfig,
+    vouched: { routing: routing.vouched, system: system.vouched },
   };
 }
 
 async function openStrategy(
   name: Strategy,
-  { strategy_urls: urls, strategy_tokens: tokens }: RoutingConfig,
-  { llm_model: model }: SystemConfig,
-  { allowedPrivate }: RoutingResources,
+  tenant: TenantId,
+  { routing, system, vouched }: RoutingConfigs,
+  { allowedPrivate, rules }: RoutingResources,
   timeoutMs: number,
 ): Promise<RoutingStrategy> {
-  const url = urls?.[name];
+  const url = routing.strategy_urls?.[name];
   if (url === undefined) return embeddedStrategy(name);
-  const reference = tokens?.[name];
-  const token = reference === undefined ? undefined : await readReference(reference, `the token of ${name}`);
-  return servedStrategy({ name, url, token, model, timeoutMs, allowedPrivate });
+  const token = await readTenantSecret(rules, tenant, {
+    ...{ key: ROUTING_CONFIG, config: { value: { ...routing }, vouched: vouched.routing } },
+    ...{ path: `strategy_tokens.${name}`, what: `the token of ${name}` },
+  });
+  return servedStrategy({ name, url, token, model: system.llm_model, timeoutMs, allowedPrivate });
 }

@@ -1,6 +1,3 @@
-import { constants } from 'node:fs';
-import { open, readlink, realpath } from 'node:fs/promises';
-import path from 'node:path';
 import { OpsError } from '../domain/errors.js';
 import type { TenantId } from '../domain/ids.js';
 import { quotePlace } from '../domain/places.js';
@@ -11,7 +8,7 @@ import {
   placeDenial,
   placesOf,
 } from '../domain/sourcePlaces.js';
-import { type Pin, unpinned } from '../pinned.js';
+import { type Pin, pinned, realRoot, unpinned } from '../pinned.js';
 import { isInside } from '../video/discover.js';
 
 /** What the operations of a principal may read. */
@@ -56,21 +53,7 @@ class TenantReach implements Reach {
     if (denial !== undefined) throw new OpsError('PermissionDenied', denial.why, denial.hint);
   }
 
-  readonly pin: Pin = async (name) => {
-    // Without O_NONBLOCK, opening a named pipe waits for somebody to write to it.
-    const handle = await open(name, constants.O_RDONLY | constants.O_NONBLOCK);
-    try {
-      const file = `${await ownDescriptors()}/${handle.fd}`;
-      await this.requireReal(name, await readlink(file));
-      const stat = await handle.stat();
-      if (!stat.isFile() && !stat.isDirectory())
-        throw new OpsError('Rejected', 'unreadable: a device, pipe or socket, not a file');
-      return { file, [Symbol.asyncDispose]: () => handle.close() };
-    } catch (error) {
-      await handle.close();
-      throw error;
-    }
-  };
+  readonly pin: Pin = (name) => pinned(name, (real) => this.requireReal(name, real));
 
   private async requireReal(name: string, real: string): Promise<void> {
     for (const place of this.places) {
@@ -82,33 +65,6 @@ class TenantReach implements Reach {
       'PermissionDenied',
       `${quotePlace(name)} leads out of the places of tenant ${this.tenant}`,
       'links are followed as far as they stay in a place of the tenant (CVOPS_SOURCE_PLACES)',
-    );
-  }
-}
-
-/** @returns undefined when the tenant has no such folder */
-async function realRoot({
-  own,
-  below,
-}: Extract<TenantPlace, { kind: 'folder' }>): Promise<string | undefined> {
-  try {
-    return path.join(await realpath(own), below);
-  } catch (error) {
-    if (['ENOENT', 'ENOTDIR', 'EACCES', 'ELOOP'].includes((error as NodeJS.ErrnoException).code ?? ''))
-      return undefined;
-    throw error;
-  }
-}
-
-/** Linux's links to what a process has open: by its number as /proc has it, which in a container is another one. */
-async function ownDescriptors(): Promise<string> {
-  try {
-    return `/proc/${await readlink('/proc/self')}/fd`;
-  } catch (error) {
-    throw new OpsError(
-      'PermissionDenied',
-      `this machine does not say what a file is that was opened: ${(error as Error).message}`,
-      'for principals of one tenant files are read on Linux, with /proc; objects in S3 anywhere',
     );
   }
 }

@@ -2,6 +2,7 @@ import { configProblems, refuseProblems } from '../domain/config/check.js';
 import { type ConfigChange, diffConfig } from '../domain/config/diff.js';
 import { type ConfigEdits, applyEdits } from '../domain/config/edits.js';
 import { type ConfigPlace, configKey, placeName } from '../domain/config/keys.js';
+import { type ReferenceWriter, vouchedAfter } from '../domain/config/references.js';
 import { OpsError } from '../domain/errors.js';
 import type { TenantId } from '../domain/ids.js';
 import { appendAudit } from '../registry/audit.js';
@@ -36,6 +37,8 @@ export interface ConfigWrite {
   readonly reason: string;
   /** As the URL guard's. */
   readonly allowedPrivate: readonly string[];
+  /** Who may refer to which secrets; absent: no reference is changed, nor where one is sent. */
+  readonly references?: ReferenceWriter;
   /** Everything but the writing. */
   readonly dryRun?: boolean | undefined;
 }
@@ -53,7 +56,7 @@ export interface ConfigWritten {
  * turns, and a change of the tenant's state waits for them: nothing is written into a life that is being purged.
  *
  * @throws OpsError `InvalidInput` naming each field; `NotFound`; `WrongState`; `Conflict` when `expectVersion` is not the
- *   latest version
+ *   latest version; `PermissionDenied` when the writer may not refer to a secret, or have it sent elsewhere
  */
 export async function writeConfig(pool: Pool, write: ConfigWrite): Promise<ConfigWritten> {
   return transaction(pool, (tx) => writeConfigIn(tx, write));
@@ -74,11 +77,14 @@ export async function writeConfigIn(tx: Queryable, write: ConfigWrite): Promise<
   const { memoryEnabled } = row;
   const problems = configProblems(key, value, { ...write, tenant: at.tenant, memoryEnabled });
   refuseProblems(problems, what.kind === 'rollback' ? `version ${what.to} does not fit today's rules: ` : '');
+  const vouched = vouchedAfter(key, [{ value: before, vouched: latest?.vouched ?? [] }, value], {
+    ...{ tenant: at.tenant, writer: write.references, names: namedBy(what) },
+  });
 
   const written = { from, version: from + 1, value, changes: diffConfig(before, value) };
   if (write.dryRun) return written;
   const reason = what.kind === 'rollback' ? rollbackReason(what.to, write.reason) : write.reason;
-  await putConfig(tx, where, from, { value, author: principal, reason });
+  await putConfig(tx, where, from, { value, vouched, author: principal, reason });
   await appendAudit(tx, {
     principal,
     verb: what.kind === 'rollback' ? 'rollbackConfig' : 'configure',
@@ -123,6 +129,14 @@ export async function readHistory(
   );
   if (versions.length === 0 && before === undefined) throw await missing(db, at, incarnation);
   return versions;
+}
+
+/** What a write says outright, and does not only leave as it is. */
+function namedBy(what: ConfigWriteWhat): (path: string) => boolean {
+  if (what.kind === 'value') return () => true;
+  if (what.kind === 'rollback') return () => false;
+  return (path) =>
+    Object.keys(what.edits.set).some((edited) => path === edited || path.startsWith(`${edited}.`));
 }
 
 async function newValue(

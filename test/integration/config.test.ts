@@ -19,6 +19,7 @@ import { type CommandResult, cvopsJson, errorOf, freshTenant } from '../support/
 import { type Life, type TestRegistry, atOnce, makeTenant, startTestRegistry } from '../support/registry.js';
 import { tokenOf } from '../support/principals.js';
 import { ensureAccessFiles } from '../../src/access/keyFiles.js';
+import { referenceRulesOf } from '../../src/tenants/referenceRules.js';
 
 let registry: TestRegistry;
 let pool: Pool;
@@ -26,7 +27,11 @@ let settings: Settings;
 let config: ConfigClient;
 let templates: TemplateClient;
 let token: string;
-const asked = (by: Settings) => ({ pool, settings: by, principal: 'ann', authorize: async () => undefined });
+const asked = (by: Settings) => ({
+  ...{ pool, settings: by, principal: 'ann', authorize: async () => undefined },
+  referenceWriter: { ...referenceRulesOf(by), vouches: true },
+  orDenied: <T>(_verb: string, _tenant: string, call: Promise<T>) => call,
+});
 let folder: string;
 
 beforeAll(async () => {

@@ -1,5 +1,6 @@
 import { type BackupVideo, backupVideo } from '../../contracts/backup.js';
-import { SYSTEM_CONFIG, fixedSystemFields } from '../../domain/config/keys.js';
+import { stillVouched } from '../../domain/config/references.js';
+import { CONFIG_KEYS, SYSTEM_CONFIG, fixedSystemFields, placeName } from '../../domain/config/keys.js';
 import { OpsError } from '../../domain/errors.js';
 import { MEMORY_SCHEMA } from '../../domain/profiles.js';
 import {
@@ -22,6 +23,9 @@ const BATCH = 1000;
  * Puts configuration and what is known of the videos back, all of it or none. A life that was just made gets the whole
  * history, also when a former restore into it had failed; one that has a history of its own gets a new version of each key
  * that differs.
+ *
+ * An administrator who restores a tenant answers for the secret references that one answered for then. In what anybody else
+ * restores they are as in what an operator writes: those that stay are vouched for, the others held to the tenant's places.
  */
 export async function restoreRegistry(
   pool: Pool,
@@ -31,7 +35,10 @@ export async function restoreRegistry(
 ): Promise<{ versions: number; videos: number }> {
   const { manifest } = source;
   const memory = manifest.schemas.some(({ base }) => base === MEMORY_SCHEMA);
-  const versions = (await readConfig(source, signal)).map((v) => owned(v as ConfigVersion, to, memory));
+  const vouches = by.input['vouches'] === true;
+  const versions = (await readConfig(source, signal)).map((v) =>
+    owned({ ...v, vouched: (vouches && v.vouched) || [] } as ConfigVersion, to, memory),
+  );
   return transaction(pool, async (tx) => {
     await lockConfig(tx, to.incarnation);
     const written =
@@ -61,10 +68,14 @@ async function appendChanges(
   const now = new Map((await currentConfig(tx, incarnation)).map((v) => [placeOf(v), v]));
   const last = new Map(versions.map((v) => [placeOf(v), v]));
   let written = 0;
-  for (const [place, { scope, service, key, value }] of last) {
+  for (const [place, { scope, service, key, value, vouched: restored }] of last) {
     const there = now.get(place);
-    if (there && sorted(there.value) === sorted(value)) continue;
-    const write = { value, author: principal, reason: `restored from backup ${manifest.backup}` };
+    const isSame = there !== undefined && sorted(there.value) === sorted(value);
+    if (isSame && restored.every((path) => there.vouched.includes(path))) continue;
+    const rules = CONFIG_KEYS.find((each) => placeName(each) === placeName({ scope, service, key }));
+    const kept = rules && there ? stillVouched(rules, there, value) : [];
+    const vouched = [...new Set([...kept, ...restored])].toSorted();
+    const write = { value, vouched, author: principal, reason: `restored from backup ${manifest.backup}` };
     await putConfig(tx, { incarnation, scope, service, key }, there?.version ?? 0, write);
     written++;
   }

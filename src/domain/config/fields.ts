@@ -15,8 +15,11 @@ export type Rule =
   /** An object from some of them to values of another rule. */
   | { readonly kind: 'each'; readonly of: readonly string[]; readonly rule: Rule }
   | { readonly kind: 'url' }
-  /** `env:NAME` or `file:/PATH`; never a secret itself. */
-  | { readonly kind: 'secret' }
+  /**
+   * `env:NAME` or `file:/PATH`; never a secret itself. `sentTo` is the field with the URL that it is sent to; of a part of an
+   * `each`, the field that has it under the same name.
+   */
+  | { readonly kind: 'secret'; readonly sentTo: string }
   /** Decided elsewhere: the tenant's own value and no other. */
   | {
       readonly kind: 'fixed';

@@ -79,7 +79,7 @@ const optional = (rule: Field['rule'], about: string): Field => ({ rule, require
 const SYSTEM_FIELDS = {
   llm_model: needed({ kind: 'text' }, 'model that the agents ask'),
   llm_base_url: needed({ kind: 'url' }, 'endpoint of an OpenAI-compatible API'),
-  llm_api_key: optional({ kind: 'secret' }, 'reference to its key'),
+  llm_api_key: optional({ kind: 'secret', sentTo: 'llm_base_url' }, 'reference to its key'),
   vespa_url: needed({ kind: 'url' }, 'documents and search'),
   vespa_config_port: needed(
     { kind: 'integer', min: 1, max: 65_535 },
@@ -146,7 +146,7 @@ export const ROUTING_CONFIG: ConfigKey = {
       'where a strategy is asked; the embedded one when not given',
     ),
     strategy_tokens: optional(
-      { kind: 'each', of: STRATEGIES, rule: { kind: 'secret' } },
+      { kind: 'each', of: STRATEGIES, rule: { kind: 'secret', sentTo: 'strategy_urls' } },
       'references to their bearer tokens',
     ),
     max_routing_time_ms: optional(
