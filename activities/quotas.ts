@@ -1,7 +1,7 @@
 import { heartbeat, log } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
 import type { TenantMemories } from '../src/memory/tenantMemories.js';
-import { isOpen } from '../src/operations/stop.js';
+import { isOpen } from '../src/operations/runs.js';
 import { reconcileUsage } from '../src/quotas/reconcile.js';
 import type { Pool } from '../src/registry/database.js';
 import { listTenants } from '../src/registry/tenants.js';

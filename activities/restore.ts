@@ -165,7 +165,10 @@ export function createRestoreDataActivities(resources: BackupResources): Restore
 
     async emptySchema({ base, ...key }) {
       const of = await schemaOf(pool, key, base);
-      return heartbeating((signal) => emptySchema(resources, of, watch(signal)));
+      const emptied = await heartbeating((signal) => emptySchema(resources, of, watch(signal)));
+      // A backup of a tenant without memory brings none that would be counted afterwards.
+      if (base === MEMORY_SCHEMA) await noteMemories(pool, key, 0);
+      return emptied;
     },
 
     async clearTraces(key) {

@@ -101,15 +101,19 @@ export function addOperationCommands(program: Command): void {
   );
 
   withReason(
-    op.command('cancel <operation>').description('ask an operation to stop; it cleans up after itself'),
+    op
+      .command('cancel <operation>')
+      .description(
+        'ask an operation to stop; it cleans up after itself. One whose workflow is gone is ended',
+      ),
   ).action(async (id: string, options: Reasoned) => {
     const operation = parseOperationId(id);
     await withClient(async (client) => {
-      await client.cancelOperation(operation, options.reason);
-      answer(
-        options.output,
-        { operation, requested: true },
-        () => `asked ${operation} to stop; follow it with: cvops op watch ${operation}`,
+      const ended = (await client.cancelOperation(operation, options.reason)) === 'ended';
+      answer(options.output, { operation, requested: true, ended }, () =>
+        ended
+          ? `its workflow was gone: ${operation} has failed, and what it held is released`
+          : `asked ${operation} to stop; follow it with: cvops op watch ${operation}`,
       );
     });
   });

@@ -8,10 +8,10 @@ import { type Finding, type Repair, type TenantCheck, findingsOf } from '../doma
 import type { TenantId } from '../domain/ids.js';
 import { TASK_QUEUES, workflowIds } from '../domain/naming.js';
 import { SEARCH_ATTRIBUTES } from '../domain/searchAttributes.js';
-import { isPolled } from '../health/checkInstallation.js';
 import { repair } from '../health/repair.js';
 import type { HealthResources } from '../health/resources.js';
 import { type TenantLooked, sweepInstallation, sweepTenant, sweepTenants } from '../health/sweep.js';
+import { isPolled } from '../operations/runs.js';
 import { askForDelivery } from '../operations/start.js';
 import { PhoenixClient } from '../phoenix/client.js';
 import { everyTenant, getTenant } from '../registry/tenants.js';
@@ -126,7 +126,7 @@ export class HealthClient {
   }
 
   private async deploy(tenant: TenantId, reason: string): Promise<void> {
-    if (!(await isPolled(await this.connections.temporal())))
+    if (!(await isPolled(await this.connections.temporal(), 'control')))
       throw new OpsError('Unavailable', 'no control worker is there to do it', 'see it with: cvops status');
     const schemas = new SchemaClient(this.connections);
     const handle = await schemas.deploy({ tenants: [tenant], bases: null, maxFailures: 0, reason });
@@ -142,7 +142,7 @@ export class HealthClient {
   /** @returns false when nobody is there to run it */
   private async byWorkflow(tenant: TenantId | undefined): Promise<boolean> {
     const client = await this.connections.temporal().catch(() => undefined);
-    if (client === undefined || !(await isPolled(client).catch(() => false))) return false;
+    if (client === undefined || !(await isPolled(client, 'control').catch(() => false))) return false;
     const handle = await start(client, checkInput(checkHealthInput, { tenant: tenant ?? null }));
     const done = new AbortController();
     const untouched = async (): Promise<boolean> => {
@@ -214,6 +214,8 @@ function linesOf({ results }: Pick<TenantLooked, 'results'>): DiagnosisLine[] {
 
 /** Each once. What configuration says comes first: others read it. */
 export function repairsOf(lines: readonly Finding[]): Repair[] {
-  const order: readonly Repair[] = ['write-config', 'deploy-schemas', 'make-project', 'start-retention'];
+  const order: readonly Repair[] = [
+    ...(['end-operations', 'write-config', 'deploy-schemas', 'make-project', 'start-retention'] as const),
+  ];
   return order.filter((what) => lines.some(({ repair: possible }) => possible === what));
 }

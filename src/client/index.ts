@@ -9,6 +9,8 @@ import { type BaseSchema, MEMORY_SCHEMA, type ProfileName } from '../domain/prof
 import { type TenantState, requireState } from '../domain/states.js';
 import { type TemplateValues, applyOverrides } from '../domain/templates.js';
 import { type ConfigVersion, currentConfig } from '../registry/config.js';
+import { endLost } from '../operations/endLost.js';
+import { lossOf } from '../operations/lost.js';
 import { RETENTION_KINDS } from '../operations/stop.js';
 import { TenantRates } from '../limits/rate.js';
 import type { Pool } from '../registry/database.js';
@@ -20,6 +22,7 @@ import { type TenantRow, everyTenant, findTenant, getTenant } from '../registry/
 import { openDocuments } from '../vespa/access.js';
 import { type SearchResources, searchTenant } from '../search/searchTenant.js';
 import { requireFreeName } from '../tenants/quarantine.js';
+import { ConfigServer } from '../vespa/configServer.js';
 import type { Settings } from '../settings.js';
 import { AlertClient } from './alerts.js';
 import { ApprovalClient } from './approvals.js';
@@ -284,8 +287,13 @@ export class CvopsClient {
     return new OperationHandle(operation, client.workflow.getHandle(row.workflowId), this.withUi(row).ui);
   }
 
-  /** @throws OpsError `NotFound`, `WrongState` */
-  async cancelOperation(operation: OperationId, reason = ''): Promise<void> {
+  /**
+   * Asks it to stop; one whose workflow is gone is ended here, and what it held released.
+   *
+   * @returns whether it has ended, or was only asked to
+   * @throws OpsError `NotFound`, `WrongState`; see {@link endLost}
+   */
+  async cancelOperation(operation: OperationId, reason = ''): Promise<'asked' | 'ended'> {
     const row = await ownOperation(this.connections, 'op cancel', operation);
     if (row.state !== 'running')
       throw new OpsError('WrongState', `operation ${operation} has ended: ${row.state}`);
@@ -296,8 +304,15 @@ export class CvopsClient {
         `the way back is: cvops tenant reactivate ${row.tenant}`,
       );
     const client = await this.connections.temporal();
+    if ((await lossOf(client, row)) !== undefined) {
+      const { pool, settings, principal } = this.connections;
+      const configServer = new ConfigServer(settings.vespaConfigUrl);
+      await endLost({ pool, client, configServer, by: { principal, reason } }, row);
+      return 'ended';
+    }
     const entry = { verb: 'cancel-operation', tenant: row.tenant ?? '-', operation, reason } as const;
     await this.connections.audited(entry, () => client.workflow.getHandle(row.workflowId).cancel());
+    return 'asked';
   }
 
   /** Resolved now: the operation goes on with these values, whatever becomes of the template. */

@@ -6,16 +6,19 @@ import {
   type InstallationCheck,
   uncheckable,
 } from '../domain/health/checks.js';
-import { TASK_QUEUES, scheduleIds } from '../domain/naming.js';
+import { scheduleIds } from '../domain/naming.js';
 import type { OperationKind } from '../domain/states.js';
 import { auditHead, verifyAudit, verifyAuditAfter } from '../registry/audit.js';
+import type { Pool } from '../registry/database.js';
 import { type NotedHead, installationReport } from '../registry/healthReports.js';
-import { runningKinds } from '../registry/operations.js';
+import { runningKinds, sharedOperations } from '../registry/operations.js';
 import { allSchemas } from '../registry/schemas.js';
 import { describeSchedule } from '../schedules/tenantSchedules.js';
 import { readPackage, unregistered } from '../vespa/activePackage.js';
+import { lostFinding, lostOf } from './lost.js';
 import type { HealthResources } from './resources.js';
 import type { Away } from './stores.js';
+import { checkWorkers } from './workers.js';
 
 /** Strangers in the package that are told one by one; more are one problem. */
 const MAX_STRANGERS = 20;
@@ -42,10 +45,11 @@ export async function checkInstallation(
   const audit = await checkAudit(resources);
   const needing = (store: 'vespa' | 'temporal', work: () => Promise<Finding[]>): Promise<CheckResult> =>
     away.has(store) ? Promise.resolve({ state: 'unknown', why: `${store} does not answer` }) : checked(work);
-  const [workers, ofPackage, schedules] = await Promise.all([
-    needing('temporal', async () => checkWorkers(await resources.temporal())),
+  const [workers, ofPackage, schedules, operations] = await Promise.all([
+    needing('temporal', async () => checkWorkers(await resources.temporal(), resources.pool)),
     needing('vespa', () => checkPackage(resources)),
     needing('temporal', async () => checkSystemSchedules(await resources.temporal())),
+    needing('temporal', async () => checkShared(await resources.temporal(), resources.pool)),
   ]);
   return {
     results: {
@@ -57,6 +61,7 @@ export async function checkInstallation(
       phoenix: answers(away, 'phoenix', 'Phoenix: traces are lost, and metrics cannot be read'),
       package: ofPackage,
       'system-schedules': schedules,
+      operations,
       audit: audit.result,
     },
     audited: audit.head,
@@ -79,28 +84,6 @@ function answers(away: Away, store: 'temporal' | 'vespa' | 'phoenix', without: s
     state: 'checked',
     findings: [{ subject: 'answers', severity: 'critical', message, fix: 'cvops status' }],
   };
-}
-
-async function checkWorkers(client: Client): Promise<Finding[]> {
-  if (await isPolled(client)) return [];
-  return [
-    {
-      subject: TASK_QUEUES.control,
-      severity: 'critical',
-      message: 'no control worker asks Temporal for work: operations stand still',
-      fix: 'cvops status',
-    },
-  ];
-}
-
-/** Whether a control worker has asked for work of late: the server keeps that for five minutes. */
-export async function isPolled(client: Client): Promise<boolean> {
-  const { pollers } = await client.workflowService.describeTaskQueue({
-    namespace: client.options.namespace,
-    taskQueue: { name: TASK_QUEUES.control },
-    taskQueueType: 1,
-  });
-  return (pollers ?? []).length > 0;
 }
 
 async function checkPackage({ pool, configServer }: HealthResources): Promise<Finding[]> {
@@ -143,6 +126,17 @@ async function checkSystemSchedules(client: Client): Promise<Finding[]> {
     }),
   );
   return found.flat();
+}
+
+async function checkShared(client: Client, pool: Pool): Promise<Finding[]> {
+  const losses = await lostOf(client, await sharedOperations(pool));
+  // One that ended in between has not been lost.
+  const still = new Set((await sharedOperations(pool)).map(({ operation }) => operation));
+  return lostFinding(
+    losses.filter(({ row }) => still.has(row.operation)),
+    null,
+    Date.now(),
+  );
 }
 
 /** From where the last look found the log whole: a row that was changed or cut off since then breaks the chain. */

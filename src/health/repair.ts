@@ -3,16 +3,20 @@ import { ROUTING_CONFIG, SYSTEM_CONFIG } from '../domain/config/keys.js';
 import { OpsError } from '../domain/errors.js';
 import type { Repair } from '../domain/health/checks.js';
 import { DEFAULT_TEMPLATE } from '../domain/templates.js';
+import { endLost } from '../operations/endLost.js';
+import { isAwaited, isOver } from '../operations/lost.js';
 import { startRetention } from '../operations/reconcile.js';
 import { ensureProject } from '../phoenix/projects.js';
 import { appendAudit } from '../registry/audit.js';
 import { type ConfigValue, getConfig } from '../registry/config.js';
 import { transaction } from '../registry/database.js';
+import { runningOperations } from '../registry/operations.js';
 import { findTemplate } from '../registry/templates.js';
 import type { TenantRow } from '../registry/tenants.js';
 import { writeConfig } from '../tenants/config.js';
 import { type VespaAddresses, initialRoutingConfig, initialSystemConfig } from '../tenants/initialConfig.js';
 import { applyTraceRetention } from '../tenants/traceRetention.js';
+import { lostOf } from './lost.js';
 import type { HealthResources } from './resources.js';
 
 export interface RepairOptions {
@@ -29,6 +33,7 @@ export const REPAIRS: Readonly<Record<Repair, string>> = {
   'write-config': 'write the configuration that is missing, as a new tenant of its template has it',
   'make-project': 'make its Phoenix project, with its trace retention',
   'start-retention': 'start the wait for the end of its retention',
+  'end-operations': 'end as failed the operations whose workflow is gone, and release what they held',
 };
 
 /** Those that are done here; a deploy is an operation of its own. Each may run twice. @throws OpsError, Error */
@@ -44,6 +49,8 @@ export async function repair(
       return makeProject(row, options);
     case 'start-retention':
       return waitAgain(row, options, await options.resources.temporal());
+    case 'end-operations':
+      return endLostOnes(row, options, await options.resources.temporal());
   }
 }
 
@@ -80,6 +87,17 @@ async function waitAgain(row: TenantRow, options: RepairOptions, client: Client)
     throw new OpsError('WrongState', `tenant ${row.tenant} is ${row.state}: it has no retention`);
   await startRetention(client, options.cluster, row);
   await audited(row, options, { started: 'softDeleteTenant' });
+}
+
+async function endLostOnes(row: TenantRow, options: RepairOptions, client: Client): Promise<void> {
+  const { resources, principal, reason } = options;
+  const { pool, configServer } = resources;
+  const running = await runningOperations(pool, row.incarnation);
+  // A retention or a purge is begun again, not ended.
+  const ended = running.filter((one) => one.kind === 'createTenant' || !isAwaited(one, row.state));
+  for (const loss of await lostOf(client, ended))
+    if (isOver(loss, Date.now()))
+      await endLost({ pool, client, configServer, by: { principal, reason } }, loss.row);
 }
 
 async function audited(

@@ -8,7 +8,7 @@ import type { Pool } from '../registry/database.js';
 import { findPurgeRequest } from '../registry/purgeStores.js';
 import { type TenantRow, everyTenant } from '../registry/tenants.js';
 import { operationOptions } from './start.js';
-import { isOpen } from './stop.js';
+import { isOpen } from './runs.js';
 
 const MAX_REASON = 1000;
 const BY = { principal: 'system', reason: 'reconciled: nothing was waiting for it' } as const;

@@ -4,6 +4,7 @@ import type { Incarnation, OperationId } from '../domain/ids.js';
 import type { OperationKind } from '../domain/states.js';
 import type { Pool } from '../registry/database.js';
 import { type OperationRow, finishOperation, runningOperations } from '../registry/operations.js';
+import { isOpen } from './runs.js';
 
 const FIRST_PAUSE_MS = 50;
 const MAX_PAUSE_MS = 1_000;
@@ -62,15 +63,4 @@ export async function stopOperations(
   for (const { operation } of await others())
     await finishOperation(pool, operation, { state: 'cancelled', error: ENDED });
   return { stopped: first.length, terminated: left.length };
-}
-
-/** Whether a workflow has begun and not ended. */
-export async function isOpen(client: Client, workflowId: string): Promise<boolean> {
-  try {
-    const { status } = await client.workflow.getHandle(workflowId).describe();
-    return status.name === 'RUNNING' || status.name === 'PAUSED';
-  } catch (error) {
-    if (error instanceof WorkflowNotFoundError) return false;
-    throw error;
-  }
 }

@@ -178,6 +178,16 @@ export async function runningOperations(db: Queryable, incarnation: Incarnation)
   return rows;
 }
 
+/** What runs for no tenant that is there: over many, before its tenant is made, or for what a purged one left. */
+export async function sharedOperations(db: Queryable): Promise<OperationRow[]> {
+  const { rows } = await db.query<OperationRow>(
+    `select ${COLUMNS} from operations o where state = 'running' and not exists (
+       select 1 from tenants t where t.incarnation = o.incarnation and t.state <> 'purged'
+     ) order by started_at`,
+  );
+  return rows;
+}
+
 /** One that is known to belong to a life. @throws OpsError `NotFound` */
 export async function getTenantOperation(
   db: Queryable,

@@ -1,5 +1,5 @@
 import { OpsError } from '../domain/errors.js';
-import type { Incarnation, TenantId } from '../domain/ids.js';
+import type { Incarnation, OperationId, TenantId } from '../domain/ids.js';
 import { javaHashCode, tenantSchemaName } from '../domain/naming.js';
 import type { BaseSchema, ProfileName } from '../domain/profiles.js';
 import { type TenantState, requireState } from '../domain/states.js';
@@ -172,6 +172,40 @@ export async function markRemoved(
     incarnation,
     bases,
   ]);
+}
+
+/**
+ * Names of these lives that were claimed and are not known to be deployed; none of a life for which an operation other than
+ * this one runs that may have claimed them.
+ */
+export async function reservedNames(
+  db: Queryable,
+  lives: readonly Incarnation[],
+  operation: OperationId,
+): Promise<string[]> {
+  const { rows } = await db.query<Pick<SchemaRow, 'schemaName'>>(
+    `select schema_name as "schemaName" from tenant_schemas s
+     where state = 'reserved' and incarnation = any($1) and not exists (
+       select 1 from operations o
+       where o.state = 'running' and o.operation <> $2 and (
+         o.kind in ('createTenant', 'restoreTenant') and o.incarnation = s.incarnation or exists (
+           select 1 from rollout_items i
+           where i.operation = o.operation and i.incarnation = s.incarnation and i.state = 'pending'
+         ))
+     ) order by schema_name`,
+    [lives, operation],
+  );
+  return rows.map(({ schemaName }) => schemaName);
+}
+
+/** Gives up those of the names that are still not deployed. @returns which */
+export async function releaseNames(db: Queryable, names: readonly string[]): Promise<string[]> {
+  const { rows } = await db.query<Pick<SchemaRow, 'schemaName'>>(
+    `delete from tenant_schemas where schema_name = any($1) and state = 'reserved'
+     returning schema_name as "schemaName"`,
+    [names],
+  );
+  return rows.map(({ schemaName }) => schemaName).toSorted();
 }
 
 /** Gives names up that never reached a package. */

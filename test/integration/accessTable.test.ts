@@ -54,6 +54,7 @@ beforeAll(async () => {
   admin = await CvopsClient.connect(settings);
   hostCommands({
     ...{ CVOPS_HOME: settings.home, CVOPS_TRACE_OPERATIONS: 'off', ...inject('s3') },
+    CVOPS_SOURCE_PLACES: inject('sourcePlaces'),
     ...(await copiedKeys()),
   });
   things = {

@@ -8,12 +8,13 @@ import { type TenantId, parseOperationId, parseTenantId } from '../../src/domain
 import { PhoenixClient } from '../../src/phoenix/client.js';
 import { deleteProject, findProject } from '../../src/phoenix/projects.js';
 import { type Alert, listAlerts } from '../../src/registry/alerts.js';
+import { listAudit } from '../../src/registry/audit.js';
 import { getConfig, putConfig } from '../../src/registry/config.js';
 import { type Pool, openPool } from '../../src/registry/database.js';
 import { finishOperation, startOperation } from '../../src/registry/operations.js';
 import { schemasOf } from '../../src/registry/schemas.js';
 import { type TenantRow, getTenant } from '../../src/registry/tenants.js';
-import { isOpen } from '../../src/operations/stop.js';
+import { isOpen } from '../../src/operations/runs.js';
 import { deployRequests } from '../../src/vespa/application.js';
 import { ConfigServer } from '../../src/vespa/configServer.js';
 import { receivedOf } from '../support/alertReceiver.js';
@@ -229,7 +230,7 @@ describe.concurrent('health', () => {
     expect(alerts.map(({ message }) => message)).toEqual(
       expect.arrayContaining([
         expect.stringContaining('the bucket does not answer'),
-        `operation ${hung} (ingestVideos) says that it runs, and its workflow has ended`,
+        `1 operation says that it runs, and nothing does: ${hung} (ingestVideos): Temporal has no such workflow`,
       ]),
     );
     expect(new Set(alerts.map(({ fix }) => fix))).toEqual(
@@ -255,6 +256,40 @@ describe.concurrent('health', () => {
     expect(Date.parse(silenced.silencedUntil!)).toBeGreaterThan(Date.now() + 3 * 3_600_000);
     expect(await look(tenant)).toMatchObject({ ok: true, phoenixProject: 'warning' });
     await expect(product.alerts.silence(randomUUID(), 60, '')).rejects.toMatchObject({ type: 'NotFound' });
+  });
+
+  test('another tenant’s alert and none are the same to who may silence its own, and each try is told', async ({
+    expect,
+  }) => {
+    const [own, others] = [await newTenant('own'), await newTenant('others')];
+    for (const { tenant, phoenixProject } of [own, others]) {
+      await deleteProject(phoenix, phoenixProject);
+      await look(tenant);
+    }
+    const [ofOwn, ofOthers] = [(await everOf(own.tenant))[0]!, (await everOf(others.tenant))[0]!];
+    const subject = `operator of ${own.tenant}`;
+    const bearer = { role: 'operator', tenant: own.tenant, subject } as const;
+    const operator = await CvopsClient.connect({
+      ...settings,
+      ...(await credentialOf(inject('stack').home, bearer)),
+    });
+    try {
+      const refusals = await Promise.all(
+        [ofOthers.id, randomUUID(), 'no id'].map((id) =>
+          operator.alerts.silence(id, 60, '').catch((error: unknown) => error),
+        ),
+      );
+      expect(refusals[0]).toMatchObject({ type: 'PermissionDenied', exitCode: 4 });
+      expect(refusals).toEqual([refusals[0], refusals[0], refusals[0]]);
+      const told = await listAudit(pool, { verb: 'alert silence', limit: 100 });
+      expect(told.filter((each) => each.principal === subject).map(({ outcome }) => outcome)).toEqual([
+        ...['denied', 'denied', 'denied'],
+      ]);
+      expect((await everOf(others.tenant))[0]!.silencedUntil).toBeNull();
+      expect((await operator.alerts.silence(ofOwn.id, 60, '')).silencedUntil).not.toBeNull();
+    } finally {
+      await operator.close();
+    }
   });
 
   test('without Temporal it is looked at from here: what needs it is unknown, and nothing is said to be well', async ({

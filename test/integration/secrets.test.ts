@@ -9,6 +9,7 @@ import { phoenixProjectName } from '../../src/domain/naming.js';
 import { PhoenixClient } from '../../src/phoenix/client.js';
 import { listSpans } from '../../src/phoenix/storedSpans.js';
 import { type Pool, openPool } from '../../src/registry/database.js';
+import { type AlertReceiver, receivedOf, startAlertReceiver } from '../support/alertReceiver.js';
 import { cvopsWith, freshTenant } from '../support/cvops.js';
 import { EchoServer } from '../support/echoServer.js';
 import { historiesOf } from '../support/historyBytes.js';
@@ -22,6 +23,7 @@ const byReference = {
   ENCODER: plant('encoder'),
   LLM: plant('llm'),
   WEBHOOK: plant('webhook'),
+  ALERTS: plant('alerts'),
   AWS: plant('aws'),
 };
 /** Given by mistake where they do not belong, or said by somebody else. */
@@ -37,6 +39,7 @@ const tenant = freshTenant('secrets');
 const printed: string[] = [];
 const logs: string[] = [];
 let echo: EchoServer;
+let receiver: AlertReceiver;
 let workers: OwnWorkers;
 let env: Record<string, string>;
 let folder: string;
@@ -49,8 +52,9 @@ const run = async (...args: string[]) => {
 };
 
 beforeAll(async () => {
-  [echo, workers, folder] = await Promise.all([
+  [echo, receiver, workers, folder] = await Promise.all([
     EchoServer.start(misplaced.server),
+    startAlertReceiver(byReference.ALERTS),
     OwnWorkers.open('secrets'),
     temporaryFolder(),
   ]);
@@ -65,6 +69,9 @@ beforeAll(async () => {
     PLANTED_LLM: byReference.LLM,
     CVOPS_NOTICE_WEBHOOK: url,
     CVOPS_NOTICE_WEBHOOK_SECRET: `file:${path.join(folder, 'webhook-secret')}`,
+    CVOPS_ALERT_WEBHOOK: receiver.url.href,
+    CVOPS_ALERT_WEBHOOK_SECRET: 'env:PLANTED_ALERTS',
+    PLANTED_ALERTS: byReference.ALERTS,
     CVOPS_ALLOWED_PRIVATE_HOSTS: '127.0.0.1',
     ...inject('s3'),
     AWS_SECRET_ACCESS_KEY: byReference.AWS,
@@ -79,6 +86,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await workers.close();
   await echo.stop();
+  await receiver.stop();
   await pool.end();
   await rm(folder, { recursive: true });
 });
@@ -125,6 +133,15 @@ test('planted secrets are found nowhere', async () => {
   const { operation } = JSON.parse((await ingested).stdout) as { operation: string };
   const shown = await run('op', 'show', operation);
   expect(shown.stdout).toMatch(/answers 400: .*\*\*\*/);
+  // What failed is an alert, and told with a signature.
+  expect((await run('health', tenant)).code).not.toBe(1);
+  const told = async () =>
+    (
+      await Promise.all([receiver.url.href, inject('alertReceiver')].map((url) => receivedOf(url, tenant)))
+    ).flat();
+  await expect
+    .poll(told)
+    .toContainEqual(expect.objectContaining({ event: 'alert-opened', check: 'operations', signed: true }));
   expect((await run('tenant', 'deactivate', tenant, '--retention-days', '1')).code).toBe(0);
   const sent = echo.heard.map(({ authorization }) => authorization);
   expect(sent).toEqual(
@@ -147,6 +164,7 @@ test('planted secrets are found nowhere', async () => {
   const places: Record<string, string | Buffer> = {
     output: printed.join('\n'),
     logs: logs.join(''),
+    posts: receiver.posts.join('\n'),
     spans,
     certificate: await readFile(certificate),
     ...(await registry()),

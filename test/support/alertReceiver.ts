@@ -18,15 +18,24 @@ export interface ReceivedAlert {
   readonly signed: boolean;
 }
 
+export interface AlertReceiver {
+  readonly url: URL;
+  /** Every post, headers and body, as it came. */
+  readonly posts: readonly string[];
+  stop(): Promise<void>;
+}
+
 /** Takes every alert that it is posted; a GET answers with all that came. */
-export async function startAlertReceiver(): Promise<{ readonly url: URL; stop(): Promise<void> }> {
+export async function startAlertReceiver(secret = ALERT_SECRET): Promise<AlertReceiver> {
   const received: ReceivedAlert[] = [];
+  const posts: string[] = [];
   const server = createServer((request, response) => {
     let body = '';
     request.setEncoding('utf8').on('data', (chunk: string) => (body += chunk));
     request.on('end', () => {
       if (request.method === 'GET') return response.end(JSON.stringify(received));
-      const signature = `sha256=${createHmac('sha256', ALERT_SECRET).update(body).digest('hex')}`;
+      posts.push(JSON.stringify([request.url, request.rawHeaders, body]));
+      const signature = `sha256=${createHmac('sha256', secret).update(body).digest('hex')}`;
       received.push({
         ...(JSON.parse(body) as ReceivedAlert),
         key: String(request.headers['idempotency-key']),
@@ -39,6 +48,7 @@ export async function startAlertReceiver(): Promise<{ readonly url: URL; stop():
   await once(server, 'listening');
   return {
     url: new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/alerts`),
+    posts,
     async stop() {
       server.closeAllConnections();
       server.close();

@@ -27,6 +27,7 @@ export const INSTALLATION_CHECKS = [
   'phoenix',
   'package',
   'system-schedules',
+  'operations',
   'audit',
 ] as const;
 export type InstallationCheck = (typeof INSTALLATION_CHECKS)[number];
@@ -54,7 +55,8 @@ export interface Finding {
 }
 
 /** What is safe to do without asking: nothing is taken away by it, and it can be done twice. */
-export type Repair = 'deploy-schemas' | 'write-config' | 'make-project' | 'start-retention';
+export type Repair =
+  'deploy-schemas' | 'write-config' | 'make-project' | 'start-retention' | 'end-operations';
 
 export type CheckResult =
   | { readonly state: 'checked'; readonly findings: readonly Finding[] }

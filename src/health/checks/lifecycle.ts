@@ -1,7 +1,8 @@
 import type { Client } from '@temporalio/client';
 import type { Finding } from '../../domain/health/checks.js';
 import { workflowIds } from '../../domain/naming.js';
-import { isOpen } from '../../operations/stop.js';
+import { isOver, lossOf } from '../../operations/lost.js';
+import { isOpen } from '../../operations/runs.js';
 import { findOperation } from '../../registry/operations.js';
 import type { Check, CheckContext } from './check.js';
 
@@ -27,13 +28,17 @@ export const lifecycleCheck: Check = {
   },
 };
 
-async function creation({ resources, row }: CheckContext, client: Client): Promise<Finding[]> {
+async function creation({ resources, row, now }: CheckContext, client: Client): Promise<Finding[]> {
   const { tenant, createOperation } = row;
   const operation = await findOperation(resources.pool, createOperation);
   if (await isOpen(client, operation?.workflowId ?? workflowIds.createTenant(tenant))) return [];
   const message = 'its creation has begun and nothing goes on with it';
+  const loss = operation?.state === 'running' ? await lossOf(client, operation) : undefined;
   return [
-    { subject: 'creation', severity: 'critical', message, fix: `cvops tenant delete ${tenant} --hard` },
+    {
+      ...{ subject: 'creation', severity: 'critical', message, fix: `cvops tenant delete ${tenant} --hard` },
+      ...(loss !== undefined && isOver(loss, now) ? { repair: 'end-operations' } : {}),
+    },
   ];
 }
 

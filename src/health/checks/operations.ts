@@ -1,7 +1,8 @@
 import { FAILURES_MS, type Finding } from '../../domain/health/checks.js';
 import type { FailureType } from '../../domain/errors.js';
-import { isOpen } from '../../operations/stop.js';
+import { isAwaited } from '../../operations/lost.js';
 import { type LastOutcome, lastOutcomes } from '../../registry/operations.js';
+import { lostFinding, lostOf } from '../lost.js';
 import type { Check } from './check.js';
 
 /** Refused for what was asked: whoever asked has seen it, and nothing is broken. */
@@ -23,15 +24,9 @@ export const operationsCheck: Check = {
   async run({ resources, row, running, now, temporal }) {
     const since = new Date(now - FAILURES_MS);
     const failed = (await lastOutcomes(resources.pool, row.incarnation, since)).flatMap(failure);
-    const client = await temporal();
-    const stalled = await Promise.all(
-      running.map(async ({ operation, kind, workflowId }): Promise<Finding[]> => {
-        if (await isOpen(client, workflowId)) return [];
-        const message = `operation ${operation} (${kind}) says that it runs, and its workflow has ended`;
-        return [{ subject: operation, severity: 'warning', message, fix: `cvops op show ${operation}` }];
-      }),
-    );
-    return [...failed, ...stalled.flat()];
+    // What its state waits for is the lifecycle's to tell.
+    const own = running.filter((operation) => !isAwaited(operation, row.state));
+    return [...failed, ...lostFinding(await lostOf(await temporal(), own), row.tenant, now)];
   },
 };
 

@@ -13,8 +13,9 @@ import type { Things } from './tries.js';
 
 /** Names of one tenant's things; those that are made later are filled in then. */
 export async function thingsOf(tenant: TenantId, isolatedFrom: TenantId, erased = tenant): Promise<Things> {
-  const folder = await temporaryFolder();
-  await mkdir(path.join(folder, 'empty'));
+  // Where the workers read files for this tenant's principals.
+  const folder = path.join(inject('stack').home, 'places', tenant);
+  await mkdir(path.join(folder, 'empty'), { recursive: true });
   await mkdir(path.join(folder, 'videos'));
   await writeFile(path.join(folder, 'videos', 'text.mp4'), 'These are words, and no video.\n');
   const nobodys = randomUUID();

@@ -17,7 +17,7 @@ const THINGS: Things = {
 };
 const verbs = Object.keys(TRIES) as Verb[];
 const named = (thing: keyof Things, value: unknown) => {
-  const changed = { ...THINGS, [thing]: value } as Things;
+  const changed = { ...THINGS, [thing]: value };
   return (verb: Verb) => TRIES[verb].args(changed);
 };
 /** The verbs whose command line has this in it. */

@@ -1,11 +1,15 @@
-import { rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import fc from 'fast-check';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { signManifest, verifyManifest } from '../../../src/backup/format/manifest.js';
 import { isPartPath } from '../../../src/domain/backupParts.js';
 import { PART_KINDS } from '../../../src/domain/backups.js';
+import { OpsError } from '../../../src/domain/errors.js';
+import { parseTenantId } from '../../../src/domain/ids.js';
+import { parseSourcePlaces } from '../../../src/domain/sourcePlaces.js';
 import { ListReader } from '../../../src/sources/list.js';
+import { ANYWHERE, type Reach, reachOf } from '../../../src/sources/reach.js';
 import { resolveVideo } from '../../../src/video/discover.js';
 import { readSidecar } from '../../../src/video/sidecar.js';
 import { FOREIGN, POISON, expectRefusal, share } from '../../support/badInput/texts.js';
@@ -16,6 +20,14 @@ import { signingKey, trustedKeys, writeBackup } from '../backup/formatFixtures.j
 const folder = await temporaryFolder();
 afterAll(() => rm(folder, { recursive: true }));
 const at = (name: string) => path.join(folder, name);
+/** Two tenants' folders; in the first a link into the second. */
+const [own, theirs] = [at('acme'), at('globex')];
+beforeAll(async () => {
+  await Promise.all([own, theirs].map((each) => mkdir(each)));
+  await writeFile(path.join(own, 'mine.mp4'), 'mine');
+  await writeFile(path.join(theirs, 'secret.mp4'), 'theirs');
+  await symlink(theirs, path.join(own, 'out'));
+});
 
 const words = fc.oneof(
   fc.constantFrom(...POISON, ...FOREIGN),
@@ -31,23 +43,58 @@ const words = fc.oneof(
 );
 
 describe('a list of videos', () => {
+  const content = fc.oneof(
+    fc.array(words, { maxLength: 8 }).map((lines) => Buffer.from(lines.join('\n'))),
+    fc.uint8Array({ maxLength: 200 }).map((bytes) => Buffer.from(bytes)),
+  );
+
+  /** Everything that a list leads to, opened and read. */
+  async function readBy(bytes: Buffer, reach: Reach): Promise<string[]> {
+    const list = path.join(own, 'list.txt');
+    await writeFile(list, bytes);
+    const reader = new ListReader(list, reach);
+    const read: string[] = [];
+    for (const { path: name } of (await collect(reader.list({ fingerprints: false }))).flat())
+      try {
+        await using opened = await reader.open(name);
+        // A line may name what is there and no file, as `..` does.
+        if ((await stat(opened.file)).isFile()) read.push(await readFile(opened.file, 'utf8'));
+      } catch (error) {
+        // A link out of one's places is found where it is opened.
+        if (reach === ANYWHERE) expectRefusal(error, 'Rejected');
+        else expect(error).toBeInstanceOf(OpsError);
+      }
+    return read;
+  }
+
   it('whatever is in it, names files that are not there, one by one, and ends nothing else', async () => {
-    const content = fc.oneof(
-      fc.array(words, { maxLength: 8 }).map((lines) => Buffer.from(lines.join('\n'))),
-      fc.uint8Array({ maxLength: 200 }).map((bytes) => Buffer.from(bytes)),
-    );
     await fc.assert(
-      fc.asyncProperty(content, async (bytes) => {
-        const list = at('list.txt');
-        await writeFile(list, bytes);
-        const reader = new ListReader(list);
-        const entries = (await collect(reader.list({ fingerprints: false }))).flat();
-        for (const { path: name } of entries)
-          await reader.open(name).then(
-            // A line may name something that is there: `..` and `.` do.
-            ({ file }) => expect(path.isAbsolute(file)).toBe(true),
-            (error: unknown) => expectRefusal(error, 'Rejected'),
-          );
+      fc.asyncProperty(content, async (bytes) => void (await readBy(bytes, ANYWHERE))),
+      share(2),
+    );
+  });
+
+  it('of a tenant leads to nothing of another, however it is spelled', async () => {
+    const [mine, secret] = [path.join(own, 'mine.mp4'), path.join(theirs, 'secret.mp4')];
+    const name = path.relative(own, secret);
+    const toSecret = fc.oneof(
+      fc.constantFrom(secret, name, `./${name}`, `x/../${name}`, `${own}/${name}`, `/${secret}`),
+      fc.constantFrom('out/secret.mp4', `${own}/out/secret.mp4`, 'out/../out/secret.mp4'),
+      fc.nat(name.length).map((cut) => `${name.slice(0, cut)}/./${name.slice(cut)}`),
+      fc
+        .tuple(fc.constantFrom(...POISON), fc.nat(60))
+        .map(([p, cut]) => secret.slice(0, cut) + p + secret.slice(cut)),
+    );
+    const reach = reachOf(parseSourcePlaces([`${folder}/{tenant}/`]), parseTenantId(path.basename(own)));
+    expect(await readBy(Buffer.from('mine.mp4'), reach)).toEqual(['mine']);
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.oneof(toSecret, words), { minLength: 1, maxLength: 4 }), async (lines) => {
+        const read = await readBy(Buffer.from([mine, ...lines].join('\n')), reach).catch((error: unknown) => {
+          expectRefusal(error, 'PermissionDenied');
+          return [];
+        });
+        // The list itself lies there as well.
+        expect(read).not.toContain('theirs');
       }),
       share(2),
     );

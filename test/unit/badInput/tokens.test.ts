@@ -44,7 +44,7 @@ const confused = fc
   )
   .map(([[alg, hash], secret]) => {
     const input = `${write({ ...header, alg })}.${claims}`;
-    return `cvops1.${input}.${createHmac(hash!, secret).update(input).digest('base64url')}.${seed}`;
+    return `cvops1.${input}.${createHmac(hash, secret).update(input).digest('base64url')}.${seed}`;
   });
 const strangersKey = publicOf(strangers);
 const ofAnotherKey = fc
