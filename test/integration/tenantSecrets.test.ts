@@ -174,8 +174,10 @@ test.concurrent(
       strategy_tokens: { gliner: 'env:SHARED_LLM' },
       max_routing_time_ms: 60_000,
     });
-    // Neither does a change of something else say so.
+    // Neither does a change of something else say so; who looks is told.
     await set(admin, { max_qps: '9' });
+    const fix = `cvops config set ${tenant} --set llm_api_key=REFERENCE`;
+    expect((await admin.health.diagnose(tenant)).findings).toContainEqual(expect.objectContaining({ fix }));
     const route = async () => {
       const { votes } = await cvopsJson<RouteResult>(['route', tenant, 'red cars'], 0, env);
       return votes.find(({ strategy }) => strategy === 'gliner');
