@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import { heartbeat, log } from '@temporalio/activity';
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
+import { heldBack, requireNoConsent } from '../src/access/secondPerson.js';
+import type { RunOf } from '../src/access/workflowStart.js';
 import { type GiveUpResources, giveUpAbandoned } from '../src/backup/giveUp.js';
 import { checkInput } from '../src/contracts/common.js';
 import { type HardDeleteInput, hardDeleteInput } from '../src/contracts/life.js';
@@ -21,17 +23,14 @@ import { beginOperation, closeOperation, endOperation } from '../src/registry/op
 import { cancelOthers, startedBefore } from '../src/registry/operations.js';
 import { memoryWritersOf } from '../src/registry/memoryWriters.js';
 import { noteBefore, noteDeleted, noteReadBack } from '../src/registry/purgeStores.js';
-import { heldBack } from '../src/access/secondPerson.js';
-import { isRequired } from '../src/registry/approvals.js';
-import type { RunOf } from '../src/access/workflowStart.js';
 import { beginPurging, endLives } from '../src/registry/retention.js';
 import { releaseReserved, schemasOf } from '../src/registry/schemas.js';
 import { type TenantLife, type TenantRow, findTenant, getLife, livesOf } from '../src/registry/tenants.js';
 import { deleteTenantSchedules, pauseTenantSchedules } from '../src/schedules/tenantSchedules.js';
 import { until } from './fence.js';
 import { heartbeating } from './heartbeat.js';
-import type { PurgeActivities } from './types.js';
 import { runOf } from './run.js';
+import type { PurgeActivities } from './types.js';
 
 export interface PurgeDependencies extends Stores, GiveUpResources {
   readonly client: Client;
@@ -56,13 +55,11 @@ export function createPurgeActivities(dependencies: PurgeDependencies): PurgeAct
     { state, purgeAt }: TenantRow,
   ): Promise<Held | undefined> => {
     if (trigger === 'expiry' || state === 'purging') return undefined;
-    if (trigger === 'purgeNow' && (await isRequired(tx, 'tenant delete', tenant)))
-      throw new OpsError(
-        'Conflict',
-        `tenant ${tenant} is deleted only when a second administrator agrees`,
-        `ask for that with: cvops tenant delete ${tenant} --hard`,
-      );
-    requireState(trigger === 'requested' ? 'delete' : 'purgeNow', tenant, state, purgeAt);
+    if (trigger === 'purgeNow') {
+      await requireNoConsent(tx, tenant);
+      return undefined;
+    }
+    requireState('delete', tenant, state, purgeAt);
     const question = {
       ...{ operation, verb: 'tenant delete' as const, tenant, incarnation, askedBy: principal, reason },
       workflowId: workflowIds.purge(tenant),

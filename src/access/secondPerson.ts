@@ -1,7 +1,7 @@
 import type { ApprovalDecision, Decided } from '../contracts/approvals.js';
 import { GUARDED, type Held } from '../domain/approvals.js';
 import { OpsError } from '../domain/errors.js';
-import type { OperationId } from '../domain/ids.js';
+import type { OperationId, TenantId } from '../domain/ids.js';
 import {
   type ApprovalRow,
   type Question,
@@ -51,6 +51,20 @@ export async function heldBack(
         `it was ${asked.state} by ${asked.decidedBy}${asked.decision ? `: ${asked.decision}` : ''}`,
       );
   }
+}
+
+/**
+ * A retention is not ended at once where deleting takes two: its answer begins a purge and does not wait for anybody.
+ *
+ * @throws OpsError `Conflict`
+ */
+export async function requireNoConsent(db: Queryable, tenant: TenantId): Promise<void> {
+  if (!(await isRequired(db, 'tenant delete', tenant))) return;
+  throw new OpsError(
+    'Conflict',
+    `tenant ${tenant} is deleted only when a second administrator agrees`,
+    `ask for that with: cvops tenant delete ${tenant} --hard`,
+  );
 }
 
 /**

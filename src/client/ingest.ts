@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { WorkflowNotFoundError } from '@temporalio/client';
 import { checkInput } from '../contracts/common.js';
 import {
   type IngestProgress,
@@ -133,8 +134,9 @@ export class IngestClient {
     const row = await ownOperation(this.connections, verb, operation);
     if (row.kind !== 'ingestVideos')
       throw new OpsError('WrongState', `a ${row.kind} is not paused or paced`, 'only ingests are');
-    if (row.state !== 'running')
-      throw new OpsError('WrongState', `operation ${operation} has ended: ${row.state}`);
+    const ended = (state?: string) =>
+      new OpsError('WrongState', `operation ${operation} has ended${state ? `: ${state}` : ''}`);
+    if (row.state !== 'running') throw ended(row.state);
     const handle = (await this.connections.temporal()).workflow.getHandle(row.workflowId);
     const tenant = row.tenant ?? '-';
     const what =
@@ -147,6 +149,8 @@ export class IngestClient {
               args: [{ concurrency: change.concurrency }],
             });
       } catch (error) {
+        // It ended between the look above and the update.
+        if (error instanceof WorkflowNotFoundError) throw ended();
         throw toOpsError(error);
       }
     });

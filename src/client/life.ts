@@ -5,6 +5,7 @@ import {
   WithStartWorkflowOperation,
   WorkflowExecutionAlreadyStartedError,
 } from '@temporalio/client';
+import { requireNoConsent } from '../access/secondPerson.js';
 import { checkInput } from '../contracts/common.js';
 import {
   type HardDeleteInput,
@@ -107,8 +108,15 @@ export class LifeClient {
     );
   }
 
-  /** Ends the retention now. The result names the operation that purges. */
+  /**
+   * Ends the retention now. The result names the operation that purges.
+   *
+   * @throws OpsError `Conflict` where deleting takes two
+   */
   async purgeNow(tenant: TenantId, reason: string): Promise<OperationHandle<RetentionStatus>> {
+    await this.connections.authorize(COMMANDS.purgeNow, tenant);
+    // The purge's own first activity says no too, but as a failed operation later.
+    await requireNoConsent(this.connections.pool, tenant);
     return this.answer('purgeNow', tenant, reason, 'purgeNow', (asked) =>
       checkInput(retentionRequest, asked),
     );

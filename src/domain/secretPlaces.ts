@@ -1,7 +1,15 @@
 import { OpsError } from './errors.js';
 import { type TenantId, quoteForMessage } from './ids.js';
 import { isReserved } from './ownSecrets.js';
-import { TENANT, type TenantFolder, contains, flaw, folderOf, placeText } from './sourcePlaces.js';
+import {
+  TENANT,
+  type TenantFolder,
+  contains,
+  flaw,
+  folderOf,
+  placeText,
+  requireApart,
+} from './sourcePlaces.js';
 
 const EXAMPLE = `for example CVOPS_SECRET_PLACES=file:/etc/cvops/tenants/${TENANT}/,env:TENANT_${TENANT}__`;
 /** Two underscores are in no tenant's id, and none ends in one: where the id ends is certain. */
@@ -18,25 +26,17 @@ export type TenantSecretPlace =
 
 /**
  * The one parser of `CVOPS_SECRET_PLACES`: folders as in `CVOPS_SOURCE_PLACES`, `file:/…/{tenant}/…/`, and beginnings of
- * variables, `env:…{tenant}__`. What stands before `{tenant}` is in no two the beginning of one another: a name must not be
- * two tenants'.
+ * variables, `env:…{tenant}__`.
  *
  * @throws OpsError `InvalidInput`
  */
 export function parseSecretPlaces(texts: readonly string[]): SecretPlace[] {
-  const before = (text: string) => text.slice(0, text.indexOf(TENANT));
   for (const text of texts) {
     const why = flawOf(text);
     if (why !== undefined)
       throw new OpsError('InvalidInput', `a place of secrets ${why}: ${quoteForMessage(text)}`, EXAMPLE);
-    const within = texts.find((other) => before(other) !== before(text) && text.startsWith(before(other)));
-    if (within !== undefined && flawOf(within) === undefined)
-      throw new OpsError(
-        'InvalidInput',
-        `a name could be in two tenants' places of secrets: ${quoteForMessage(within)}, ${quoteForMessage(text)}`,
-        `let what stands before ${TENANT} be the same, or neither the beginning of the other`,
-      );
   }
+  requireApart('secrets', texts);
   return [...texts] as SecretPlace[];
 }
 

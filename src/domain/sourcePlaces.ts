@@ -33,7 +33,7 @@ export type NamedPlace = VideoSource | { readonly kind: 'file'; readonly path: s
  * @throws OpsError `InvalidInput`
  */
 export function parseSourcePlaces(texts: readonly string[]): SourcePlace[] {
-  return texts.map((text) => {
+  const places = texts.map((text) => {
     const refuse = (why: string) =>
       new OpsError('InvalidInput', `a place of tenants ${why}: ${quotePlace(text)}`, EXAMPLE);
     const place = parseSource(text);
@@ -42,6 +42,29 @@ export function parseSourcePlaces(texts: readonly string[]): SourcePlace[] {
     if (why !== undefined) throw refuse(why);
     return place;
   });
+  requireApart('tenants', places.map(sourceText));
+  return places;
+}
+
+/**
+ * Refuses places of which a name could be in two tenants': what stands before `{tenant}` is in no two the beginning of one
+ * another. `/srv/x/{tenant}/` beside `/srv/{tenant}/` would be tenant `x`'s, with everybody's files in it.
+ *
+ * @param what of which these are the places
+ * @param texts each with `{tenant}` once
+ * @throws OpsError `InvalidInput`
+ */
+export function requireApart(what: string, texts: readonly string[]): void {
+  const before = (text: string) => text.slice(0, text.indexOf(TENANT));
+  for (const text of texts) {
+    const within = texts.find((other) => before(other) !== before(text) && text.startsWith(before(other)));
+    if (within !== undefined)
+      throw new OpsError(
+        'InvalidInput',
+        `a name could be in two tenants' places of ${what}: ${quotePlace(within)}, ${quotePlace(text)}`,
+        `let what stands before ${TENANT} be the same, or neither the beginning of the other`,
+      );
+  }
 }
 
 /**

@@ -2,7 +2,7 @@ import type { Client } from '@temporalio/client';
 import proto from '@temporalio/proto';
 import type { Finding } from '../domain/health/checks.js';
 import { TASK_QUEUES } from '../domain/naming.js';
-import { type TaskQueueName, describeRun, isPolled } from '../operations/runs.js';
+import { type TaskQueueName, describeRun, isPolled, isRunning } from '../operations/runs.js';
 import type { Pool } from '../registry/database.js';
 import { type OperationRow, listOperations } from '../registry/operations.js';
 
@@ -37,7 +37,10 @@ export async function haveWorkInHand(
   operations: readonly Pick<OperationRow, 'workflowId'>[],
 ): Promise<boolean> {
   for (const { workflowId } of operations) {
-    const activities = (await describeRun(client, workflowId))?.raw.pendingActivities ?? [];
+    const run = await describeRun(client, workflowId);
+    // One that was terminated keeps its activities as they were, for good.
+    if (run === undefined || !isRunning(run)) continue;
+    const activities = run.raw.pendingActivities ?? [];
     const ofData = activities.filter((each) => each.activityOptions?.taskQueue?.name === TASK_QUEUES.data);
     if (ofData.some(({ state }) => state === STARTED)) return true;
   }

@@ -1,10 +1,5 @@
 import { realpath } from 'node:fs/promises';
-import {
-  type ReferenceRules,
-  ownSecret,
-  readDenial,
-  sentReferences,
-} from '../domain/config/references.js';
+import { type ReferenceRules, ownSecret, readDenial, sentReferences } from '../domain/config/references.js';
 import type { ConfigKey } from '../domain/config/keys.js';
 import { OpsError } from '../domain/errors.js';
 import type { TenantId } from '../domain/ids.js';

@@ -192,10 +192,7 @@ describe('a bad tenant', () => {
 
   it('is refused by everything that names one, never another one instead, and none is not a default', () => {
     for (const [, contract, of] of asked) expect(() => checkInput(contract, of('acme_corp'))).not.toThrow();
-    const noTenant = fc.oneof(
-      { weight: 5, arbitrary: badTenant },
-      fc.constantFrom(...NO_TEXTS),
-    );
+    const noTenant = fc.oneof({ weight: 5, arbitrary: badTenant }, fc.constantFrom(...NO_TEXTS));
     fc.assert(
       fc.property(noTenant, fc.constantFrom(...asked), (tenant, [what, contract, of]) => {
         // Health of no tenant is that of all.

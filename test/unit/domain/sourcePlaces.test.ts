@@ -35,6 +35,28 @@ describe('the places of an installation', () => {
       expect.objectContaining({ type: 'InvalidInput', message: expect.stringContaining(why) }),
     );
   });
+
+  it.each([
+    ['/srv/{tenant}/', '/srv/x/{tenant}/'],
+    ['/{tenant}/', '/home/{tenant}/in/'],
+    ['s3://films/{tenant}/', 's3://films/x/y/{tenant}/'],
+  ])('%s and %s are not both: tenant x would have everybody’s', (first, second) => {
+    for (const both of [
+      [first, second],
+      [second, first],
+    ])
+      expect(() => parseSourcePlaces(both)).toThrow(
+        expect.objectContaining({ type: 'InvalidInput', message: expect.stringContaining('two tenants') }),
+      );
+  });
+
+  it.each([
+    ['/home/{tenant}/in/', '/home/{tenant}/out/'],
+    ['/srv/a/{tenant}/', '/srv/ab/{tenant}/'],
+    ['/films/{tenant}/', 's3://films/{tenant}/'],
+  ])('%s and %s are', (...both) => {
+    expect(parseSourcePlaces(both)).toHaveLength(2);
+  });
 });
 
 describe('what a tenant’s principal may name', () => {
