@@ -114,7 +114,10 @@ describe.concurrent('a hard delete that takes two', () => {
     const tenant = await guarded('around', 'tenant delete');
     const soft = { tenant, retentionDays: 90, running: 'drain', reason: '' } as const;
     await (await ann.life.deactivate(soft)).result();
-    await expect((await ann.life.purgeNow(tenant, '')).result()).rejects.toMatchObject({ type: 'Conflict' });
+    await expect(ann.life.purgeNow(tenant, '')).rejects.toMatchObject({
+      type: 'Conflict',
+      hint: expect.stringContaining(`cvops tenant delete ${tenant} --hard`),
+    });
     expect(await stateOf(tenant)).toBe('inactive');
   });
 
