@@ -10,7 +10,7 @@ const maxConcurrency = 30;
 /** With a second stack they run beside the others; so many that both lines of scripts/test.mjs take as long. */
 const SECOND = [
   'test/integration/backup{Traces,Clone,Keeping,Consistency,Scheduled}.test.ts',
-  'test/integration/{access,accessTable,audit,health,healthLost,isolation,payloadCodec,secrets,telemetry,tenantEdges}.test.ts',
+  'test/integration/{access,accessTable,audit,health,healthLost,isolation,payloadCodec,secrets,telemetry}.test.ts',
   'test/faults/{backupKills,killWorker,memoryKilled}.test.ts',
 ];
 
