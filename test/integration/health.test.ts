@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { Client, Connection } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import { afterAll, beforeAll, describe, inject, test } from 'vitest';
 import { CvopsClient } from '../../src/client/index.js';
 import { ROUTING_CONFIG, SYSTEM_CONFIG } from '../../src/domain/config/keys.js';
@@ -10,40 +10,29 @@ import { deleteProject, findProject } from '../../src/phoenix/projects.js';
 import { type Alert, listAlerts } from '../../src/registry/alerts.js';
 import { listAudit } from '../../src/registry/audit.js';
 import { getConfig, putConfig } from '../../src/registry/config.js';
-import { type Pool, openPool } from '../../src/registry/database.js';
+import type { Pool } from '../../src/registry/database.js';
 import { finishOperation, startOperation } from '../../src/registry/operations.js';
 import { schemasOf } from '../../src/registry/schemas.js';
-import { type TenantRow, getTenant } from '../../src/registry/tenants.js';
 import { isOpen } from '../../src/operations/runs.js';
 import { deployRequests } from '../../src/vespa/application.js';
 import { ConfigServer } from '../../src/vespa/configServer.js';
 import { receivedOf } from '../support/alertReceiver.js';
-import { cvops, cvopsJson, freshTenant, stackSettings } from '../support/cvops.js';
+import { cvops, cvopsJson, stackSettings } from '../support/cvops.js';
+import { HealthWorld } from '../support/healthWorld.js';
 import { credentialOf } from '../support/principals.js';
 
-const PROFILE = 'video_colpali_smol500_mv_frame' as const;
 const settings = stackSettings();
 let pool: Pool;
 let product: CvopsClient;
 let temporal: Client;
+let world: HealthWorld;
 const phoenix = new PhoenixClient(settings.phoenixUrl);
 beforeAll(async () => {
-  pool = openPool(settings.databaseUrl, { name: 'test-health' });
-  product = await CvopsClient.connect(settings);
-  temporal = new Client({ connection: await Connection.connect({ address: settings.temporalAddress }) });
+  world = await HealthWorld.connect();
+  ({ pool, product, temporal } = world);
 });
-afterAll(async () => {
-  await product?.close();
-  await temporal?.connection.close();
-  await pool?.end();
-});
-
-async function newTenant(what: string, overrides: Record<string, string> = {}): Promise<TenantRow> {
-  const tenant = parseTenantId(freshTenant(what));
-  const request = { tenant, template: 'trial', overrides, profiles: [PROFILE], reason: '' };
-  await (await product.createTenant(request)).result();
-  return getTenant(pool, tenant);
-}
+afterAll(() => world?.close());
+const newTenant: HealthWorld['newTenant'] = (...args) => world.newTenant(...args);
 
 /** A look by the workflow. */
 async function look(tenant: TenantId) {

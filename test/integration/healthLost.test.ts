@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { copyFile } from 'node:fs/promises';
 import path from 'node:path';
-import { Client, Connection } from '@temporalio/client';
+import { Client } from '@temporalio/client';
 import { afterAll, beforeAll, describe, test } from 'vitest';
-import { CvopsClient } from '../../src/client/index.js';
+import type { CvopsClient } from '../../src/client/index.js';
 import { backupId } from '../../src/domain/backups.js';
-import { type OperationId, type TenantId, parseOperationId, parseTenantId } from '../../src/domain/ids.js';
+import { type OperationId, type TenantId, parseOperationId } from '../../src/domain/ids.js';
 import type { OperationKind } from '../../src/domain/states.js';
 import { checkWorkers, haveWorkInHand } from '../../src/health/workers.js';
 import { endLost } from '../../src/operations/endLost.js';
@@ -14,39 +14,29 @@ import { reserve, withinQuota } from '../../src/quotas/reservations.js';
 import { openAlerts } from '../../src/registry/alerts.js';
 import { listAudit } from '../../src/registry/audit.js';
 import { getBackup, insertBackup } from '../../src/registry/backups.js';
-import { type Pool, openPool } from '../../src/registry/database.js';
+import type { Pool } from '../../src/registry/database.js';
 import { raiseFence } from '../../src/registry/fence.js';
 import { getOperation, startOperation } from '../../src/registry/operations.js';
 import { reserveSchemas, schemasOf } from '../../src/registry/schemas.js';
 import { type TenantRow, getTenant } from '../../src/registry/tenants.js';
 import { ConfigServer } from '../../src/vespa/configServer.js';
-import { cvops, cvopsJson, errorOf, freshTenant, stackSettings } from '../support/cvops.js';
+import { cvops, cvopsJson, errorOf, stackSettings } from '../support/cvops.js';
+import { HealthWorld, PROFILE } from '../support/healthWorld.js';
 import { OwnWorkers } from '../support/ownWorkers.js';
 import { makeVideo, temporaryFolder } from '../support/videos.js';
 
-const PROFILE = 'video_colpali_smol500_mv_frame' as const;
 const OTHER = 'video_colqwen_omni_mv_chunk_30s' as const;
 const settings = stackSettings();
 let pool: Pool;
 let product: CvopsClient;
 let temporal: Client;
+let world: HealthWorld;
 beforeAll(async () => {
-  pool = openPool(settings.databaseUrl, { name: 'test-lost' });
-  product = await CvopsClient.connect(settings);
-  temporal = new Client({ connection: await Connection.connect({ address: settings.temporalAddress }) });
+  world = await HealthWorld.connect();
+  ({ pool, product, temporal } = world);
 });
-afterAll(async () => {
-  await product?.close();
-  await temporal?.connection.close();
-  await pool?.end();
-});
-
-async function newTenant(what: string, overrides: Record<string, string> = {}): Promise<TenantRow> {
-  const tenant = parseTenantId(freshTenant(what));
-  const request = { tenant, template: 'trial', overrides, profiles: [PROFILE], reason: '' };
-  await (await product.createTenant(request)).result();
-  return getTenant(pool, tenant);
-}
+afterAll(() => world?.close());
+const newTenant: HealthWorld['newTenant'] = (...args) => world.newTenant(...args);
 
 /** An operation that says it has run since then, of which Temporal knows nothing. */
 async function lost(
