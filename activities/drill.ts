@@ -22,7 +22,8 @@ export function createDrillActivities({ pool }: { readonly pool: Pool }): DrillA
         const into = drillTenant(operation);
         const before = await findOperation(tx, operation);
         // A newer one may be complete by now: a second attempt stays with its own.
-        if (before) return { backup: parseBackupId(before.input['backup']), into };
+        if (before?.kind === 'drillRestore' && before.tenant === tenant)
+          return { backup: parseBackupId(before.input['backup']), into };
         const wanted = await drilledBackup(tx, tenant, input.backup);
         await ownBackup(tx, input.principalTenant, wanted);
         const row = await lockCompleteBackup(tx, wanted);

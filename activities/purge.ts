@@ -20,7 +20,7 @@ import { deleteConfig } from '../src/registry/config.js';
 import { revokeTokensOf } from '../src/registry/access.js';
 import { type Queryable, transaction } from '../src/registry/database.js';
 import { beginOperation, closeOperation, endOperation } from '../src/registry/operationLog.js';
-import { cancelOthers, startedBefore } from '../src/registry/operations.js';
+import { cancelOthers } from '../src/registry/operations.js';
 import { memoryWritersOf } from '../src/registry/memoryWriters.js';
 import { noteBefore, noteDeleted, noteReadBack } from '../src/registry/purgeStores.js';
 import { beginPurging, endLives } from '../src/registry/retention.js';
@@ -48,13 +48,17 @@ export function createPurgeActivities(dependencies: PurgeDependencies): PurgeAct
   const { pool, client, phoenix, signer } = dependencies;
   const drain = new SharedDrain(phoenix, DRAIN_MS);
 
-  /** By policy: the end of a retention is nobody's wish, and what is being purged is lost already. */
+  /**
+   * By policy: the end of a retention is nobody's wish, also when somebody had a wish before, and what is being purged is lost
+   * already.
+   */
   const holdBack = async (
     tx: Queryable,
     { tenant, incarnation, operation, trigger, principal, reason, rehearsal }: HardDeleteInput,
     { state, purgeAt }: TenantRow,
   ): Promise<Held | undefined> => {
-    if (trigger === 'expiry' || state === 'purging') return undefined;
+    const ends = state === 'inactive' && purgeAt !== null ? Date.parse(purgeAt) : Infinity;
+    if (trigger === 'expiry' || state === 'purging' || ends <= Date.now()) return undefined;
     if (trigger === 'purgeNow') {
       await requireNoConsent(tx, tenant);
       return undefined;
@@ -63,10 +67,12 @@ export function createPurgeActivities(dependencies: PurgeDependencies): PurgeAct
     const question = {
       ...{ operation, verb: 'tenant delete' as const, tenant, incarnation, askedBy: principal, reason },
       workflowId: workflowIds.purge(tenant),
-      request: { from: state, rehearsed: rehearsal !== null },
+      request: { rehearsed: rehearsal !== null },
+      changing: { from: state },
     };
     // A drill's copy, or what a test has made, goes with what made it.
-    return heldBack(tx, question, async () => !(await dependencies.isAsked(runOf())));
+    const waits = await heldBack(tx, question, async () => !(await dependencies.isAsked(runOf())));
+    return waits && { held: { ...waits.held, expiresAt: Math.min(waits.held.expiresAt, ends) } };
   };
 
   return {
@@ -76,8 +82,9 @@ export function createPurgeActivities(dependencies: PurgeDependencies): PurgeAct
       // Now, and not when everything is gone: without a key there would be no proof.
       await signer.check();
       return transaction(pool, async (tx) => {
-        if (await startedBefore(tx, operation)) return { state: 'purging' };
         const row = await getLife(tx, input);
+        // This very step, run before.
+        if (row.state === 'purging' && row.purgeOperation === operation) return { state: 'purging' };
         if (row.state === 'creation_failed') await requireNoOtherLife(tx, row);
         const held = await holdBack(tx, input, row);
         if (held) return held;

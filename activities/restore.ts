@@ -13,6 +13,7 @@ import { restoreTraces } from '../src/backup/restore/traces.js';
 import { clearTraces } from '../src/backup/traces/clear.js';
 import { verifyBackup } from '../src/backup/verify.js';
 import type { BackupResources } from '../src/backup/writer.js';
+import type { BackupId } from '../src/domain/backups.js';
 import { OpsError } from '../src/domain/errors.js';
 import { workflowIds } from '../src/domain/naming.js';
 import { MEMORY_SCHEMA } from '../src/domain/profiles.js';
@@ -22,7 +23,7 @@ import { lockCompleteBackup, noteVerified } from '../src/registry/backups.js';
 import { transaction } from '../src/registry/database.js';
 import { lowerFence, raiseFence, renewFence } from '../src/registry/fence.js';
 import { beginOperation, closeOperation, endOperation } from '../src/registry/operationLog.js';
-import { attachOperation, getOperation } from '../src/registry/operations.js';
+import { type OperationRow, attachOperation, getOperation } from '../src/registry/operations.js';
 import { closeForRestore, openRestored } from '../src/registry/restores.js';
 import { schemasOf } from '../src/registry/schemas.js';
 import { getLife } from '../src/registry/tenants.js';
@@ -110,12 +111,13 @@ export function createRestoreDataActivities(resources: BackupResources): Restore
               const held = await heldBack(tx, {
                 ...{ operation, verb: 'backup restore', tenant, incarnation, askedBy: principal, reason },
                 workflowId: workflowIds.restore(tenant),
-                request: { backup, from: row.tenant, loses: plan.loses },
+                request: { backup, from: row.tenant },
+                changing: { loses: plan.loses },
               });
               if (held) return held;
             }
             const life = create ? { tenant: null, incarnation: null } : { tenant, incarnation };
-            await beginOperation(
+            const began = await beginOperation(
               tx,
               {
                 ...{ operation, kind: 'restoreTenant', ...life, principal, reason },
@@ -129,6 +131,7 @@ export function createRestoreDataActivities(resources: BackupResources): Restore
               'restore',
               { backup, from: row.tenant, into: tenant, how: plan.how },
             );
+            if (!began) requireSame(await getOperation(tx, operation), backup);
             return undefined;
           });
           if (held) return held;
@@ -198,4 +201,14 @@ export function createRestoreDataActivities(resources: BackupResources): Restore
       return heartbeating((signal) => restoreTraces(resources, source, life, watch(signal)));
     },
   };
+}
+
+/** A second try goes on with the first one; an operation that has ended, or restores something else, is not begun by its id. */
+function requireSame({ operation, state, input }: OperationRow, backup: BackupId): void {
+  if (state === 'running' && input['backup'] === backup) return;
+  throw new OpsError(
+    'Conflict',
+    `operation ${operation} has ended, or restores another backup`,
+    'every operation has an id of its own',
+  );
 }

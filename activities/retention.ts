@@ -50,11 +50,14 @@ export function createRetentionActivities({
       if (begin === undefined) throw new OpsError('InvalidInput', 'nothing to begin');
       return transaction(pool, async (tx) => {
         const asked = row({ ...begin, tenant, incarnation }, 'softDeleteTenant');
-        if (await startedBefore(tx, asked.operation)) return undefined;
+        if (await startedBefore(tx, asked)) return undefined;
         const { retentionDays } = begin;
         if (retentionDays < DEFAULT_RETENTION_DAYS) {
           await requireMay(tx, input, 'deactivate');
-          const held = await heldBack(tx, question(asked, 'tenant deactivate', { retentionDays }));
+          const held = await heldBack(
+            tx,
+            question(asked, 'tenant deactivate', { retentionDays, running: begin.running }),
+          );
           if (held) return held;
         }
         if (!(await deactivate(tx, incarnation, new Date(purgeAt))))
@@ -116,7 +119,7 @@ export function createRetentionActivities({
       const input = checkInput(retentionRequest, raw);
       return transaction(pool, async (tx) => {
         const asked = row(input, 'reactivateTenant');
-        if (await startedBefore(tx, asked.operation)) return;
+        if (await startedBefore(tx, asked)) return;
         if (!(await reactivate(tx, input.incarnation, new Date(now))))
           throw await refused(tx, input, 'reactivate');
         await beginOperation(tx, asked, 'reactivate');
@@ -127,7 +130,7 @@ export function createRetentionActivities({
       const { days, ...input } = checkInput(extendRequest, raw);
       return transaction(pool, async (tx) => {
         const asked = row(input, 'extendRetention');
-        if (await startedBefore(tx, asked.operation))
+        if (await startedBefore(tx, asked))
           return { purgeAt: Date.parse((await getLife(tx, input)).purgeAt!) };
         await requireMay(tx, input, 'extend');
         const held = await heldBack(tx, question(asked, 'tenant extend', { ...input, days }));

@@ -38,7 +38,7 @@ export function createRolloutActivities({
       const input = checkInput(deploySchemasInput, raw);
       const { operation, principal, reason } = input;
       await transaction(pool, async (tx) => {
-        if (await startedBefore(tx, operation)) return;
+        if (await startedBefore(tx, { operation, kind: 'deploySchemas', incarnation: null })) return;
         const tenants = await chosen(tx, input.tenants);
         const sizes = waves(tenants.length);
         const waveOf = sizes.flatMap((size, i) => Array.from({ length: size }, () => i + 1));

@@ -84,6 +84,11 @@ export async function softDeleteTenant(input: RetentionInput): Promise<Retention
       });
   };
 
+  const noRetention = (): Error =>
+    operationFailure({
+      code: 'WrongState',
+      message: `tenant ${tenant} is ${state}: there is no retention to end`,
+    });
   const extend = async (request: ExtendRequest): Promise<Held['held'] | undefined> => {
     const extended = await titled(
       registry.extendRetention,
@@ -126,17 +131,20 @@ export async function softDeleteTenant(input: RetentionInput): Promise<Retention
   setHandler(
     purgeNow,
     answer(async (request: RetentionRequest) => {
+      // Of no retention yet, such as of one that waits for consent: remembered, it would end that one at its beginning.
+      if (state !== 'inactive') throw noRetention();
+      // No step checks it before its purge has its id and principal, which without them would be this workflow's own.
+      if (!isAsked(request))
+        throw operationFailure({
+          code: 'InvalidInput',
+          message: 'purgeNow: who asks, and as which operation?',
+        });
       asked = request;
       purgeFailure = undefined;
       woken = true;
       await condition(() => purge !== undefined || purgeFailure !== undefined || state !== 'inactive');
       if (purge !== undefined) return undefined;
-      throw operationFailure(
-        purgeFailure ?? {
-          code: 'WrongState',
-          message: `tenant ${tenant} is ${state}: there is no retention to end`,
-        },
-      );
+      throw purgeFailure === undefined ? noRetention() : operationFailure(purgeFailure);
     }),
   );
 
@@ -301,6 +309,12 @@ versioned('AUTO_UPGRADE', softDeleteTenant);
 
 function shown({ operation, expiresAt }: Held['held']): NonNullable<RetentionStatus['approval']> {
   return { operation, expiresAt: new Date(expiresAt).toISOString() };
+}
+
+/** Whoever sends it, an update's argument may be anything. */
+function isAsked(request: Partial<Record<keyof RetentionRequest, unknown>> | null | undefined): boolean {
+  const { operation, principal, reason } = request ?? {};
+  return [operation, principal, reason].every((each) => typeof each === 'string');
 }
 
 type Begin = NonNullable<RetentionInput['begin']>;

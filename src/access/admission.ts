@@ -142,6 +142,7 @@ async function ofCredential(
 
   const schedule = proof.for === 'schedule' ? proof.schedule : undefined;
   if (schedule !== undefined && token.role !== 'system') {
+    if (!ruleOf(first.type).scheduled) throw refuse(`no schedule of a tenant starts a ${first.type}`, token);
     const owner = await scheduleOwner(parts.pool, schedule);
     if (owner === undefined || named.tenants.some((tenant) => tenant !== owner))
       throw refuse('by the registry there is no such schedule', token);
@@ -154,9 +155,7 @@ async function ofCredential(
       token: token.token,
     });
   if (token.role !== 'system') {
-    // The runs of a schedule say that a schedule asks.
-    const principals = schedule === undefined ? named.principals : [];
-    const forged = await forgedIn(parts.pool, token, { ...named, principals });
+    const forged = await forgedIn(parts.pool, token, named);
     if (forged !== undefined) throw refuse(forged.why, token);
   }
   const { role, tenant = null } = token;
@@ -184,7 +183,12 @@ function fits(proof: Proof, first: WorkflowStart): boolean {
     case 'start':
       return proof.workflow === first.workflowId && proof.type === first.type;
     case 'schedule':
-      return proof.type === first.type && isRunOf(proof.workflow, first.workflowId);
+      // What a schedule starts has its id.
+      return (
+        proof.type === first.type &&
+        proof.workflow === proof.schedule &&
+        isRunOf(proof.schedule, first.workflowId)
+      );
   }
 }
 
@@ -202,10 +206,10 @@ function startDenial(
   { type, workflowId, args }: WorkflowStart,
   { tenants, everybody }: ReturnType<typeof namedIn>,
 ): Denial | undefined {
-  const { verb, system, namesOwner, unnamed } = ruleOf(type);
+  const { verb, system, at, namesOwner, unnamed } = ruleOf(type);
   if (token.role === 'system') return system ? undefined : no(`the system does not start a ${type}`);
   if (verb === undefined) return no(`nobody starts a ${type}`);
-  const denial = denialOf(token, verb, tenants);
+  const denial = denialOf(token, verb, tenants) ?? misplaced(at, workflowId, args);
   const { tenant: own } = token;
   if (denial !== undefined || own === undefined) return denial;
   if (everybody || tenants.length === 0) return no(`a principal of tenant ${own} has no part in this`);
@@ -215,6 +219,18 @@ function startDenial(
   const { principalTenant } = (args[0] ?? {}) as { principalTenant?: unknown };
   if (namesOwner && principalTenant !== own) return no('its input does not say for which tenant it is asked');
   return undefined;
+}
+
+/** Beside the one that is asked for consent, a second run would have the answer as well. */
+function misplaced(
+  at: WorkflowRule['at'],
+  workflowId: string,
+  args: WorkflowStart['args'],
+): Denial | undefined {
+  const { tenant } = (args[0] ?? {}) as { tenant?: unknown };
+  if (at === undefined || (typeof tenant === 'string' && isTenant(tenant) && workflowId === at(tenant)))
+    return undefined;
+  return no('its workflow id is not the one of its kind');
 }
 
 /** What its activities may name: what it was started for. */

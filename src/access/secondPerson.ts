@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { ApprovalDecision, Decided } from '../contracts/approvals.js';
 import { GUARDED, type Held } from '../domain/approvals.js';
 import { OpsError } from '../domain/errors.js';
@@ -12,6 +13,7 @@ import {
 } from '../registry/approvals.js';
 import { appendAudit } from '../registry/audit.js';
 import { type Pool, type Queryable, transaction } from '../registry/database.js';
+import { storableJson } from '../registry/storable.js';
 
 /**
  * Holds a guarded step back until a second administrator has agreed to just this operation. In the transaction of what the
@@ -32,10 +34,11 @@ export async function heldBack(
     await note(tx, question, question.askedBy, 'asked', question.reason);
     return held(await askApproval(tx, question));
   }
-  if (asked.verb !== question.verb || asked.incarnation !== question.incarnation)
+  if (!isSame(asked, question))
     throw new OpsError(
       'Conflict',
-      `operation ${question.operation} was asked for as ${asked.verb} of another life`,
+      `operation ${question.operation} was asked for as something else: ${asked.verb} of tenant ${asked.tenant}`,
+      'every operation has an id of its own; see what was asked with: cvops approval list --all -o json',
     );
   switch (asked.state) {
     case 'granted':
@@ -118,6 +121,13 @@ export async function getApproval(db: Queryable, operation: OperationId): Promis
   const asked = await findApproval(db, operation);
   if (asked === undefined) throw notFound(operation);
   return asked;
+}
+
+/** Whether a question is the one that was put: who agreed to it has agreed to nothing else. */
+function isSame(asked: ApprovalRow, { changing, ...question }: Question): boolean {
+  const what = ({ verb, incarnation, workflowId, askedBy, request }: Question) =>
+    storableJson({ verb, incarnation, workflowId, askedBy, request: { ...request, ...changing } });
+  return isDeepStrictEqual(what(asked), what(question));
 }
 
 function held({ operation, expiresAt }: ApprovalRow): Held {

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { GUARDED, parseGuardedVerb } from '../domain/approvals.js';
 import { OpsError } from '../domain/errors.js';
+import type { ApprovalRow } from '../registry/approvals.js';
 import { parseOperationId, parseTenantId } from '../domain/ids.js';
 import { type CommonOptions, wholeNumber, withClient, withOutput } from './context.js';
 import { answer, table } from './output.js';
@@ -34,9 +35,9 @@ export function addApprovalCommands(program: Command): void {
       const approvals = await client.approvals.list(tenant, { all, limit });
       answer(output, { approvals }, () =>
         table(
-          ['OPERATION', 'TENANT', 'VERB', 'ASKED BY', 'STATE', 'UNTIL', 'REASON'],
+          ['OPERATION', 'TENANT', 'VERB', 'WHAT', 'ASKED BY', 'STATE', 'UNTIL', 'REASON'],
           approvals.map((row) => [
-            ...[row.operation, row.tenant, row.verb, row.askedBy],
+            ...[row.operation, row.tenant, row.verb, what(row), row.askedBy],
             ...[
               row.decidedBy === null ? row.state : `${row.state} by ${row.decidedBy}`,
               row.expiresAt,
@@ -90,6 +91,15 @@ export function addApprovalCommands(program: Command): void {
       );
     });
   });
+}
+
+/** What exactly is agreed to. */
+function what({ request }: Pick<ApprovalRow, 'request'>): string {
+  const beside = ['tenant', 'incarnation', 'operation', 'principal', 'reason'];
+  return Object.entries(request)
+    .filter(([name]) => !beside.includes(name))
+    .map(([name, value]) => `${name} ${typeof value === 'string' ? value : JSON.stringify(value)}`)
+    .join(', ');
 }
 
 function addDecision(approval: Command, verb: 'grant' | 'refuse', description: string): void {

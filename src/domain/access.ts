@@ -1,3 +1,6 @@
+import type { TenantId } from './ids.js';
+import { workflowIds } from './naming.js';
+
 /** Header of a start, a schedule's action or an update: who asks, and a proof that it meant just this. */
 export const CREDENTIAL_HEADER = 'cvops-principal';
 
@@ -138,6 +141,10 @@ export interface WorkflowRule {
    * messages only.
    */
   readonly outlives?: true;
+  /** The one id that a person may start it under: of a tenant only one runs at a time, and what is asked of it is asked there. */
+  readonly at?: (tenant: TenantId) => string;
+  /** A tenant's schedules start it. Of any other a schedule's right, which says for no run who asks, starts none. */
+  readonly scheduled?: true;
   /** Its id has no tenant in it, so that it keeps nobody's from starting. */
   readonly unnamed?: true;
   /** What its code may start as a child. */
@@ -146,20 +153,26 @@ export interface WorkflowRule {
 
 /** What every workflow type is to access. One that is not here is started for nobody. */
 export const WORKFLOWS: Readonly<Record<string, WorkflowRule>> = {
-  createTenant: { verb: 'tenant create' },
+  createTenant: { verb: 'tenant create', at: workflowIds.createTenant },
   softDeleteTenant: {
     verb: 'tenant deactivate',
+    at: workflowIds.retention,
     system: true,
     outlives: true,
     children: ['hardDeleteTenant'],
   },
-  hardDeleteTenant: { verb: 'tenant delete', system: true },
+  hardDeleteTenant: { verb: 'tenant delete', at: workflowIds.purge, system: true },
   deploySchemas: { verb: 'schema deploy', unnamed: true },
   ingestVideos: { verb: 'ingest' },
-  watchVideos: { verb: 'watch add', children: ['ingestVideos'] },
+  watchVideos: { verb: 'watch add', scheduled: true, children: ['ingestVideos'] },
   backupTenant: { verb: 'backup create' },
   verifyBackup: { verb: 'backup verify', namesOwner: true },
-  restoreTenant: { verb: 'backup restore', namesOwner: true, children: ['createTenant'] },
+  restoreTenant: {
+    verb: 'backup restore',
+    at: workflowIds.restore,
+    namesOwner: true,
+    children: ['createTenant'],
+  },
   drillRestore: {
     verb: 'backup drill',
     namesOwner: true,
@@ -168,15 +181,16 @@ export const WORKFLOWS: Readonly<Record<string, WorkflowRule>> = {
   pruneBackups: { verb: 'backup prune', namesOwner: true },
   scheduledBackup: {
     verb: 'backup schedule',
+    scheduled: true,
     children: ['backupTenant', 'verifyBackup', 'pruneBackups', 'drillRestore'],
   },
   clearMemory: { verb: 'memory clear' },
   importMemory: { verb: 'memory import' },
-  pruneMemory: { verb: 'memory prune' },
+  pruneMemory: { verb: 'memory prune', scheduled: true },
   optimizeTenant: { verb: 'optimize run' },
-  evaluateSpans: { verb: 'optimize enable', system: true },
-  annotateSpans: { verb: 'optimize enable', system: true },
-  retrainRouting: { verb: 'optimize enable', system: true },
+  evaluateSpans: { verb: 'optimize enable', system: true, scheduled: true },
+  annotateSpans: { verb: 'optimize enable', system: true, scheduled: true },
+  retrainRouting: { verb: 'optimize enable', system: true, scheduled: true },
   verifyIsolation: { verb: 'isolation verify', system: true },
   testIsolation: { verb: 'isolation verify', children: ['createTenant', 'hardDeleteTenant'] },
   checkHealth: { verb: 'health', system: true, unnamed: true },

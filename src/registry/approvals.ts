@@ -119,10 +119,13 @@ export async function listApprovals(
   return rows;
 }
 
-export type Question = Pick<
+export interface Question extends Pick<
   ApprovalRow,
   'operation' | 'verb' | 'tenant' | 'incarnation' | 'workflowId' | 'request' | 'askedBy' | 'reason'
->;
+> {
+  /** Shown with the request, and maybe other by the time that it is carried out: what is counted, or the state before. */
+  readonly changing?: Readonly<Record<string, unknown>>;
+}
 
 export async function askApproval(db: Queryable, question: Question): Promise<ApprovalRow> {
   const { rows } = await db.query<ApprovalRow>(
@@ -130,7 +133,10 @@ export async function askApproval(db: Queryable, question: Question): Promise<Ap
      values ($1, $2, $3, $4, $5, $6, $7, $8, now() + make_interval(secs => $9), 'waiting') returning ${COLUMNS}`,
     [
       ...[question.operation, question.verb, question.tenant, question.incarnation, question.workflowId],
-      ...[JSON.stringify(storableJson(question.request)), storableText(question.askedBy)],
+      ...[
+        JSON.stringify(storableJson({ ...question.request, ...question.changing })),
+        storableText(question.askedBy),
+      ],
       ...[storableText(question.reason), APPROVAL_MS / 1000],
     ],
   );

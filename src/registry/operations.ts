@@ -56,13 +56,7 @@ export async function startOperation(
     ],
   );
   if (rowCount === 1) return true;
-  const there = await getOperation(db, row.operation);
-  if (there.kind === row.kind && there.incarnation === row.incarnation) return false;
-  throw new OpsError(
-    'Conflict',
-    `operation ${row.operation} is another one: ${there.kind} of ${there.tenant ?? 'many tenants'}`,
-    'every operation has an id of its own',
-  );
+  return !(await startedBefore(db, row));
 }
 
 /**
@@ -199,9 +193,24 @@ export async function getTenantOperation(
   throw new OpsError('NotFound', `operation ${operation} is not one of a tenant`);
 }
 
-/** Whether a run has its row already: the step that writes it has happened before. */
-export async function startedBefore(db: Queryable, operation: OperationId): Promise<boolean> {
-  return (await findOperation(db, operation)) !== undefined;
+/**
+ * Whether a run has its row already: the step that writes it has happened before. Who starts a run chooses its id, so that
+ * of another operation is no sign of it.
+ *
+ * @throws OpsError `Conflict` when the id belongs to an operation of another kind or life
+ */
+export async function startedBefore(
+  db: Queryable,
+  row: Pick<OperationRow, 'operation' | 'kind' | 'incarnation'>,
+): Promise<boolean> {
+  const there = await findOperation(db, row.operation);
+  if (there === undefined) return false;
+  if (there.kind === row.kind && there.incarnation === row.incarnation) return true;
+  throw new OpsError(
+    'Conflict',
+    `operation ${row.operation} is another one: ${there.kind} of ${there.tenant ?? 'many tenants'}`,
+    'every operation has an id of its own',
+  );
 }
 
 /** Ends every other run of a life that still says that it runs: its workflow is over, or waits for what is gone. */

@@ -12,6 +12,7 @@ import type { HardDeleteInput } from '../../src/contracts/life.js';
 import { type TenantState, TENANT_STATES } from '../../src/domain/states.js';
 import { TEMPLATES } from '../../src/domain/templates.js';
 import { CertificateSigner } from '../../src/purge/certificate.js';
+import { requirePolicy } from '../../src/registry/approvals.js';
 import { listAudit, verifyAudit } from '../../src/registry/audit.js';
 import { currentConfig, putConfig } from '../../src/registry/config.js';
 import { type Pool, transaction } from '../../src/registry/database.js';
@@ -429,6 +430,38 @@ describe('beginPurge', () => {
     await expect(asked).rejects.toMatchObject({ type: 'WrongState', exitCode: 6 });
     expect(await findIncarnation(pool, life.incarnation)).toEqual(before);
     expect(await auditOf(life)).toEqual(began);
+  });
+
+  describe('where it takes two', () => {
+    async function guarded(state: TenantState, purgeAt = FUTURE): Promise<Life> {
+      const life = await tenantIn(state, purgeAt);
+      await requirePolicy(pool, 'tenant delete', life.tenant, 'tests');
+      return life;
+    }
+    const within = expect.objectContaining({ type: 'Conflict' });
+
+    test('it waits, until the retention ends at the latest: then nobody is asked any more', async () => {
+      const soon = new Date(Date.now() + 3_600_000);
+      const life = await guarded('inactive', soon);
+      const held = { held: { operation: expect.any(String), expiresAt: soon.getTime() } };
+      expect(await begin(inputFor(life))).toEqual(held);
+      expect(await begin(inputFor(await guarded('inactive', PAST)))).toEqual({ state: 'purging' });
+    });
+
+    test('an operation that there is already is no second try of it', async () => {
+      const other = await guarded('active');
+      const { operation } = inputFor(other, { operation: newOperation() });
+      await startOperation(pool, {
+        ...{ operation, kind: 'backupTenant', ...other, principal: 'tests', reason: '', workflowId: 'w' },
+      });
+      expect(await begin(inputFor(other, { operation }))).toHaveProperty('held');
+      const inactive = await guarded('inactive');
+      await expect(begin(inputFor(inactive, { operation, trigger: 'purgeNow' }))).rejects.toEqual(within);
+      const free = await tenantIn('active');
+      await expect(begin(inputFor(free, { operation }))).rejects.toEqual(within);
+      for (const life of [other, inactive, free])
+        expect((await findIncarnation(pool, life.incarnation))?.state).not.toBe('purging');
+    });
   });
 
   test('an expiry begins at the end of the retention and not a millisecond before', async () => {
