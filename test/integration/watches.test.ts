@@ -1,7 +1,8 @@
-import { copyFile, utimes, writeFile } from 'node:fs/promises';
+import { copyFile, readFile, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { CreateBucketCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import type { Client } from '@temporalio/client';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test, vi } from 'vitest';
 import { CvopsClient } from '../../src/client/index.js';
 import type { WatchRequest } from '../../src/client/watches.js';
 import type { WatchVideosResult } from '../../src/contracts/watches.js';
@@ -11,6 +12,7 @@ import { parseWatchName } from '../../src/domain/watches.js';
 import { listAudit } from '../../src/registry/audit.js';
 import { type Pool, openPool } from '../../src/registry/database.js';
 import { listOperations } from '../../src/registry/operations.js';
+import { s3Client } from '../../src/sources/s3/client.js';
 import { cvops, cvopsJson, errorOf, freshTenant, stackSettings } from '../support/cvops.js';
 import { temporalAs } from '../support/principals.js';
 import { makeVideo, temporaryFolder } from '../support/videos.js';
@@ -52,7 +54,8 @@ async function put(file: string, from: string): Promise<void> {
   await copyFile(from, path.join(folder, file));
   await utimes(path.join(folder, file), LONG_AGO, LONG_AGO);
 }
-const round = async (): Promise<WatchVideosResult> => (await client.watches.run(tenant, name, '')).result();
+const round = async (of = name): Promise<WatchVideosResult> =>
+  (await client.watches.run(tenant, of, '')).result();
 const only = async () => (await client.watches.list(tenant))[0]!;
 const ingests = async () =>
   (await listOperations(pool, { tenant, limit: 100 })).filter(({ kind }) => kind === 'ingestVideos');
@@ -187,4 +190,40 @@ test('the command: add, list and remove, and what it refuses', async () => {
     verb: 'watch-add',
     principal: 'tests',
   });
+});
+
+test('a watch of an S3 prefix takes what is new and what changed there, and nothing beside it', async () => {
+  for (const [variable, value] of Object.entries(inject('s3'))) vi.stubEnv(variable, value);
+  const s3 = s3Client({ s3Endpoint: inject('s3')['AWS_ENDPOINT_URL_S3']! });
+  onTestFinished(() => {
+    s3.destroy();
+    vi.unstubAllEnvs();
+  });
+  const Bucket = 'watched-films';
+  const upload = async (Key: string, Body: Buffer | string) =>
+    s3.send(new PutObjectCommand({ Bucket, Key, Body }));
+  await s3.send(new CreateBucketCommand({ Bucket }));
+  const [short, long] = await Promise.all([readFile(clips.short), readFile(clips.long)]);
+  for (const key of ['in/a.mp4', 'in/b.mp4', 'in/c.mp4', 'inner/other.mp4']) await upload(key, short);
+  const bucket = parseWatchName('bucket');
+  await client.watches.add({
+    ...{ tenant, name: bucket, source: `s3://${Bucket}/in/`, profile: PROFILE },
+    // Only by hand, but on one day of the year.
+    ...{ times: { cron: '0 3 1 1 *' }, concurrency: 2, settleSeconds: 30, reason: '' },
+  });
+  expect(await round(bucket)).toMatchObject({ changed: 3, videos: { stored: 3, unchanged: 0, failed: 0 } });
+  expect(await round(bucket)).toEqual({ outcome: 'unchanged', changed: 0 });
+
+  await upload('in/a.mp4', long);
+  await upload('in/b.vtt', 'WEBVTT\n\n00:00.000 --> 00:01.000\nzanzibar at dawn\n');
+  await upload('in/day 2/new.mp4', short);
+  const found = await round(bucket);
+  expect(found).toMatchObject({ changed: 3, videos: { stored: 3, unchanged: 0, failed: 0 } });
+  const { rows } = await pool.query<{ path: string }>(
+    'select path from ingest_items where operation = $1 order by path',
+    [found.operation],
+  );
+  const names = ['in/a.mp4', 'in/b.mp4', 'in/day 2/new.mp4'];
+  expect(rows.map((row) => row.path)).toEqual(names.map((key) => `s3://${Bucket}/${key}`));
+  expect(await round(bucket)).toEqual({ outcome: 'unchanged', changed: 0 });
 });
