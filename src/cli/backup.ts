@@ -8,7 +8,8 @@ import { verified, verifyFolder } from './backupFolder.js';
 import { addBackupKeepingCommands } from './backupKeeping.js';
 import { confirm } from './confirm.js';
 import { type WaitOptions, follow, withClient, withWait } from './context.js';
-import { EXIT, ExitWith, answer } from './output.js';
+import { endWith } from './ending.js';
+import { answer } from './output.js';
 
 interface CreateOptions extends WaitOptions {
   readonly consistency: Consistency;
@@ -107,7 +108,7 @@ function addVerify(backup: Command): void {
       if (!result)
         return answer(options.output, { operation: handle.operation }, () => `verifying ${backup}`);
       answer(options.output, result, () => verified(result));
-      if (!result.ok) throw new ExitWith(EXIT.verification);
+      endWith('verifyBackup', result.ok);
     });
   });
 }

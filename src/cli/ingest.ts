@@ -7,7 +7,8 @@ import { OpsError } from '../domain/errors.js';
 import { type TenantId, parseOperationId, parseTenantId } from '../domain/ids.js';
 import { parseProfile } from '../domain/profiles.js';
 import { type WaitOptions, follow, wholeNumber, withClient, withWait } from './context.js';
-import { EXIT, ExitWith, answer, table } from './output.js';
+import { endWith } from './ending.js';
+import { answer, table } from './output.js';
 import { typedSource } from './source.js';
 
 interface IngestOptions extends WaitOptions {
@@ -134,5 +135,5 @@ async function show(
           failures.map((f) => [f.video, f.reason]),
         )}\n${summary}`;
   });
-  if (result.videos.failed > 0) throw new ExitWith(EXIT.partly);
+  endWith('ingestVideos', result.videos.failed === 0);
 }

@@ -9,7 +9,8 @@ import {
   withClient,
   withOutput,
 } from './context.js';
-import { EXIT, ExitWith, answer, table } from './output.js';
+import { endAs } from './ending.js';
+import { answer, table } from './output.js';
 
 export function addOperationCommands(program: Command): void {
   const op = program.command('op').description('operations: what runs and what ran');
@@ -67,8 +68,7 @@ export function addOperationCommands(program: Command): void {
         shown,
         () => `${shown.kind} of ${shown.tenant ?? 'many tenants'}: ${shown.state}`,
       );
-      if (shown.state === 'completed_with_failures') throw new ExitWith(EXIT.partly);
-      if (shown.state !== 'completed') throw new ExitWith(EXIT.failed);
+      endAs(shown);
     });
   });
 

@@ -14,6 +14,7 @@ import {
   withOutput,
   withWait,
 } from './context.js';
+import { endWith } from './ending.js';
 import { EXIT, ExitWith, answer, note, table } from './output.js';
 
 export function addSchemaCommands(program: Command): void {
@@ -119,7 +120,7 @@ async function deploy(
       ...failures.map(({ tenant, reason }) => `  ${tenant}: ${reason}`),
     ].join('\n'),
   );
-  if (failures.length > 0) throw new ExitWith(result.tenants.done > 0 ? EXIT.partly : EXIT.failed);
+  endWith('deploySchemas', failures.length === 0, { done: result.tenants.done });
 }
 
 async function verify(
