@@ -6,7 +6,7 @@ import { DAY_MS } from '../domain/retention.js';
 import { createWhole, replaceWhole } from '../files.js';
 import { ACCESS_FILES } from '../settings.js';
 import { issueCredential } from './credential.js';
-import { type SigningJwk, loadSigningJwk, loadVerifyingKeys, newSigningJwk, publicOf } from './keys.js';
+import { type SigningJwk, type VerifyingKeys, loadSigningJwk, loadVerifyingKeys, newSigningJwk, publicOf } from './keys.js';
 
 /** The embedded stack's own credentials are its files: who reads them is who runs it. */
 const LIFE_MS = 10 * 365 * DAY_MS;
@@ -32,9 +32,14 @@ export async function ensureAccessFiles(folder: string, audience: string): Promi
   }
 }
 
+/** Those that are believed; none while there is no file. @throws OpsError `InvalidInput` when it holds something else */
+export async function publicKeysIn(file: string): Promise<VerifyingKeys['keys']> {
+  return existsSync(file) ? (await loadVerifyingKeys(`file:${file}`)).keys : [];
+}
+
 /** Believed from now on, beside those that were. @returns all of them */
 export async function addPublicKey(file: string, key: SigningJwk): Promise<readonly string[]> {
-  const keys = existsSync(file) ? (await loadVerifyingKeys(`file:${file}`)).keys : [];
+  const keys = await publicKeysIn(file);
   if (!keys.some(({ kid }) => kid === key.kid))
     await replaceWhole(file, json({ keys: [...keys, publicOf(key)] }), 0o644);
   return [...new Set([...keys.map(({ kid }) => kid), key.kid])];

@@ -59,12 +59,11 @@ function addCreate(backup: Command): void {
     await withClient(async (client) => {
       const { consistency, reason } = options;
       if (options.dryRun) {
-        const { schemas } = await client.showTenant(tenant);
-        const plan = { tenant, consistency, schemas };
+        const plan = await client.backups.plan({ tenant, consistency });
         answer(
           options.output,
           { dryRun: true, ...plan },
-          () => `${schemas.length} schemas would be backed up`,
+          () => `${plan.schemas.length} schemas would be backed up`,
         );
         return;
       }
@@ -140,7 +139,8 @@ function addRestore(backup: Command): void {
         overrideQuarantine: options.overrideQuarantine === true,
       });
       const result = await follow(handle, options);
-      if (result) answer(options.output, result, () => restored(result));
+      const plan = options.dryRun ? { dryRun: true } : {};
+      if (result) answer(options.output, { ...plan, ...result }, () => restored(result));
       else answer(options.output, { operation: handle.operation }, () => `restoring ${backup}`);
     });
   });
