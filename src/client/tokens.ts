@@ -1,5 +1,5 @@
 import { issueCredential } from '../access/credential.js';
-import { addPublicKey, publicKeysIn, replaceSigningKey } from '../access/keyFiles.js';
+import { addPublicKey, keysBesideNew, replaceSigningKey } from '../access/keyFiles.js';
 import { loadSigningJwk, newSigningJwk } from '../access/keys.js';
 import { OpsError } from '../domain/errors.js';
 import type { Role } from '../domain/access.js';
@@ -96,7 +96,7 @@ export class TokenClient {
    * Makes a key that signs from now on. Its public half is believed beside the former ones first, so that nothing is
    * refused meanwhile; a former one is taken out of the file by hand when what it signed has expired.
    *
-   * @throws OpsError `InvalidInput` when the keys are not in files
+   * @throws OpsError `InvalidInput` when the keys are not in files, `WrongState` when as many are believed as can be
    */
   async rotateKey(reason: string): Promise<{ readonly kid: string; readonly keys: readonly string[] }> {
     const { keysFile, keyFile } = await this.keyFiles();
@@ -113,7 +113,7 @@ export class TokenClient {
   /** Which keys would be believed beside the new one. @throws OpsError as {@link rotateKey} */
   async planRotation(): Promise<{ readonly keys: readonly string[] }> {
     const { keysFile } = await this.keyFiles();
-    return { keys: (await publicKeysIn(keysFile)).map(({ kid }) => kid) };
+    return { keys: (await keysBesideNew(keysFile)).map(({ kid }) => kid) };
   }
 
   private async keyFiles(): Promise<{ readonly keysFile: string; readonly keyFile: string }> {
