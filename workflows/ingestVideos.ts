@@ -111,7 +111,7 @@ class IngestRun {
         return this.shown();
       },
       {
-        validator: ({ concurrency }) => {
+        validator: ({ concurrency }: { readonly concurrency: number }) => {
           const message = concurrencyProblem(concurrency);
           if (message !== undefined) throw operationFailure({ code: 'InvalidInput', message });
         },

@@ -99,20 +99,20 @@ export function addApprovalCommands(program: Command): void {
 }
 
 function addDecision(approval: Command, verb: 'grant' | 'refuse', description: string): void {
-  withChange(
-    approval.command(`${verb} <operation>`).description(description),
-  ).action(async (id: string, { output, reason, dryRun }: ChangeOptions) => {
-    const operation = parseOperationId(id);
-    await withClient(async (client) => {
-      if (dryRun) {
-        const plan = await client.approvals.plan(operation, verb === 'grant');
-        const what = `${plan.verb} of ${plan.tenant}, asked for by ${plan.askedBy}`;
-        return answer(output, { dryRun, ...plan }, () => `${what}, would be ${plan.state}`);
-      }
-      const done = await client.approvals[verb](operation, reason);
-      answer(output, done, () => `operation ${done.operation} is ${done.state}`);
-    });
-  });
+  withChange(approval.command(`${verb} <operation>`).description(description)).action(
+    async (id: string, { output, reason, dryRun }: ChangeOptions) => {
+      const operation = parseOperationId(id);
+      await withClient(async (client) => {
+        if (dryRun) {
+          const plan = await client.approvals.plan(operation, verb === 'grant');
+          const what = `${plan.verb} of ${plan.tenant}, asked for by ${plan.askedBy}`;
+          return answer(output, { dryRun, ...plan }, () => `${what}, would be ${plan.state}`);
+        }
+        const done = await client.approvals[verb](operation, reason);
+        answer(output, done, () => `operation ${done.operation} is ${done.state}`);
+      });
+    },
+  );
 }
 
 function state({

@@ -43,12 +43,12 @@ export function addHealthCommands(program: Command): void {
     const tenant = parseTenantId(id);
     const { output, reason, dryRun } = options;
     await withClient(async (client) => {
-      const found = !options.repair
-        ? await client.health.diagnose(tenant)
-        : await (dryRun ? client.health.planRepair(tenant) : client.health.repair(tenant, reason));
-      const planned = 'repairs' in found;
-      answer(output, { ...(planned ? { dryRun } : {}), ...found }, () => diagnosisText(found));
-      if (planned) for (const what of found.repairs) note(`would ${REPAIRS[what]}`);
+      const plan = options.repair && dryRun ? await client.health.planRepair(tenant) : undefined;
+      const found =
+        plan ??
+        (await (options.repair ? client.health.repair(tenant, reason) : client.health.diagnose(tenant)));
+      answer(output, { ...(plan ? { dryRun } : {}), ...found }, () => diagnosisText(found));
+      for (const what of plan?.repairs ?? []) note(`would ${REPAIRS[what]}`);
       reportRepairs(found);
       if (!found.ok) throw new ExitWith(EXIT.verification);
     });

@@ -62,18 +62,18 @@ export function addTokenCommands(program: Command): void {
     },
   );
 
-  withChange(
-    token.command('revoke <id>').description('refuse a token from now on, wherever it is'),
-  ).action(async (id: string, { output, reason, dryRun }: ChangeOptions) => {
-    await withClient(async (client) => {
-      const revoked = await client.tokens.revoke(id, reason, dryRun);
-      answer(
-        output,
-        { ...(dryRun ? { dryRun } : {}), ...revoked },
-        () => `${revoked.id} of ${revoked.subject} ${dryRun ? 'would be' : 'is'} revoked`,
-      );
-    });
-  });
+  withChange(token.command('revoke <id>').description('refuse a token from now on, wherever it is')).action(
+    async (id: string, { output, reason, dryRun }: ChangeOptions) => {
+      await withClient(async (client) => {
+        const revoked = await client.tokens.revoke(id, reason, dryRun);
+        answer(
+          output,
+          { ...(dryRun ? { dryRun } : {}), ...revoked },
+          () => `${revoked.id} of ${revoked.subject} ${dryRun ? 'would be' : 'is'} revoked`,
+        );
+      });
+    },
+  );
 
   withChange(
     token

@@ -98,12 +98,7 @@ export class ApprovalClient {
    *
    * @throws OpsError `PermissionDenied`; `WrongState` when it is not required
    */
-  async waive(
-    verb: GuardedVerb,
-    tenant: PolicyScope,
-    reason: string,
-    dryRun = false,
-  ): Promise<PolicyChange> {
+  async waive(verb: GuardedVerb, tenant: PolicyScope, reason: string, dryRun = false): Promise<PolicyChange> {
     return this.change({ verb, tenant, reason, dryRun }, async (tx, by) => {
       const state = await waivePolicy(tx, verb, tenant, by);
       if (state === 'none')

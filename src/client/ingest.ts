@@ -121,10 +121,7 @@ export class IngestClient {
   async again(request: IngestAgainRequest): Promise<OperationHandle<IngestVideosResult>> {
     const { former, source, profile } = await this.takeUp(request);
     const { tenant, items, concurrency, reason } = request;
-    return this.run(
-      { tenant, source, profile, concurrency, reason },
-      { operation: former.operation, items },
-    );
+    return this.run({ tenant, source, profile, concurrency, reason }, { operation: former.operation, items });
   }
 
   /** Which run `again` would take up, and how many videos of it. @throws OpsError as that */

@@ -160,8 +160,7 @@ export class SchemaClient {
     const { mapped, contentCluster } = await readPackage(new ConfigServer(settings.vespaConfigUrl));
     const documents = await openDocuments(settings);
     try {
-      const count = async (name: string) =>
-        mapped.has(name) ? documents.count(name, contentCluster) : 0;
+      const count = async (name: string) => (mapped.has(name) ? documents.count(name, contentCluster) : 0);
       const plan = [];
       for (const schema of names) plan.push({ schema, documents: await count(schema) });
       return plan;

@@ -101,7 +101,13 @@ describe('a run under way', () => {
       });
     }
     const cancel = await cvopsJson<{ counts: { pending: number } }>(['op', 'cancel', operation, '--dry-run']);
-    expect(cancel).toMatchObject({ dryRun: true, operation, kind: 'ingestVideos', tenant: other, ended: false });
+    expect(cancel).toMatchObject({
+      dryRun: true,
+      operation,
+      kind: 'ingestVideos',
+      tenant: other,
+      ended: false,
+    });
     expect(cancel.counts.pending).toBeGreaterThan(0);
     // None of that was done: it is paused as before, and runs.
     expect(await cvopsJson<Progress>(['op', 'pause', operation])).toMatchObject(stands);

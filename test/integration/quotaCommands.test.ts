@@ -109,13 +109,16 @@ describe.concurrent('quotas', () => {
   }) => {
     const tenant = await created('trial', '7');
     const versions = async () =>
-      (await client.config.history({ ...SYSTEM_CONFIG, tenant })).map(({ version, value, author, reason }) => [
-        ...[version, value['max_qps'], author, reason],
-      ]);
+      (await client.config.history({ ...SYSTEM_CONFIG, tenant })).map(
+        ({ version, value, author, reason }) => [...[version, value['max_qps'], author, reason]],
+      );
     const told = async () =>
       (await listAudit(pool, { tenant, limit: 50 }))
         .filter(({ verb }) => verb === 'quota' || verb === 'configure')
-        .map(({ verb, reason, detail }) => [verb, reason, detail['fields'] ?? Object.keys(detail)]);
+        .map(({ verb, reason, detail }) => {
+          const { fields, ...limits } = detail as { fields?: string[] };
+          return [verb, reason, verb === 'quota' ? Object.keys(limits) : fields];
+        });
     const [made] = await versions();
     const quota = ['quota', 'set', tenant, 'max_qps=5', 'videos=9', '--reason', 'plan'];
     expect(await cvopsJson<Quotas>([...quota, '--dry-run'])).toMatchObject({
