@@ -19,7 +19,7 @@ import type {
   TurnResult,
 } from '../src/contracts/ingest.js';
 import { FEED_REFUSALS } from '../src/domain/errors.js';
-import { MAX_CONCURRENCY, videoPriority } from '../src/domain/fairness.js';
+import { concurrencyProblem, videoPriority } from '../src/domain/fairness.js';
 import { Rate } from '../src/domain/rate.js';
 import { failureRecord, operationFailure } from './failures.js';
 import { ingestDetails } from './ingestDetails.js';
@@ -111,13 +111,9 @@ class IngestRun {
         return this.shown();
       },
       {
-        validator: ({ concurrency }) => {
-          if (!Number.isInteger(concurrency) || concurrency < 1 || concurrency > MAX_CONCURRENCY) {
-            throw operationFailure({
-              code: 'InvalidInput',
-              message: `concurrency is 1 to ${MAX_CONCURRENCY}`,
-            });
-          }
+        validator: ({ concurrency }: { readonly concurrency: number }) => {
+          const message = concurrencyProblem(concurrency);
+          if (message !== undefined) throw operationFailure({ code: 'InvalidInput', message });
         },
       },
     );

@@ -2,11 +2,20 @@ import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { OpsError } from '../domain/errors.js';
 import { DAY_MS } from '../domain/retention.js';
 import { createWhole, replaceWhole } from '../files.js';
 import { ACCESS_FILES } from '../settings.js';
 import { issueCredential } from './credential.js';
-import { type SigningJwk, loadSigningJwk, loadVerifyingKeys, newSigningJwk, publicOf } from './keys.js';
+import {
+  MAX_VERIFYING_KEYS,
+  type SigningJwk,
+  type VerifyingKeys,
+  loadSigningJwk,
+  loadVerifyingKeys,
+  newSigningJwk,
+  publicOf,
+} from './keys.js';
 
 /** The embedded stack's own credentials are its files: who reads them is who runs it. */
 const LIFE_MS = 10 * 365 * DAY_MS;
@@ -32,12 +41,32 @@ export async function ensureAccessFiles(folder: string, audience: string): Promi
   }
 }
 
-/** Believed from now on, beside those that were. @returns all of them */
+async function publicKeysIn(file: string): Promise<VerifyingKeys['keys']> {
+  return existsSync(file) ? (await loadVerifyingKeys(`file:${file}`)).keys : [];
+}
+
+/**
+ * Those that are believed, none while there is no file, when one more would be as well.
+ *
+ * @throws OpsError `InvalidInput` when the file holds something else, `WrongState` when it is full
+ */
+export async function keysBesideNew(file: string): Promise<VerifyingKeys['keys']> {
+  const keys = await publicKeysIn(file);
+  if (keys.length < MAX_VERIFYING_KEYS) return keys;
+  throw new OpsError(
+    'WrongState',
+    `${file} holds ${keys.length} keys, and one more would have all of them refused`,
+    'take out of it those whose tokens have expired, the oldest of which come first',
+  );
+}
+
+/** Believed from now on, beside those that were. @returns all of them. @throws OpsError as {@link keysBesideNew} */
 export async function addPublicKey(file: string, key: SigningJwk): Promise<readonly string[]> {
-  const keys = existsSync(file) ? (await loadVerifyingKeys(`file:${file}`)).keys : [];
-  if (!keys.some(({ kid }) => kid === key.kid))
-    await replaceWhole(file, json({ keys: [...keys, publicOf(key)] }), 0o644);
-  return [...new Set([...keys.map(({ kid }) => kid), key.kid])];
+  const there = (await publicKeysIn(file)).map(({ kid }) => kid);
+  if (there.includes(key.kid)) return there;
+  const keys = await keysBesideNew(file);
+  await replaceWhole(file, json({ keys: [...keys, publicOf(key)] }), 0o644);
+  return [...keys.map(({ kid }) => kid), key.kid];
 }
 
 /** Signs from now on, in the place of the one that did. */

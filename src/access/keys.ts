@@ -11,7 +11,9 @@ const publicJwk = z.object({
   x: part,
   kid: z.string().min(1).max(100),
 });
-const verifyingKeys = z.object({ keys: z.array(publicJwk).min(1).max(20) });
+/** So many are believed at once: each is one that may sign an administrator's token. */
+export const MAX_VERIFYING_KEYS = 20;
+const verifyingKeys = z.object({ keys: z.array(publicJwk).min(1).max(MAX_VERIFYING_KEYS) });
 const signingJwk = publicJwk.extend({ d: part });
 
 /** A JWKS of Ed25519 public keys, each with its `kid`: several while one takes over from another. */

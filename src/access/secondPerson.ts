@@ -84,25 +84,37 @@ export async function decideQuestion(
   return transaction(pool, async (tx) => {
     const asked = await getApproval(tx, operation);
     if (asked.workflowId !== workflowId) throw notFound(operation);
-    const own = asked.askedBy === principal;
-    if (grant && own)
-      throw new OpsError(
-        'PermissionDenied',
-        `${principal} has asked for it: somebody else has to agree`,
-        `another administrator grants it with: cvops approval grant ${operation}`,
-      );
-    const state = grant ? 'granted' : own ? 'withdrawn' : 'refused';
+    const state = decisionOn(asked, { grant, principal });
     const answer = { operation, state, verb: asked.verb, request: asked.request } as const;
     if (asked.state === state && asked.decidedBy === principal) return answer;
-    if (!(await decide(tx, operation, { state, by: principal, why: reason })))
-      throw new OpsError(
-        'WrongState',
-        `operation ${operation} does not wait for consent: ${asked.state}`,
-        'see what does with: cvops approval list',
-      );
+    if (!(await decide(tx, operation, { state, by: principal, why: reason }))) throw decided(asked);
     await note(tx, asked, principal, state, reason);
     return answer;
   });
+}
+
+/**
+ * What an answer would make of a question.
+ *
+ * @throws OpsError as {@link decideQuestion}
+ */
+export function decisionOn(
+  asked: ApprovalRow,
+  { grant, principal }: Pick<ApprovalDecision, 'grant' | 'principal'>,
+): 'granted' | 'refused' | 'withdrawn' {
+  const own = asked.askedBy === principal;
+  if (grant && own)
+    throw new OpsError(
+      'PermissionDenied',
+      `${principal} has asked for it: somebody else has to agree`,
+      `another administrator grants it with: cvops approval grant ${asked.operation}`,
+    );
+  const state = grant ? 'granted' : own ? 'withdrawn' : 'refused';
+  const again = asked.state === state && asked.decidedBy === principal;
+  // What came too late to be answered can still be taken back.
+  const open = asked.state === 'waiting' || (asked.state === 'expired' && state === 'withdrawn');
+  if (again || open) return state;
+  throw decided(asked);
 }
 
 /** What was asked is not wanted any more: its run was cancelled. */
@@ -152,6 +164,14 @@ function no({ verb, operation }: ApprovalRow, why: string): OpsError {
     'PermissionDenied',
     `${GUARDED[verb]} needs a second administrator, and ${why} (operation ${operation})`,
     'ask anew, and have somebody else agree with: cvops approval grant OPERATION',
+  );
+}
+
+function decided({ operation, state }: ApprovalRow): OpsError {
+  return new OpsError(
+    'WrongState',
+    `operation ${operation} does not wait for consent: ${state}`,
+    'see what does with: cvops approval list',
   );
 }
 

@@ -1,7 +1,14 @@
 import type { Command } from 'commander';
 import { parseTenantId } from '../domain/ids.js';
 import { parseEvery } from '../domain/watches.js';
-import { type CommonOptions, wholeNumber, withClient, withOutput } from './context.js';
+import {
+  type ChangeOptions,
+  type CommonOptions,
+  wholeNumber,
+  withChange,
+  withClient,
+  withOutput,
+} from './context.js';
 import { answer, table } from './output.js';
 
 interface ListOptions extends CommonOptions {
@@ -41,17 +48,21 @@ export function addAlertCommands(program: Command): void {
     });
   });
 
-  withOutput(
+  withChange(
     alert
       .command('silence <alert>')
       .description('tell nobody of it for a while; it stays open, and is resolved as any other')
-      .requiredOption('--for <time>', '30m, 4h, 7d')
-      .option('--reason <text>', 'why, for the audit log', ''),
-  ).action(async (id: string, options: CommonOptions & { for: string; reason: string }) => {
+      .requiredOption('--for <time>', '30m, 4h, 7d'),
+  ).action(async (id: string, options: ChangeOptions & { for: string }) => {
     const seconds = parseEvery(options.for);
+    const { reason, dryRun, output } = options;
     await withClient(async (client) => {
-      const silenced = await client.alerts.silence(id, seconds, options.reason);
-      answer(options.output, silenced, () => `silenced until ${silenced.silencedUntil}`);
+      const silenced = await client.alerts.silence(id, seconds, reason, dryRun);
+      answer(output, { ...(dryRun ? { dryRun } : {}), ...silenced }, () =>
+        dryRun
+          ? `would be silenced until ${silenced.silencedUntil}: ${silenced.message}`
+          : `silenced until ${silenced.silencedUntil}`,
+      );
     });
   });
 }

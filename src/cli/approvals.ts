@@ -3,7 +3,14 @@ import { GUARDED, parseGuardedVerb } from '../domain/approvals.js';
 import { OpsError } from '../domain/errors.js';
 import type { ApprovalRow } from '../registry/approvals.js';
 import { parseOperationId, parseTenantId } from '../domain/ids.js';
-import { type CommonOptions, wholeNumber, withClient, withOutput } from './context.js';
+import {
+  type ChangeOptions,
+  type CommonOptions,
+  wholeNumber,
+  withChange,
+  withClient,
+  withOutput,
+} from './context.js';
 import { answer, table } from './output.js';
 
 interface ListOptions extends CommonOptions {
@@ -12,11 +19,10 @@ interface ListOptions extends CommonOptions {
   readonly limit: number;
 }
 
-interface PolicyOptions extends CommonOptions {
+interface PolicyOptions extends ChangeOptions {
   readonly tenant?: string;
   readonly require: boolean;
   readonly waive: boolean;
-  readonly reason: string;
 }
 
 export function addApprovalCommands(program: Command): void {
@@ -52,16 +58,15 @@ export function addApprovalCommands(program: Command): void {
   addDecision(approval, 'grant', 'agree to what another one has asked for; it goes on at once');
   addDecision(approval, 'refuse', 'refuse it; of who has asked, take it back');
 
-  withOutput(
+  withChange(
     approval
       .command('policy [verb]')
       .description(`which verbs need one: ${Object.keys(GUARDED).join(', ')}`)
       .option('--require', 'from now on the verb needs one', false)
       .option('--waive', 'it needs none any more: done once a second administrator says the same', false)
-      .option('--tenant <id>', 'of this one; left out: of every tenant')
-      .option('--reason <text>', 'why, for the audit log', ''),
+      .option('--tenant <id>', 'of this one; left out: of every tenant'),
   ).action(async (given: string | undefined, options: PolicyOptions) => {
-    const { require: required, waive, reason, output } = options;
+    const { require: required, waive, reason, dryRun, output } = options;
     const of = options.tenant === undefined ? '*' : parseTenantId(options.tenant);
     if (given === undefined ? required || waive : required === waive)
       throw new OpsError(
@@ -82,13 +87,14 @@ export function addApprovalCommands(program: Command): void {
         return;
       }
       const done = await (required
-        ? client.approvals.require(verb, of, reason)
-        : client.approvals.waive(verb, of, reason));
-      answer(output, done, () =>
-        done.state === 'proposed'
-          ? `${verb}: still needed, until a second administrator waives it as well`
-          : `${verb}: a second administrator is ${done.state === 'required' ? 'needed' : 'not needed any more'}`,
-      );
+        ? client.approvals.require(verb, of, reason, dryRun)
+        : client.approvals.waive(verb, of, reason, dryRun));
+      answer(output, { ...(dryRun ? { dryRun } : {}), ...done }, () => {
+        if (done.state === 'proposed')
+          return `${verb}: ${dryRun ? 'would be ' : ''}still needed, until a second administrator waives it as well`;
+        const needed = done.state === 'required' ? 'needed' : 'not needed any more';
+        return `${verb}: a second administrator ${dryRun ? 'would be' : 'is'} ${needed}`;
+      });
     });
   });
 }
@@ -103,18 +109,20 @@ function what({ request }: Pick<ApprovalRow, 'request'>): string {
 }
 
 function addDecision(approval: Command, verb: 'grant' | 'refuse', description: string): void {
-  withOutput(
-    approval
-      .command(`${verb} <operation>`)
-      .description(description)
-      .option('--reason <text>', 'why, for the audit log', ''),
-  ).action(async (id: string, { output, reason }: CommonOptions & { reason: string }) => {
-    const operation = parseOperationId(id);
-    await withClient(async (client) => {
-      const done = await client.approvals[verb](operation, reason);
-      answer(output, done, () => `operation ${done.operation} is ${done.state}`);
-    });
-  });
+  withChange(approval.command(`${verb} <operation>`).description(description)).action(
+    async (id: string, { output, reason, dryRun }: ChangeOptions) => {
+      const operation = parseOperationId(id);
+      await withClient(async (client) => {
+        if (dryRun) {
+          const plan = await client.approvals.plan(operation, verb === 'grant');
+          const what = `${plan.verb} of ${plan.tenant}, asked for by ${plan.askedBy}`;
+          return answer(output, { dryRun, ...plan }, () => `${what}, would be ${plan.state}`);
+        }
+        const done = await client.approvals[verb](operation, reason);
+        answer(output, done, () => `operation ${done.operation} is ${done.state}`);
+      });
+    },
+  );
 }
 
 function state({

@@ -38,7 +38,7 @@ export function addAuditCommands(program: Command): void {
     await withClient(async (client) => {
       const entries: AuditRow[] = [];
       for await (const row of client.audit.list({ ...filter, tenant })) entries.push(row);
-      answer(output, { entries }, () =>
+      answer(output, { ok: true, entries }, () =>
         table(['SEQ', 'AT', 'BY', 'VERB', 'TENANT', 'OUTCOME', 'REASON'], entries.map(cells)),
       );
     });

@@ -8,7 +8,8 @@ import { verified, verifyFolder } from './backupFolder.js';
 import { addBackupKeepingCommands } from './backupKeeping.js';
 import { confirm } from './confirm.js';
 import { type WaitOptions, follow, withClient, withWait } from './context.js';
-import { EXIT, ExitWith, answer } from './output.js';
+import { endWith } from './ending.js';
+import { answer } from './output.js';
 
 interface CreateOptions extends WaitOptions {
   readonly consistency: Consistency;
@@ -58,12 +59,11 @@ function addCreate(backup: Command): void {
     await withClient(async (client) => {
       const { consistency, reason } = options;
       if (options.dryRun) {
-        const { schemas } = await client.showTenant(tenant);
-        const plan = { tenant, consistency, schemas };
+        const plan = await client.backups.plan({ tenant, consistency });
         answer(
           options.output,
           { dryRun: true, ...plan },
-          () => `${schemas.length} schemas would be backed up`,
+          () => `${plan.schemas.length} schemas would be backed up`,
         );
         return;
       }
@@ -107,7 +107,7 @@ function addVerify(backup: Command): void {
       if (!result)
         return answer(options.output, { operation: handle.operation }, () => `verifying ${backup}`);
       answer(options.output, result, () => verified(result));
-      if (!result.ok) throw new ExitWith(EXIT.verification);
+      endWith('verifyBackup', result.ok);
     });
   });
 }
@@ -139,7 +139,8 @@ function addRestore(backup: Command): void {
         overrideQuarantine: options.overrideQuarantine === true,
       });
       const result = await follow(handle, options);
-      if (result) answer(options.output, result, () => restored(result));
+      const plan = options.dryRun ? { dryRun: true } : {};
+      if (result) answer(options.output, { ...plan, ...result }, () => restored(result));
       else answer(options.output, { operation: handle.operation }, () => `restoring ${backup}`);
     });
   });

@@ -5,8 +5,9 @@ import { OpsError } from '../domain/errors.js';
 import { type TenantId, parseTenantId } from '../domain/ids.js';
 import { type KeepPolicy, type KeepVerdict, requireKeepPolicy } from '../domain/keepPolicy.js';
 import { type WaitOptions, follow, withClient, withWait } from './context.js';
+import { endWith } from './ending.js';
 import { type KeepOptions, policyOf, withKeep } from './keepOptions.js';
-import { EXIT, ExitWith, answer, note, table } from './output.js';
+import { answer, note, table } from './output.js';
 
 type PruneOptions = WaitOptions & KeepOptions & { readonly all: boolean };
 
@@ -35,7 +36,7 @@ export function addPruneCommand(backup: Command): void {
       answer(options.output, tenant === undefined ? { tenants: pruned } : pruned[0], () => tableOf(pruned));
       const failed = pruned.flatMap((each) => ('unremoved' in each ? each.unremoved : []));
       for (const { backup: left, why } of failed) note(`not removed: ${left}: ${why}`);
-      if (failed.length > 0) throw new ExitWith(EXIT.partly);
+      endWith('pruneBackups', failed.length === 0);
     });
   });
 }

@@ -1,6 +1,5 @@
 import type { Command } from 'commander';
 import type { Diagnosis, HealthAnswer, TenantHealth } from '../client/health.js';
-import { repairsOf } from '../client/health.js';
 import { OpsError } from '../domain/errors.js';
 import { SEVERITIES } from '../domain/health/checks.js';
 import { parseTenantId } from '../domain/ids.js';
@@ -44,15 +43,12 @@ export function addHealthCommands(program: Command): void {
     const tenant = parseTenantId(id);
     const { output, reason, dryRun } = options;
     await withClient(async (client) => {
+      const plan = options.repair && dryRun ? await client.health.planRepair(tenant) : undefined;
       const found =
-        options.repair && !dryRun
-          ? await client.health.repair(tenant, reason)
-          : await client.health.diagnose(tenant);
-      const planned = options.repair && dryRun ? repairsOf(found.findings) : undefined;
-      answer(output, { ...found, ...(planned ? { dryRun: true, repairs: planned } : {}) }, () =>
-        diagnosisText(found),
-      );
-      for (const what of planned ?? []) note(`would ${REPAIRS[what]}`);
+        plan ??
+        (await (options.repair ? client.health.repair(tenant, reason) : client.health.diagnose(tenant)));
+      answer(output, { ...(plan ? { dryRun } : {}), ...found }, () => diagnosisText(found));
+      for (const what of plan?.repairs ?? []) note(`would ${REPAIRS[what]}`);
       reportRepairs(found);
       if (!found.ok) throw new ExitWith(EXIT.verification);
     });

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { CvopsClient } from '../client/index.js';
+import type { CvopsClient, IngestAgainRequest } from '../client/index.js';
 import type { OperationHandle } from '../client/operations.js';
 import type { IngestVideosResult } from '../contracts/ingest.js';
 import { DEFAULT_CONCURRENT_VIDEOS } from '../domain/config/keys.js';
@@ -7,7 +7,8 @@ import { OpsError } from '../domain/errors.js';
 import { type TenantId, parseOperationId, parseTenantId } from '../domain/ids.js';
 import { parseProfile } from '../domain/profiles.js';
 import { type WaitOptions, follow, wholeNumber, withClient, withWait } from './context.js';
-import { EXIT, ExitWith, answer, table } from './output.js';
+import { endWith } from './ending.js';
+import { answer, table } from './output.js';
 import { typedSource } from './source.js';
 
 interface IngestOptions extends WaitOptions {
@@ -59,18 +60,14 @@ async function begin(
   const { concurrency, reason, resume, retryFailed } = options;
   const again = resume ?? retryFailed;
   if (again !== undefined) {
-    const { profile, list, changed, dryRun } = options;
-    if (
-      [place, profile, list, changed].some((given) => given !== undefined) ||
-      (resume && retryFailed) ||
-      dryRun
-    )
+    const { profile, list, changed } = options;
+    if ([place, profile, list, changed].some((given) => given !== undefined) || (resume && retryFailed))
       throw new OpsError(
         'InvalidInput',
         '--resume and --retry-failed stand alone: source and profile are those of the former run',
         `cvops ingest ${tenant} --retry-failed`,
       );
-    return client.ingest.again({
+    return takeUp(client, options, {
       tenant,
       items: resume === undefined ? 'failed' : 'pending',
       operation: again === true ? undefined : parseOperationId(again),
@@ -99,6 +96,23 @@ async function begin(
     options.output,
     { dryRun: true, ...plan },
     () => `${plan.videos} video(s) would be ingested into ${plan.schema}`,
+  );
+  return undefined;
+}
+
+/** @returns undefined for a dry run, which has been answered */
+async function takeUp(
+  client: CvopsClient,
+  { dryRun, output }: IngestOptions,
+  request: IngestAgainRequest,
+): Promise<OperationHandle<IngestVideosResult> | undefined> {
+  if (!dryRun) return client.ingest.again(request);
+  const plan = await client.ingest.planAgain(request);
+  answer(
+    output,
+    { dryRun, ...plan },
+    () =>
+      `${plan.videos} ${plan.items} video(s) of operation ${plan.operation} would be taken up from ${plan.source}`,
   );
   return undefined;
 }
@@ -134,5 +148,5 @@ async function show(
           failures.map((f) => [f.video, f.reason]),
         )}\n${summary}`;
   });
-  if (result.videos.failed > 0) throw new ExitWith(EXIT.partly);
+  endWith('ingestVideos', result.videos.failed === 0);
 }

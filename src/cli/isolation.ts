@@ -4,7 +4,8 @@ import type { VerifyIsolationResult } from '../contracts/isolation.js';
 import { OpsError } from '../domain/errors.js';
 import { parseTenantId } from '../domain/ids.js';
 import { type WaitOptions, follow, withClient, withWait } from './context.js';
-import { EXIT, ExitWith, answer, note, table } from './output.js';
+import { endWith } from './ending.js';
+import { answer, note, table } from './output.js';
 
 interface VerifyOptions extends WaitOptions {
   readonly all: boolean;
@@ -37,7 +38,7 @@ export function addIsolationCommands(program: Command): void {
         return answer(options.output, { operation: handle.operation }, () => `verifying ${spoken(tenants)}`);
       for (const { tenant, why } of result.skipped) note(`${tenant}: skipped: ${why}`);
       answer(options.output, result, () => verified(result, selfTest));
-      if (!result.ok) throw new ExitWith(EXIT.verification);
+      endWith(selfTest ? 'testIsolation' : 'verifyIsolation', result.ok);
     });
   });
 }

@@ -2,14 +2,17 @@ import type { Command } from 'commander';
 import type { IngestChange } from '../client/ingest.js';
 import { parseOperationId, parseTenantId } from '../domain/ids.js';
 import {
+  type ChangeOptions,
   type CommonOptions,
   type WaitOptions,
   follow,
   wholeNumber,
+  withChange,
   withClient,
   withOutput,
 } from './context.js';
-import { EXIT, ExitWith, answer, table } from './output.js';
+import { endAs } from './ending.js';
+import { answer, table } from './output.js';
 
 export function addOperationCommands(program: Command): void {
   const op = program.command('op').description('operations: what runs and what ran');
@@ -67,54 +70,73 @@ export function addOperationCommands(program: Command): void {
         shown,
         () => `${shown.kind} of ${shown.tenant ?? 'many tenants'}: ${shown.state}`,
       );
-      if (shown.state === 'completed_with_failures') throw new ExitWith(EXIT.partly);
-      if (shown.state !== 'completed') throw new ExitWith(EXIT.failed);
+      endAs(shown);
     });
   });
 
-  type Reasoned = CommonOptions & { readonly reason: string };
-  const withReason = (command: Command) =>
-    withOutput(command).option('--reason <text>', 'why, for the audit log', '');
-  const change = async (id: string, what: IngestChange, options: Reasoned): Promise<void> => {
-    const operation = parseOperationId(id);
-    await withClient(async (client) => {
-      const progress = await client.ingest.change(operation, what, options.reason);
-      answer(options.output, { operation, ...progress }, () => {
-        const { phase, concurrency, videos, total } = progress;
-        const done = videos.stored + videos.unchanged + videos.failed;
-        return `${phase}: ${done} of ${total} videos, ${concurrency} in work at most`;
-      });
-    });
-  };
-  withReason(
+  withChange(
     op.command('pause <operation>').description('let an ingest end what is in work and begin nothing more'),
-  ).action((id: string, options: Reasoned) => change(id, 'pause', options));
-  withReason(op.command('resume <operation>').description('go on with a paused ingest')).action(
-    (id: string, options: Reasoned) => change(id, 'resume', options),
+  ).action((id: string, options: ChangeOptions) => steer(id, 'pause', options));
+  withChange(op.command('resume <operation>').description('go on with a paused ingest')).action(
+    (id: string, options: ChangeOptions) => steer(id, 'resume', options),
   );
-  withReason(
+  withChange(
     op
       .command('concurrency <operation> <n>')
       .description('how many videos an ingest has in work at once, from now on'),
-  ).action((id: string, n: string, options: Reasoned) =>
-    change(id, { concurrency: wholeNumber(n) }, options),
+  ).action((id: string, n: string, options: ChangeOptions) =>
+    steer(id, { concurrency: wholeNumber(n) }, options),
   );
 
-  withReason(
+  withChange(
     op
       .command('cancel <operation>')
       .description(
         'ask an operation to stop; it cleans up after itself. One whose workflow is gone is ended',
       ),
-  ).action(async (id: string, options: Reasoned) => {
-    const operation = parseOperationId(id);
-    await withClient(async (client) => {
-      const ended = (await client.cancelOperation(operation, options.reason)) === 'ended';
-      answer(options.output, { operation, requested: true, ended }, () =>
-        ended
-          ? `its workflow was gone: ${operation} has failed, and what it held is released`
-          : `asked ${operation} to stop; follow it with: cvops op watch ${operation}`,
-      );
+  ).action((id: string, options: ChangeOptions) => cancel(id, options));
+}
+
+async function steer(
+  id: string,
+  change: IngestChange,
+  { reason, dryRun, output }: ChangeOptions,
+): Promise<void> {
+  const operation = parseOperationId(id);
+  await withClient(async (client) => {
+    const progress = await (dryRun
+      ? client.ingest.planChange(operation, change)
+      : client.ingest.change(operation, change, reason));
+    answer(output, { ...(dryRun ? { dryRun, change } : {}), operation, ...progress }, () => {
+      const { phase, concurrency, videos, total } = progress;
+      const done = videos.stored + videos.unchanged + videos.failed;
+      const stands = `${phase}: ${done} of ${total} videos, ${concurrency} in work at most`;
+      return dryRun ? `would ${spoken(change)}; it is ${stands}` : stands;
     });
+  });
+}
+
+function spoken(change: IngestChange): string {
+  return typeof change === 'string' ? change : `have ${change.concurrency} in work at most`;
+}
+
+async function cancel(id: string, { reason, dryRun, output }: ChangeOptions): Promise<void> {
+  const operation = parseOperationId(id);
+  await withClient(async (client) => {
+    if (dryRun) {
+      const plan = await client.planCancel(operation);
+      const what = `${plan.kind} of ${plan.tenant ?? 'many tenants'}`;
+      return answer(output, { dryRun, ...plan }, () =>
+        plan.ended
+          ? `its workflow is gone: ${what} would be ended as failed, and what it holds released`
+          : `would ask ${what} to stop`,
+      );
+    }
+    const ended = (await client.cancelOperation(operation, reason)) === 'ended';
+    answer(output, { operation, requested: true, ended }, () =>
+      ended
+        ? `its workflow was gone: ${operation} has failed, and what it held is released`
+        : `asked ${operation} to stop; follow it with: cvops op watch ${operation}`,
+    );
   });
 }

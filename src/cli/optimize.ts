@@ -27,9 +27,9 @@ export function addOptimizeCommands(program: Command): void {
     const tenant = parseTenantId(id);
     await withClient(async (client) => {
       if (options.dryRun) {
-        const { enabled, why, experiences } = await client.optimization.status(tenant);
-        const plan = { dryRun: true, tenant, enabled, why, experiences };
-        return answer(options.output, plan, () =>
+        const plan = await client.optimization.planRun(tenant);
+        const { enabled, why, experiences } = plan;
+        return answer(options.output, { dryRun: true, ...plan }, () =>
           enabled ? `would run; ${experiences.fresh} new labels` : `would not run: ${why}`,
         );
       }

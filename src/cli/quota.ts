@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { Quotas } from '../client/quotas.js';
 import { parseTenantId } from '../domain/ids.js';
-import { QUOTA_PERIODS, QUOTA_RESOURCES, parseQuotaChanges } from '../domain/quotas.js';
+import { QUOTA_NAMES, QUOTA_PERIODS, QUOTA_RESOURCES, parseQuotaChanges } from '../domain/quotas.js';
 import { type ChangeOptions, type CommonOptions, withChange, withClient, withOutput } from './context.js';
 import { answer, table } from './output.js';
 
@@ -25,7 +25,7 @@ export function addQuotaCommands(program: Command): void {
   withChange(
     quota
       .command('set <id> <resource=max...>')
-      .description(`set limits, or take them away with none: ${QUOTA_RESOURCES.join(', ')}`)
+      .description(`set limits, or take them away with none, all or nothing: ${QUOTA_NAMES.join(', ')}`)
       .option('--period <period>', `what api_calls are counted by: ${QUOTA_PERIODS.join(' or ')}`),
   ).action(async (id: string, texts: string[], options: SetOptions) => {
     const tenant = parseTenantId(id);

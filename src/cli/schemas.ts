@@ -6,14 +6,17 @@ import { type TenantId, parseTenantId } from '../domain/ids.js';
 import { parseBaseSchema } from '../domain/profiles.js';
 import { confirm } from './confirm.js';
 import {
+  type ChangeOptions,
   type CommonOptions,
   type WaitOptions,
   follow,
   wholeNumber,
+  withChange,
   withClient,
   withOutput,
   withWait,
 } from './context.js';
+import { endWith } from './ending.js';
 import { EXIT, ExitWith, answer, note, table } from './output.js';
 
 export function addSchemaCommands(program: Command): void {
@@ -68,15 +71,22 @@ export function addSchemaCommands(program: Command): void {
     await withClient((client) => verify(client, tenant, options));
   });
 
-  withOutput(
+  withChange(
     schema
       .command('drop <name>')
       .description('take a schema out of the package that is nobody’s by the registry, with its documents')
-      .option('--confirm <name>', 'the name once more; asked for at a terminal')
-      .option('--reason <text>', 'why, for the audit log', ''),
-  ).action(async (name: string, options: CommonOptions & { confirm?: string; reason: string }) => {
-    await confirm(name, options.confirm, `dropping schema ${name}`);
+      .option('--confirm <name>', 'the name once more; asked for at a terminal'),
+  ).action(async (name: string, options: ChangeOptions & { confirm?: string }) => {
+    if (!options.dryRun) await confirm(name, options.confirm, `dropping schema ${name}`);
     await withClient(async (client) => {
+      if (options.dryRun) {
+        const schemas = await client.schemas.planDrop([name]);
+        return answer(
+          options.output,
+          { dryRun: true, schemas },
+          () => `would drop ${name} with ${schemas[0]!.documents} document(s)`,
+        );
+      }
       const dropped = await client.schemas.dropUnregistered([name], options.reason);
       answer(options.output, dropped, () => `dropped ${name}`);
     });
@@ -119,7 +129,7 @@ async function deploy(
       ...failures.map(({ tenant, reason }) => `  ${tenant}: ${reason}`),
     ].join('\n'),
   );
-  if (failures.length > 0) throw new ExitWith(result.tenants.done > 0 ? EXIT.partly : EXIT.failed);
+  endWith('deploySchemas', failures.length === 0, { done: result.tenants.done });
 }
 
 async function verify(

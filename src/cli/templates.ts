@@ -71,7 +71,7 @@ export function addTemplateCommands(program: Command): void {
     async (name: string, options: CommonOptions & { confirm?: string; reason: string; dryRun: boolean }) => {
       await withClient(async (client) => {
         if (options.dryRun) {
-          const there = await client.templates.show(name);
+          const there = await client.templates.remove(name, options.reason, true);
           answer(options.output, { dryRun: true, removed: there }, () => `would remove ${there.name}`);
           return;
         }

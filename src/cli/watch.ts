@@ -22,6 +22,7 @@ import {
   withOutput,
   withWait,
 } from './context.js';
+import { endWith } from './ending.js';
 import { EXIT, ExitWith, answer, note, table } from './output.js';
 import { typedSource } from './source.js';
 
@@ -149,7 +150,7 @@ async function runNow(id: string, name: string, options: WaitOptions): Promise<v
       const { stored, unchanged, failed } = result.videos;
       return `${stored} stored, ${unchanged} unchanged, ${failed} failed, by operation ${result.operation}`;
     });
-    if ((result?.videos?.failed ?? 0) > 0) throw new ExitWith(EXIT.partly);
+    endWith('ingestVideos', (result?.videos?.failed ?? 0) === 0);
   });
 }
 

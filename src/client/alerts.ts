@@ -2,7 +2,7 @@ import { OpsError } from '../domain/errors.js';
 import { type TenantId, isUuid, quoteForMessage } from '../domain/ids.js';
 import { type Alert, findAlert, listAlerts, silenceAlert } from '../registry/alerts.js';
 import { appendAudit } from '../registry/audit.js';
-import { transaction } from '../registry/database.js';
+import { rehearsed, transaction } from '../registry/database.js';
 import type { Connections } from './connections.js';
 
 /** Alerts that health checks opened. */
@@ -20,22 +20,24 @@ export class AlertClient {
   }
 
   /**
-   * Nobody is told of it for so long, and it makes nothing fail. It stays open, and is resolved as any other.
+   * Nobody is told of it for so long, and it makes nothing fail. It stays open, and is resolved as any other. A dry run says
+   * what it would be.
    *
    * @throws OpsError `NotFound`, `WrongState` when it is resolved, `PermissionDenied`: to a principal of one tenant the same
    *   of another's, of the installation's and of none
    */
-  async silence(id: string, seconds: number, reason: string): Promise<Alert> {
+  async silence(id: string, seconds: number, reason: string, dryRun = false): Promise<Alert> {
     const { pool, principal, principalTenant } = this.connections;
     await this.connections.authorize('alert silence');
     const found = isUuid(id) ? await findAlert(pool, id) : undefined;
     if (principalTenant !== undefined && found?.tenant !== principalTenant)
       return this.connections.denyTo(principalTenant, 'alert silence');
     if (found === undefined) throw notFound(id);
-    return transaction(pool, async (tx) => {
+    return (dryRun ? rehearsed : transaction)(pool, async (tx) => {
       const silenced = await silenceAlert(tx, id, seconds);
       if (silenced === undefined)
         throw new OpsError('WrongState', `alert ${id} is resolved`, 'see what is open: cvops alert list');
+      if (dryRun) return silenced;
       await appendAudit(tx, {
         principal,
         verb: 'silence-alert',

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { WorkflowNotFoundError } from '@temporalio/client';
-import { getApproval } from '../access/secondPerson.js';
+import { decisionOn, getApproval } from '../access/secondPerson.js';
 import { type ApprovalDecision, type Decided, approvalDecision } from '../contracts/approvals.js';
 import { checkInput } from '../contracts/common.js';
 import { GUARDED, type GuardedVerb } from '../domain/approvals.js';
@@ -16,8 +16,9 @@ import {
   waivePolicy,
 } from '../registry/approvals.js';
 import { appendAudit } from '../registry/audit.js';
-import { transaction } from '../registry/database.js';
+import { rehearsed, transaction } from '../registry/database.js';
 import type { Connections } from './connections.js';
+import { isOpen } from '../operations/runs.js';
 import { toOpsError } from './failures.js';
 
 export interface PolicyChange {
@@ -25,6 +26,9 @@ export interface PolicyChange {
   readonly tenant: PolicyScope;
   readonly state: 'required' | 'proposed' | 'waived';
 }
+
+/** What an answer would come to. */
+export interface DecisionPlan extends Decided, Pick<ApprovalRow, 'verb' | 'tenant' | 'askedBy'> {}
 
 export interface PolicyShown extends Pick<ApprovalPolicy, 'verb' | 'tenant' | 'required' | 'waiverBy'> {
   readonly what: string;
@@ -53,6 +57,16 @@ export class ApprovalClient {
     return this.decide(operation, false, reason);
   }
 
+  /** What a grant, or a refusal, would come to. @throws OpsError as {@link grant} */
+  async plan(operation: OperationId, grant: boolean): Promise<DecisionPlan> {
+    const asked = await this.question(operation, grant);
+    const { principal } = this.connections;
+    const state = decisionOn(asked, { grant, principal });
+    if (!(await isOpen(await this.connections.temporal(), asked.workflowId))) throw over(operation);
+    const { verb, tenant, askedBy } = asked;
+    return { operation, state, verb, tenant, askedBy };
+  }
+
   /** Every verb that can need a second administrator, and whether it does. @throws OpsError `PermissionDenied` */
   async policies(): Promise<PolicyShown[]> {
     await this.connections.authorize('approval policy');
@@ -65,21 +79,27 @@ export class ApprovalClient {
     });
   }
 
-  /** @throws OpsError `PermissionDenied` */
-  async require(verb: GuardedVerb, tenant: PolicyScope, reason: string): Promise<PolicyChange> {
-    return this.change(verb, tenant, reason, async (tx, by) => {
+  /** A dry run says what would be. @throws OpsError `PermissionDenied` */
+  async require(
+    verb: GuardedVerb,
+    tenant: PolicyScope,
+    reason: string,
+    dryRun = false,
+  ): Promise<PolicyChange> {
+    return this.change({ verb, tenant, reason, dryRun }, async (tx, by) => {
       await requirePolicy(tx, verb, tenant, by);
       return 'required';
     });
   }
 
   /**
-   * Lifts a policy, which takes two as well: the first one's wish is `proposed`, and counts for three days.
+   * Lifts a policy, which takes two as well: the first one's wish is `proposed`, and counts for three days. A dry run says
+   * what would be.
    *
    * @throws OpsError `PermissionDenied`; `WrongState` when it is not required
    */
-  async waive(verb: GuardedVerb, tenant: PolicyScope, reason: string): Promise<PolicyChange> {
-    return this.change(verb, tenant, reason, async (tx, by) => {
+  async waive(verb: GuardedVerb, tenant: PolicyScope, reason: string, dryRun = false): Promise<PolicyChange> {
+    return this.change({ verb, tenant, reason, dryRun }, async (tx, by) => {
       const state = await waivePolicy(tx, verb, tenant, by);
       if (state === 'none')
         throw new OpsError(
@@ -92,15 +112,14 @@ export class ApprovalClient {
   }
 
   private async change(
-    verb: GuardedVerb,
-    tenant: PolicyScope,
-    reason: string,
+    { verb, tenant, reason, dryRun }: PolicyRequest,
     work: (tx: Parameters<typeof appendAudit>[0], by: string) => Promise<PolicyChange['state']>,
   ): Promise<PolicyChange> {
     await this.connections.authorize('approval policy', tenant === '*' ? undefined : tenant);
     const { pool, principal } = this.connections;
-    return transaction(pool, async (tx) => {
+    return (dryRun ? rehearsed : transaction)(pool, async (tx) => {
       const state = await work(tx, principal);
+      if (dryRun) return { verb, tenant, state };
       await appendAudit(tx, {
         ...{
           principal,
@@ -116,11 +135,8 @@ export class ApprovalClient {
   }
 
   private async decide(operation: OperationId, grant: boolean, reason: string): Promise<Decided> {
-    const { pool, principal, principalTenant } = this.connections;
-    const verb = grant ? 'approval grant' : 'approval refuse';
-    // Before the look: without the role nobody hears what waits.
-    await this.connections.authorize(verb, principalTenant);
-    const { tenant, workflowId } = await getApproval(pool, operation);
+    const { principal } = this.connections;
+    const { tenant, workflowId } = await this.question(operation, grant);
     const decision: ApprovalDecision = { tenant, operation, grant, principal, reason };
     const client = await this.connections.temporal();
     try {
@@ -131,13 +147,30 @@ export class ApprovalClient {
           args: [checkInput(approvalDecision, decision)],
         });
     } catch (error) {
-      if (error instanceof WorkflowNotFoundError)
-        throw new OpsError(
-          'WrongState',
-          `operation ${operation} does not run any more`,
-          'whoever still wants it asks anew',
-        );
+      if (error instanceof WorkflowNotFoundError) throw over(operation);
       throw toOpsError(error);
     }
   }
+
+  private async question(operation: OperationId, grant: boolean): Promise<ApprovalRow> {
+    const { pool, principalTenant } = this.connections;
+    // Before the look: without the role nobody hears what waits.
+    await this.connections.authorize(grant ? 'approval grant' : 'approval refuse', principalTenant);
+    return getApproval(pool, operation);
+  }
+}
+
+interface PolicyRequest {
+  readonly verb: GuardedVerb;
+  readonly tenant: PolicyScope;
+  readonly reason: string;
+  readonly dryRun: boolean;
+}
+
+function over(operation: OperationId): OpsError {
+  return new OpsError(
+    'WrongState',
+    `operation ${operation} does not run any more`,
+    'whoever still wants it asks anew',
+  );
 }

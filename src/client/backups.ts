@@ -21,6 +21,7 @@ import { type BackupId, type Consistency, backupId } from '../domain/backups.js'
 import { OpsError } from '../domain/errors.js';
 import { type TenantId, parseIncarnation, parseOperationId } from '../domain/ids.js';
 import { workflowIds } from '../domain/naming.js';
+import { schemasOf } from '../registry/schemas.js';
 import { requireTenant } from '../registry/tenants.js';
 import type { Connections } from './connections.js';
 import type { OperationHandle } from './operations.js';
@@ -57,6 +58,18 @@ export interface DrillRequest {
 /** Backups: make, verify, restore, prove. */
 export class BackupClient {
   constructor(private readonly connections: Connections) {}
+
+  /** What a backup would have in it. @throws OpsError as {@link create} */
+  async plan({
+    tenant,
+    consistency,
+  }: Omit<BackupRequest, 'reason'>): Promise<Omit<BackupRequest, 'reason'> & { schemas: string[] }> {
+    const { pool } = this.connections;
+    await this.connections.authorize('backup create', tenant);
+    const { incarnation } = await requireTenant(pool, tenant, 'backup');
+    const schemas = (await schemasOf(pool, incarnation)).map(({ schemaName }) => schemaName);
+    return { tenant, consistency, schemas };
+  }
 
   /** @throws OpsError `NotFound`, `WrongState`, `PermissionDenied` */
   async create({ tenant, consistency, reason }: BackupRequest): Promise<OperationHandle<BackupTenantResult>> {

@@ -164,10 +164,10 @@ export class TemplateClient {
     return setTemplate(pool, template, { principal, reason });
   }
 
-  /** @throws OpsError `NotFound`, `InvalidInput` for a built-in one */
-  async remove(name: string, reason: string): Promise<void> {
+  /** @returns what is removed, or would be. @throws OpsError `NotFound`, `InvalidInput` for a built-in one */
+  async remove(name: string, reason: string, dryRun = false): Promise<Template> {
     const { pool, principal } = this.connections;
     await this.connections.authorize('template remove');
-    return removeTemplate(pool, name, { principal, reason });
+    return removeTemplate(pool, name, { principal, reason, dryRun });
   }
 }

@@ -84,6 +84,13 @@ export class HealthClient {
     return this.explained(await this.look(tenant), []);
   }
 
+  /** What `repair` would do about what is found now. @throws OpsError as that */
+  async planRepair(tenant: TenantId): Promise<Diagnosis & { readonly repairs: readonly Repair[] }> {
+    await this.connections.authorize('diagnose --repair', tenant);
+    const found = await this.diagnose(tenant);
+    return { ...found, repairs: repairsOf(found.findings) };
+  }
+
   /** Does what is safe about what is wrong, one after the other, and looks again. @throws OpsError as `diagnose` */
   async repair(tenant: TenantId, reason: string): Promise<Diagnosis> {
     await this.connections.authorize('diagnose --repair', tenant);

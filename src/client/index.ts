@@ -9,12 +9,12 @@ import { type BaseSchema, MEMORY_SCHEMA, type ProfileName } from '../domain/prof
 import { type TenantState, requireState } from '../domain/states.js';
 import { type TemplateValues, applyOverrides } from '../domain/templates.js';
 import { type ConfigVersion, currentConfig } from '../registry/config.js';
-import { endLost } from '../operations/endLost.js';
+import { endLost, requireLost } from '../operations/endLost.js';
 import { lossOf } from '../operations/lost.js';
 import { RETENTION_KINDS } from '../operations/stop.js';
 import { TenantRates } from '../limits/rate.js';
 import type { Pool } from '../registry/database.js';
-import { failedItems } from '../registry/ledger.js';
+import { countItems, failedItems } from '../registry/ledger.js';
 import { type OperationRow, listOperations } from '../registry/operations.js';
 import { type SchemaRow, allSchemas, schemasOf } from '../registry/schemas.js';
 import { resolveTemplate } from '../registry/templates.js';
@@ -75,6 +75,12 @@ export interface TenantSummary {
   readonly purgeAt: string | null;
   readonly purgedAt: string | null;
   readonly quarantineUntil: string | null;
+}
+
+/** What a cancellation would come to. */
+export interface CancelPlan extends Pick<OperationRow, 'operation' | 'kind' | 'tenant' | 'counts'> {
+  /** Its workflow is gone: it would be ended here, and not asked to stop. */
+  readonly ended: boolean;
 }
 
 /**
@@ -294,6 +300,28 @@ export class CvopsClient {
    * @throws OpsError `NotFound`, `WrongState`; see {@link endLost}
    */
   async cancelOperation(operation: OperationId, reason = ''): Promise<'asked' | 'ended'> {
+    const { row, client, isLost } = await this.cancellable(operation);
+    if (isLost) {
+      const { pool, settings, principal } = this.connections;
+      const configServer = new ConfigServer(settings.vespaConfigUrl);
+      await endLost({ pool, client, configServer, by: { principal, reason } }, row);
+      return 'ended';
+    }
+    const entry = { verb: 'cancel-operation', tenant: row.tenant ?? '-', operation, reason } as const;
+    await this.connections.audited(entry, () => client.workflow.getHandle(row.workflowId).cancel());
+    return 'asked';
+  }
+
+  /** What `cancelOperation` would stop, how, and how far it has come. @throws OpsError as that */
+  async planCancel(operation: OperationId): Promise<CancelPlan> {
+    const { row, client, isLost } = await this.cancellable(operation);
+    if (isLost) await requireLost(client, row);
+    const { kind, tenant } = row;
+    const counts = kind === 'ingestVideos' ? await countItems(this.pool, operation) : row.counts;
+    return { operation, kind, tenant, ended: isLost, counts: { ...counts } };
+  }
+
+  private async cancellable(operation: OperationId) {
     const row = await ownOperation(this.connections, 'op cancel', operation);
     if (row.state !== 'running')
       throw new OpsError('WrongState', `operation ${operation} has ended: ${row.state}`);
@@ -304,15 +332,7 @@ export class CvopsClient {
         `the way back is: cvops tenant reactivate ${row.tenant}`,
       );
     const client = await this.connections.temporal();
-    if ((await lossOf(client, row)) !== undefined) {
-      const { pool, settings, principal } = this.connections;
-      const configServer = new ConfigServer(settings.vespaConfigUrl);
-      await endLost({ pool, client, configServer, by: { principal, reason } }, row);
-      return 'ended';
-    }
-    const entry = { verb: 'cancel-operation', tenant: row.tenant ?? '-', operation, reason } as const;
-    await this.connections.audited(entry, () => client.workflow.getHandle(row.workflowId).cancel());
-    return 'asked';
+    return { row, client, isLost: (await lossOf(client, row)) !== undefined };
   }
 
   /** Resolved now: the operation goes on with these values, whatever becomes of the template. */

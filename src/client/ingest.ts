@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { WorkflowNotFoundError } from '@temporalio/client';
+import { type WorkflowHandle, WorkflowNotFoundError } from '@temporalio/client';
 import { checkInput } from '../contracts/common.js';
 import {
   type IngestProgress,
@@ -7,13 +7,14 @@ import {
   type IngestVideosResult,
   ingestVideosInput,
 } from '../contracts/ingest.js';
-import { INGEST_PRIORITY } from '../domain/fairness.js';
+import { INGEST_PRIORITY, concurrencyProblem } from '../domain/fairness.js';
 import { OpsError } from '../domain/errors.js';
 import { type OperationId, type TenantId, parseOperationId } from '../domain/ids.js';
 import { workflowIds } from '../domain/naming.js';
 import { type ProfileName, parseProfile } from '../domain/profiles.js';
 import { parseSource } from '../domain/sources.js';
 import { countItemsOf, listItems } from '../ingest/listing.js';
+import { isOpen } from '../operations/runs.js';
 import { countItems, failedItems } from '../registry/ledger.js';
 import { type OperationRow, listOperations } from '../registry/operations.js';
 import { schemasOf } from '../registry/schemas.js';
@@ -46,6 +47,17 @@ export interface IngestAgainRequest {
   readonly reason: string;
 }
 
+/** What taking a run up again would be. */
+export interface IngestAgainPlan {
+  readonly tenant: TenantId;
+  /** The run that is taken up. */
+  readonly operation: OperationId;
+  readonly source: string;
+  readonly profile: ProfileName;
+  readonly items: IngestAgainRequest['items'];
+  readonly videos: number;
+}
+
 /** What to change in a run that is under way. */
 export type IngestChange = 'pause' | 'resume' | { readonly concurrency: number };
 
@@ -65,6 +77,7 @@ export class IngestClient {
     const { pool } = this.connections;
     await this.connections.authorize('ingest', request.tenant);
     await this.authorizeSource(request);
+    requireConcurrency(request.concurrency);
     const row = await requireTenant(pool, request.tenant, 'ingest');
     const owned = await schemasOf(pool, row.incarnation);
     const schema = owned.find((s) => s.baseSchema === request.profile);
@@ -106,7 +119,25 @@ export class IngestClient {
    *   source is none of the places of who asks now
    */
   async again(request: IngestAgainRequest): Promise<OperationHandle<IngestVideosResult>> {
+    const { former, source, profile } = await this.takeUp(request);
     const { tenant, items, concurrency, reason } = request;
+    return this.run({ tenant, source, profile, concurrency, reason }, { operation: former.operation, items });
+  }
+
+  /** Which run `again` would take up, and how many videos of it. @throws OpsError as that */
+  async planAgain(request: IngestAgainRequest): Promise<IngestAgainPlan> {
+    const { former, source, profile } = await this.takeUp(request);
+    const { tenant, items, concurrency } = request;
+    requireConcurrency(concurrency);
+    const { operation } = former;
+    const videos = (await countItems(this.connections.pool, operation))[items];
+    return { tenant, operation, source, profile, items, videos };
+  }
+
+  private async takeUp(
+    request: IngestAgainRequest,
+  ): Promise<{ former: OperationRow; source: string; profile: ProfileName }> {
+    const { tenant } = request;
     await this.connections.authorize('ingest', tenant);
     const row = await requireTenant(this.connections.pool, tenant, 'ingest');
     const former = await this.former(row, request);
@@ -122,26 +153,15 @@ export class IngestClient {
         `ingest the folder again: cvops ingest ${tenant} PATH --profile P`,
       );
     await this.authorizeSource({ tenant, source });
-    return this.run(
-      { tenant, source, profile: parseProfile(profile), concurrency, reason },
-      { operation: former.operation, items },
-    );
+    return { former, source, profile: parseProfile(profile) };
   }
 
   /** @throws OpsError `NotFound`, `WrongState` when it does not run, `InvalidInput` */
   async change(operation: OperationId, change: IngestChange, reason = ''): Promise<IngestProgress> {
-    const verb = typeof change === 'string' ? (`op ${change}` as const) : 'op concurrency';
-    const row = await ownOperation(this.connections, verb, operation);
-    if (row.kind !== 'ingestVideos')
-      throw new OpsError('WrongState', `a ${row.kind} is not paused or paced`, 'only ingests are');
-    const ended = (state?: string) =>
-      new OpsError('WrongState', `operation ${operation} has ended${state ? `: ${state}` : ''}`);
-    if (row.state !== 'running') throw ended(row.state);
-    const handle = (await this.connections.temporal()).workflow.getHandle(row.workflowId);
-    const tenant = row.tenant ?? '-';
+    const { tenant, handle } = await this.steered(operation, change);
     const what =
       typeof change === 'string' ? { verb: `${change}-ingest` } : { verb: 'pace-ingest', detail: change };
-    return this.connections.audited({ ...what, tenant, operation, reason }, async () => {
+    return this.connections.audited({ ...what, tenant: tenant ?? '-', operation, reason }, async () => {
       try {
         return typeof change === 'string'
           ? await handle.executeUpdate<IngestProgress, []>(change)
@@ -150,10 +170,32 @@ export class IngestClient {
             });
       } catch (error) {
         // It ended between the look above and the update.
-        if (error instanceof WorkflowNotFoundError) throw ended();
+        if (error instanceof WorkflowNotFoundError) throw ended(operation);
         throw toOpsError(error);
       }
     });
+  }
+
+  /** Where the run stands that `change` would be made in. @throws OpsError as that */
+  async planChange(operation: OperationId, change: IngestChange): Promise<IngestProgress> {
+    const { handle } = await this.steered(operation, change);
+    if (typeof change !== 'string') requireConcurrency(change.concurrency);
+    if (!(await isOpen(await this.connections.temporal(), handle.workflowId))) throw ended(operation);
+    return handle.query<IngestProgress>('progress');
+  }
+
+  /** The run that is to be steered, for who may. */
+  private async steered(
+    operation: OperationId,
+    change: IngestChange,
+  ): Promise<{ tenant: TenantId | null; handle: WorkflowHandle }> {
+    const verb = typeof change === 'string' ? (`op ${change}` as const) : 'op concurrency';
+    const row = await ownOperation(this.connections, verb, operation);
+    if (row.kind !== 'ingestVideos')
+      throw new OpsError('WrongState', `a ${row.kind} is not paused or paced`, 'only ingests are');
+    if (row.state !== 'running') throw ended(operation, row.state);
+    const handle = (await this.connections.temporal()).workflow.getHandle(row.workflowId);
+    return { tenant: row.tenant, handle };
   }
 
   async failures(operation: OperationId, limit: number): Promise<{ video: string; reason: string }[]> {
@@ -216,4 +258,14 @@ export class IngestClient {
     }
     throw new OpsError('NotFound', `no ingest of tenant ${tenant} has ${items} videos`);
   }
+}
+
+function ended(operation: OperationId, state?: string): OpsError {
+  return new OpsError('WrongState', `operation ${operation} has ended${state ? `: ${state}` : ''}`);
+}
+
+/** @throws OpsError `InvalidInput`, as the operation would */
+function requireConcurrency(videos: number): void {
+  const problem = concurrencyProblem(videos);
+  if (problem !== undefined) throw new OpsError('InvalidInput', problem);
 }

@@ -52,6 +52,16 @@ export interface OptimizationSwitched {
 export class OptimizationClient {
   constructor(private readonly connections: Connections) {}
 
+  /** Whether `run` would do anything, and what it would learn from. @throws OpsError `NotFound`, `WrongState` */
+  async planRun(
+    tenant: TenantId,
+  ): Promise<Pick<OptimizationStatus, 'tenant' | 'enabled' | 'why' | 'experiences'>> {
+    await this.connections.authorize('optimize run', tenant);
+    await requireTenant(this.connections.pool, tenant, 'optimize');
+    const { enabled, why, experiences } = await this.status(tenant);
+    return { tenant, enabled, why, experiences };
+  }
+
   /** @throws OpsError `NotFound`, `WrongState` where it is not enabled, `Conflict` while one runs */
   async run(tenant: TenantId, reason: string): Promise<OperationHandle<OptimizeTenantResult>> {
     const { pool, principal } = this.connections;

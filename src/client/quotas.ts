@@ -15,6 +15,7 @@ import { quotaStates } from '../quotas/state.js';
 import { getConfig } from '../registry/config.js';
 import type { Pool } from '../registry/database.js';
 import { type TenantLife, getTenant, requireTenant } from '../registry/tenants.js';
+import { ownHosts } from '../settings.js';
 import type { Connections } from './connections.js';
 
 export interface Quotas {
@@ -35,15 +36,17 @@ export class QuotaClient {
   }
 
   /**
-   * Sets limits, audited; a dry run says what they would be.
+   * Sets limits and the rate, all or none, audited; a dry run says what they would be.
    *
-   * @throws OpsError `NotFound`, `WrongState` when the tenant is not active, `PermissionDenied` for a tenant's own principal
+   * @throws OpsError `NotFound`, `WrongState` when the tenant is not active, `PermissionDenied` for a tenant's own principal,
+   *   `InvalidInput` for a rate outside of its rule
    */
   async set(tenant: TenantId, changes: QuotaChanges, reason: string, dryRun = false): Promise<Quotas> {
-    const { pool, principal } = this.connections;
+    const { pool, principal, settings } = this.connections;
     await this.connections.authorize('quota set', checkInput(tenantId, tenant));
     const life = await requireTenant(pool, checkInput(tenantId, tenant), 'configure');
-    return shown(pool, life, await setQuotas(pool, life, changes, { principal, reason, dryRun }));
+    const by = { principal, reason, dryRun, allowedPrivate: ownHosts(settings) };
+    return shown(pool, life, await setQuotas(pool, life, changes, by), changes.maxQps);
   }
 }
 
@@ -53,15 +56,26 @@ export async function quotasOf(pool: Pool, life: TenantLife): Promise<Quotas> {
   return shown(pool, life, await quotaStates(pool, life.incarnation));
 }
 
-async function shown(pool: Pool, life: TenantLife, states: readonly QuotaState[]): Promise<Quotas> {
-  const system = await getConfig(pool, { ...SYSTEM_CONFIG, incarnation: life.incarnation });
-  const rate = system?.value['max_qps'];
+/** @param maxQps what the rate is, or would be; left out: what the configuration says */
+async function shown(
+  pool: Pool,
+  life: TenantLife,
+  states: readonly QuotaState[],
+  maxQps?: number,
+): Promise<Quotas> {
+  const rate = maxQps ?? (await configuredRate(pool, life));
   const quotas = Object.fromEntries(states.map((state) => [state.resource, shownQuota(state)])) as Record<
     QuotaResource,
     ShownQuota
   >;
   return {
     tenant: life.tenant,
-    quotas: { ...quotas, max_qps: { max: typeof rate === 'number' ? rate : null } },
+    quotas: { ...quotas, max_qps: { max: rate } },
   };
+}
+
+async function configuredRate(pool: Pool, { incarnation }: TenantLife): Promise<number | null> {
+  const system = await getConfig(pool, { ...SYSTEM_CONFIG, incarnation });
+  const rate = system?.value['max_qps'];
+  return typeof rate === 'number' ? rate : null;
 }

@@ -16,6 +16,7 @@ import { applicationStart } from '../operations/start.js';
 import { rolloutItems } from '../registry/rollout.js';
 import { type SchemaRow, allSchemas, registeredNames, schemasOf } from '../registry/schemas.js';
 import { type TenantRow, everyTenant, getTenant, requireTenant } from '../registry/tenants.js';
+import { openDocuments } from '../vespa/access.js';
 import { isInPackage, readPackage, unregistered } from '../vespa/activePackage.js';
 import { ConfigServer } from '../vespa/configServer.js';
 import { digestOf } from '../access/proofs.js';
@@ -152,6 +153,22 @@ export class SchemaClient {
     return (await this.rolled(operation)).failures;
   }
 
+  /** Whom `dropUnregistered` would take out, with how many documents each. @throws OpsError as that */
+  async planDrop(names: readonly string[]): Promise<{ schema: string; documents: number }[]> {
+    await this.requireUnregistered(names);
+    const { settings } = this.connections;
+    const { mapped, contentCluster } = await readPackage(new ConfigServer(settings.vespaConfigUrl));
+    const documents = await openDocuments(settings);
+    try {
+      const count = async (name: string) => (mapped.has(name) ? documents.count(name, contentCluster) : 0);
+      const plan = [];
+      for (const schema of names) plan.push({ schema, documents: await count(schema) });
+      return plan;
+    } finally {
+      await documents.close();
+    }
+  }
+
   /**
    * Takes schemas out of the package that are nobody's by the registry, with their documents.
    *
@@ -162,19 +179,7 @@ export class SchemaClient {
     reason: string,
   ): Promise<{ dropped: string[]; generation: number }> {
     const { pool, settings } = this.connections;
-    await this.connections.authorize('schema drop');
-    const { unexpected } = await this.verify();
-    const known = await registeredNames(pool, names);
-    for (const name of names) {
-      if (known.has(name))
-        throw new OpsError('Conflict', `schema ${name} belongs to a tenant by the registry`);
-      if (!unexpected.includes(name))
-        throw new OpsError(
-          'NotFound',
-          `no schema ${name} in the package`,
-          'see them with: cvops schema verify',
-        );
-    }
+    await this.requireUnregistered(names);
     const request = checkInput(schemaChangeRequest, {
       id: randomUUID(),
       tenant: null,
@@ -199,5 +204,21 @@ export class SchemaClient {
       throw new OpsError('Rejected', outcome.error?.message ?? 'the change was refused');
     });
     return { dropped: [...names], generation };
+  }
+
+  private async requireUnregistered(names: readonly string[]): Promise<void> {
+    await this.connections.authorize('schema drop');
+    const { unexpected } = await this.verify();
+    const known = await registeredNames(this.connections.pool, names);
+    for (const name of names) {
+      if (known.has(name))
+        throw new OpsError('Conflict', `schema ${name} belongs to a tenant by the registry`);
+      if (!unexpected.includes(name))
+        throw new OpsError(
+          'NotFound',
+          `no schema ${name} in the package`,
+          'see them with: cvops schema verify',
+        );
+    }
   }
 }

@@ -14,13 +14,17 @@ interface Rule {
   readonly least: Least;
   /** `tenant`: of the principal's own; `installation`: of everybody's, so that only an administrator has it. */
   readonly scope: 'tenant' | 'installation';
+  /** Whether it changes anything: it can be asked what that would be, by `--dry-run`. */
+  readonly changes: boolean;
 }
 
-const READ: Rule = { least: 'reader', scope: 'tenant' };
-const CHANGE: Rule = { least: 'operator', scope: 'tenant' };
+const READ: Rule = { least: 'reader', scope: 'tenant', changes: false };
+const CHANGE: Rule = { least: 'operator', scope: 'tenant', changes: true };
 /** An administrator's, though it is about one tenant. */
-const GOVERN: Rule = { least: 'admin', scope: 'tenant' };
-const ALL: Rule = { least: 'admin', scope: 'installation' };
+const GOVERN: Rule = { least: 'admin', scope: 'tenant', changes: true };
+const ALL: Rule = { least: 'admin', scope: 'installation', changes: true };
+/** To see what is everybody's. */
+const READ_ALL: Rule = { least: 'admin', scope: 'installation', changes: false };
 
 /**
  * Who may do what: a verb is a command, with the option that makes it another one. Everything that decides reads this
@@ -34,8 +38,8 @@ export const VERBS = {
   'tenant reactivate': CHANGE,
   'tenant extend': CHANGE,
   'tenant delete': GOVERN,
-  'template list': ALL,
-  'template show': ALL,
+  'template list': READ_ALL,
+  'template show': READ_ALL,
   'template set': ALL,
   'template remove': ALL,
   'config get': READ,
@@ -74,7 +78,7 @@ export const VERBS = {
   'memory schedule show': READ,
   'memory schedule remove': CHANGE,
   metrics: READ,
-  'metrics --all': ALL,
+  'metrics --all': READ_ALL,
   'backup create': CHANGE,
   'backup verify': CHANGE,
   'backup restore': CHANGE,
@@ -98,21 +102,21 @@ export const VERBS = {
   'quota show': READ,
   'quota set': GOVERN,
   health: READ,
-  'health --all': ALL,
+  'health --all': READ_ALL,
   'alert list': READ,
   'alert silence': CHANGE,
   diagnose: READ,
   'diagnose --repair': CHANGE,
   'isolation verify': ALL,
   'audit list': READ,
-  'audit verify': ALL,
-  'audit export': ALL,
+  'audit verify': READ_ALL,
+  'audit export': READ_ALL,
   'approval list': READ,
   'approval grant': GOVERN,
   'approval refuse': GOVERN,
   'approval policy': ALL,
   'token issue': ALL,
-  'token list': ALL,
+  'token list': READ_ALL,
   'token revoke': ALL,
   'token rotate-key': ALL,
 } as const satisfies Record<string, Rule>;

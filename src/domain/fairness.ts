@@ -3,6 +3,12 @@ import type { TenantId } from './ids.js';
 /** Activities in flight an ingest: bounded by the design's 100 a workflow. */
 export const MAX_CONCURRENCY = 100;
 
+/** What is wrong with so many at once; undefined: nothing. */
+export function concurrencyProblem(videos: number): string | undefined {
+  const fits = Number.isInteger(videos) && videos >= 1 && videos <= MAX_CONCURRENCY;
+  return fits ? undefined : `concurrency is 1 to ${MAX_CONCURRENCY}`;
+}
+
 /** Temporal's priority of an ingest's tasks, 1 first to 5: what a person waits for goes before bulk work. */
 export const INGEST_PRIORITY = 4;
 

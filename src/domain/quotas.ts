@@ -10,6 +10,8 @@ export const QUOTA_RESOURCES = [
   'concurrent_ingests',
 ] as const;
 export type QuotaResource = (typeof QUOTA_RESOURCES)[number];
+/** What a person sets: these, and the rate, which the system configuration has and nothing uses up. */
+export const QUOTA_NAMES = [...QUOTA_RESOURCES, 'max_qps'] as const;
 /** What a tenant has, and gives back; calls are only ever made. */
 export type StockResource = Exclude<QuotaResource, 'api_calls'>;
 
@@ -82,29 +84,28 @@ export function shownQuota(state: QuotaState): ShownQuota {
  * @throws OpsError `InvalidInput`
  */
 export function parseQuotaChange(text: string): QuotaChange {
-  const at = text.indexOf('=');
-  const [name, value] = at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + 1)];
-  if (name === 'max_qps')
-    throw new OpsError(
-      'InvalidInput',
-      'max_qps is a setting of the configuration, not a quota',
-      'set it with: cvops config set ID --set max_qps=N',
-    );
+  const { name, value } = partsOf(text);
   const resource = QUOTA_RESOURCES.find((known) => known === name);
   if (resource === undefined)
     throw new OpsError(
       'InvalidInput',
       `no such quota: ${quoteForMessage(name)}`,
-      `give resource=max; resources: ${QUOTA_RESOURCES.join(', ')}`,
+      `give resource=max; resources: ${QUOTA_NAMES.join(', ')}`,
     );
   if (value === 'none') return { resource, max: null };
-  if (!/^[0-9]{1,10}$/.test(value) || Number(value) > MOST)
-    throw new OpsError(
-      'InvalidInput',
-      `not a limit of ${resource}: ${quoteForMessage(value)}`,
-      `give a whole number up to ${MOST}, or none`,
-    );
-  return { resource, max: inUnits(resource, Number(value)) };
+  const max = limitOf(name, value, `give a whole number up to ${MOST}, or none`);
+  return { resource, max: inUnits(resource, max) };
+}
+
+function partsOf(text: string): { readonly name: string; readonly value: string } {
+  const at = text.indexOf('=');
+  return at < 0 ? { name: text, value: '' } : { name: text.slice(0, at), value: text.slice(at + 1) };
+}
+
+/** @throws OpsError `InvalidInput` */
+function limitOf(name: string, value: string, hint: string): number {
+  if (/^[0-9]{1,10}$/.test(value) && Number(value) <= MOST) return Number(value);
+  throw new OpsError('InvalidInput', `not a limit of ${name}: ${quoteForMessage(value)}`, hint);
 }
 
 /**
@@ -114,11 +115,15 @@ export function parseQuotaChange(text: string): QuotaChange {
  * @throws OpsError `InvalidInput`
  */
 export function parseQuotaChanges(texts: readonly string[], period: string | undefined): QuotaChanges {
-  const changes = texts.map(parseQuotaChange);
-  const names = changes.map(({ resource }) => resource);
+  const given = texts.map((text) => ({ text, ...partsOf(text) }));
+  const rate = given.find(({ name }) => name === 'max_qps');
+  const changes = given.filter(({ name }) => name !== 'max_qps').map(({ text }) => parseQuotaChange(text));
+  const names = given.map(({ name }) => name);
   const twice = names.find((name, i) => names.indexOf(name) !== i);
   if (twice !== undefined) throw new OpsError('InvalidInput', `${twice} is given twice`);
-  if (period === undefined) return { changes };
+  const maxQps = rate && limitOf(rate.name, rate.value, 'give a whole number: a tenant always has a rate');
+  const all = { changes, ...(maxQps === undefined ? {} : { maxQps }) };
+  if (period === undefined) return all;
   const known = QUOTA_PERIODS.find((one) => one === period);
   if (known === undefined)
     throw new OpsError(
@@ -128,12 +133,14 @@ export function parseQuotaChanges(texts: readonly string[], period: string | und
     );
   if (!changes.some(({ resource, max }) => resource === 'api_calls' && max !== null))
     throw new OpsError('InvalidInput', 'a period is of api_calls', 'give api_calls=MAX with --period');
-  return { changes, period: known };
+  return { ...all, period: known };
 }
 
 export interface QuotaChanges {
   readonly changes: readonly QuotaChange[];
   readonly period?: QuotaPeriod;
+  /** Requests a second; the configuration has its rule. */
+  readonly maxQps?: number;
 }
 
 /** Ingests that run are reserved for as long as they do: nobody else would call that anything but used. */

@@ -14,7 +14,7 @@ import { releaseNames, reservedNames } from '../registry/schemas.js';
 import { setTenantState } from '../registry/tenants.js';
 import { readPackage } from '../vespa/activePackage.js';
 import type { ConfigServer } from '../vespa/configServer.js';
-import { LOST_AFTER_MS, isOver, lossOf } from './lost.js';
+import { LOST_AFTER_MS, type LostOperation, isOver, lossOf } from './lost.js';
 import { isPolled } from './runs.js';
 
 export interface EndLostOptions {
@@ -37,10 +37,33 @@ export interface EndLostOptions {
  *   no worker asks this Temporal namespace for work: it may be another one than the operation's
  */
 export async function endLost(
-  { pool, client, configServer, by, now = Date.now() }: EndLostOptions,
+  { pool, client, configServer, by, now }: EndLostOptions,
   row: OperationRow,
 ): Promise<{ released: readonly string[] }> {
   const { operation, kind } = row;
+  const loss = await requireLost(client, row, now);
+  const names = await undeployed(pool, configServer, row);
+  return transaction(pool, async (tx) => {
+    const error = { code: 'Unavailable', message: loss.why, hint: 'start it again' };
+    if (!(await finishOperation(tx, operation, { state: 'failed', counts: row.counts, error })))
+      return { released: [] };
+    await release(tx, row);
+    const released = await releaseNames(tx, names);
+    await appendAudit(tx, {
+      ...{ ...by, verb: 'repair', tenant: row.tenant ?? '-', operation, outcome: 'completed' },
+      detail: { ended: kind, why: loss.why, released },
+    });
+    return { released };
+  });
+}
+
+/** That an operation may be ended here. @throws OpsError as {@link endLost} */
+export async function requireLost(
+  client: Client,
+  row: OperationRow,
+  now = Date.now(),
+): Promise<LostOperation> {
+  const { operation } = row;
   if (!(await isPolled(client, 'control')))
     throw new OpsError(
       'Unavailable',
@@ -60,19 +83,7 @@ export async function endLost(
       `operation ${operation}: ${loss.why}, less than ${LOST_AFTER_MS / 60_000} minutes ago`,
       'what it had begun may still be at work: try again in some minutes',
     );
-  const names = await undeployed(pool, configServer, row);
-  return transaction(pool, async (tx) => {
-    const error = { code: 'Unavailable', message: loss.why, hint: 'start it again' };
-    if (!(await finishOperation(tx, operation, { state: 'failed', counts: row.counts, error })))
-      return { released: [] };
-    await release(tx, row);
-    const released = await releaseNames(tx, names);
-    await appendAudit(tx, {
-      ...{ ...by, verb: 'repair', tenant: row.tenant ?? '-', operation, outcome: 'completed' },
-      detail: { ended: kind, why: loss.why, released },
-    });
-    return { released };
-  });
+  return loss;
 }
 
 async function release(tx: Queryable, { operation, kind, tenant, incarnation, input }: OperationRow) {

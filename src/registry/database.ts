@@ -66,6 +66,24 @@ export async function transaction<T>(pool: Pool, work: (tx: pg.PoolClient) => Pr
   }
 }
 
+class Rehearsed extends Error {
+  constructor(readonly result: unknown) {
+    super('rehearsed');
+  }
+}
+
+/** The same, taken back as soon as it is done: what a change would come to, by the code that makes it. */
+export async function rehearsed<T>(pool: Pool, work: (tx: pg.PoolClient) => Promise<T>): Promise<T> {
+  try {
+    return await transaction(pool, async (tx): Promise<T> => {
+      throw new Rehearsed(await work(tx));
+    });
+  } catch (error) {
+    if (error instanceof Rehearsed) return error.result as T;
+    throw error;
+  }
+}
+
 async function once<T>(pool: Pool, work: (tx: pg.PoolClient) => Promise<T>): Promise<T> {
   const client = await pool.connect();
   let broken: Error | undefined;

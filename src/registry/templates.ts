@@ -9,7 +9,7 @@ import {
   parseTemplateName,
 } from '../domain/templates.js';
 import { appendAudit } from './audit.js';
-import { type Pool, type Queryable, transaction } from './database.js';
+import { type Pool, type Queryable, rehearsed, transaction } from './database.js';
 import { storableText } from './storable.js';
 
 export interface Template {
@@ -100,13 +100,26 @@ export async function setTemplate(
   });
 }
 
-/** Tenants made from it keep their configuration. @throws OpsError `NotFound`, `InvalidInput` for a built-in one */
-export async function removeTemplate(pool: Pool, given: string, { principal, reason }: Write): Promise<void> {
+/**
+ * Tenants made from it keep their configuration. A dry run says which it would be.
+ *
+ * @throws OpsError `NotFound`, `InvalidInput` for a built-in one
+ */
+export async function removeTemplate(
+  pool: Pool,
+  given: string,
+  { principal, reason, dryRun = false }: Write & { readonly dryRun?: boolean },
+): Promise<Template> {
   const name = ownName(given);
-  await transaction(pool, async (tx) => {
-    const { rowCount } = await tx.query('delete from tenant_templates where name = $1', [name]);
-    if (rowCount === 0)
+  return (dryRun ? rehearsed : transaction)(pool, async (tx) => {
+    const { rows } = await tx.query<Template>(
+      `delete from tenant_templates where name = $1 returning ${COLUMNS}`,
+      [name],
+    );
+    const [removed] = rows;
+    if (removed === undefined)
       throw new OpsError('NotFound', `no template ${quoteForMessage(name)}`, await names(tx));
+    if (dryRun) return removed;
     const detail = { template: name };
     await appendAudit(tx, {
       principal,
@@ -116,6 +129,7 @@ export async function removeTemplate(pool: Pool, given: string, { principal, rea
       reason,
       detail,
     });
+    return removed;
   });
 }
 

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, inject, test, vi } from 'vitest';
 import { CvopsClient } from '../../src/client/index.js';
 import { EXIT } from '../../src/cli/output.js';
-import type { Verb } from '../../src/domain/access.js';
+import { VERBS, type Verb } from '../../src/domain/access.js';
 import { FAILURES } from '../../src/domain/errors.js';
 import { parseOperationId, parseTenantId } from '../../src/domain/ids.js';
 import { projectRoot } from '../../src/projectRoot.js';
@@ -29,6 +29,11 @@ const [own, other, third] = ['own', 'other', 'third'].map((what) => parseTenantI
   ReturnType<typeof parseTenantId>,
   ReturnType<typeof parseTenantId>,
 ];
+
+/** What the plans of changes end with that cannot be made to `other`, which is active and has no schedules. */
+const NOT_THERE: Readonly<Partial<Record<Verb, number>>> = {
+  'tenant create': 6,
+};
 
 interface Asker {
   readonly subject: string;
@@ -127,8 +132,9 @@ async function column(name: Column, of: Things): Promise<void> {
   for (const verb of Object.keys(TRIES) as Verb[]) {
     if (verb === 'alert silence') of.alert ||= await openAlert(pool, of.tenant);
     const cell = await tried(asker, verb, of);
-    // What would be done is as little for others as doing it.
-    const plan = isAnothers && canPlan(verb, of) ? await tried(asker, verb, of, '--dry-run') : cell;
+    // What would be done is as little for whoever may not do it.
+    const isRefusedMuch = isAnothers || COLUMNS[name].role === 'reader';
+    const plan = isRefusedMuch && canPlan(verb, of) ? await tried(asker, verb, of, '--dry-run') : cell;
     const seen = plan === cell ? cell : `${cell}, but --dry-run: ${plan}`;
     observed[verb][name] = isAnothers && verb === 'tenant list' && seen === 'yes' ? 'own only' : seen;
   }
@@ -165,6 +171,34 @@ test('a reader reads its own, and nobody of one tenant gets anything of another,
   const names = ['reader, own', 'reader, another', 'operator, another'] as const;
   expect(names.flatMap(differences)).toEqual([]);
   expect(await everythingOf(pool, admin, other)).toEqual(before);
+});
+
+test('whoever may do something is told what it would be, and nothing is changed by that', async () => {
+  const { other: of } = things;
+  const subject = `planner: ${own}`;
+  const token = await tokenOf(inject('stack').home, { role: 'admin', subject });
+  const everything = async () => ({
+    ...(await everythingOf(pool, admin, other)),
+    tokens: (await admin.tokens.list()).filter(({ issuedBy }) => issuedBy === subject),
+    policies: (await admin.approvals.policies()).filter(({ tenant }) => tenant === other),
+    keys: (await command(token, ['token', 'rotate-key', '--dry-run'])).out,
+  });
+  const before = await everything();
+  const refusals: Record<string, number> = {};
+  for (const verb of verbs) {
+    // A diagnosis opens and resolves alerts, whether or not anything is to be repaired.
+    if (!VERBS[verb].changes || !canPlan(verb, of) || verb === 'diagnose --repair') continue;
+    const { code, out } = await command(token, [...TRIES[verb].args(of), '--dry-run']);
+    if (code === EXIT.done) expect(JSON.parse(out), verb).toMatchObject({ dryRun: true });
+    else refusals[verb] = code;
+  }
+  // As the change would be: what they name is not there, or not in the state for it.
+  expect(refusals).toEqual(NOT_THERE);
+  expect(await everything()).toEqual(before);
+  for (const log of ['audit_log', 'operations']) {
+    const { rows } = await pool.query(`select * from ${log} where principal = $1`, [subject]);
+    expect(rows, log).toEqual([]);
+  }
 });
 
 test('no worker has refused what the command let begin', async () => {

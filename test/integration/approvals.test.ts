@@ -63,6 +63,17 @@ describe.concurrent('a hard delete that takes two', () => {
       type: 'PermissionDenied',
       message: expect.stringContaining('somebody else'),
     });
+    await expect(ann.approvals.plan(operation, true)).rejects.toMatchObject({ type: 'PermissionDenied' });
+    const plan = { operation, verb: 'tenant delete', tenant, askedBy: 'ann' };
+    expect(await ann.approvals.plan(operation, false)).toEqual({ ...plan, state: 'withdrawn' });
+    for (const [verb, state] of [
+      ['grant', 'granted'],
+      ['refuse', 'refused'],
+    ] as const)
+      expect(await cvopsJson(['approval', verb, operation, '--dry-run'])).toEqual({
+        ...{ dryRun: true, ...plan, state },
+      });
+    expect(await audited(operation)).toEqual(['ann asked']);
     expect(await stateOf(tenant)).toBe('active');
     expect(await handle.currentDetails()).toContain(`cvops approval grant ${operation}`);
     // Nothing has begun, so there is no operation yet: who looks for it hears why.
@@ -75,6 +86,7 @@ describe.concurrent('a hard delete that takes two', () => {
     });
     expect(await handle.result()).toMatchObject({ tenant, state: 'purged' });
     expect(await audited(operation)).toEqual(['ann asked', 'ben granted']);
+    await expect(ben.approvals.plan(operation, false)).rejects.toMatchObject({ type: 'WrongState' });
   });
 
   test('refused, it has changed nothing', async ({ expect }) => {
@@ -180,6 +192,10 @@ test('a policy is lifted by two, and says so in the audit log', async () => {
   const tenant = await guarded('lifted', 'backup restore');
   const policy = ['approval', 'policy', 'backup restore', '--tenant', tenant];
   expect(await cvopsJson([...policy, '--require', '--reason', 'x'])).toMatchObject({ state: 'required' });
+  // Said and not done: the wish that counts is ann's, below.
+  expect(await cvopsJson([...policy, '--waive', '--dry-run'])).toMatchObject({
+    ...{ dryRun: true, state: 'proposed' },
+  });
   expect(await ann.approvals.waive('backup restore', tenant, '')).toMatchObject({ state: 'proposed' });
   expect(await ann.approvals.waive('backup restore', tenant, '')).toMatchObject({ state: 'proposed' });
   const shown = (await ben.approvals.policies()).find((row) => row.tenant === tenant);

@@ -149,7 +149,8 @@ describe.concurrent('the audit log', () => {
     const env = {
       CVOPS_TOKEN: await tokenOf(inject('stack').home, { role: 'reader', tenant: parseTenantId(tenant) }),
     };
-    const { entries: own } = await cvopsJson<{ entries: Entry[] }>(['audit', 'list'], 0, env);
+    const { ok, entries: own } = await cvopsJson<{ ok: true; entries: Entry[] }>(['audit', 'list'], 0, env);
+    expect(ok).toBe(true);
     expect(new Set(own.map((entry) => entry.tenant))).toEqual(new Set([tenant]));
     for (const args of [
       ['audit', 'list', '--tenant', 'somebody_else'],

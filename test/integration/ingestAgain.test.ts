@@ -45,6 +45,10 @@ describe('--retry-failed', () => {
     first = await cvopsJson<Ingested>(['ingest', id, folder, '--profile', PROFILE], 3);
     expect(first.videos).toEqual({ stored: 1, unchanged: 0, failed: 1 });
     await copyFile(clip, path.join(folder, 'broken.mp4'));
+    expect(await cvopsJson(['ingest', id, '--retry-failed', '--dry-run'])).toEqual({
+      ...{ dryRun: true, tenant: id, operation: first.operation, source: folder, profile: PROFILE },
+      ...{ items: 'failed', videos: 1 },
+    });
     const again = await cvopsJson<Ingested>(['ingest', id, '--retry-failed']);
     expect(again.videos).toEqual({ stored: 1, unchanged: 0, failed: 0 });
     expect(again.operation).not.toBe(first.operation);
@@ -62,6 +66,11 @@ describe('--retry-failed', () => {
     expect(await refused('ingest', id, '--resume', '--retry-failed')).toMatchObject({ code: 2 });
     expect(await refused('ingest', id)).toMatchObject({ code: 2 });
     expect(await refused('ingest', id, '--resume', first.operation)).toMatchObject({ code: 6 });
+    const plan = (...args: string[]) => refused('ingest', ...args, '--dry-run');
+    expect(await plan(other, '--retry-failed', first.operation)).toMatchObject({ code: 5 });
+    expect(await plan(id, folder, '--retry-failed')).toMatchObject({ code: 2 });
+    expect(await plan(id, '--resume', first.operation)).toMatchObject({ code: 6 });
+    expect(await plan(id, '--retry-failed', '--concurrency', '1000')).toMatchObject({ code: 2 });
   });
 });
 
@@ -83,6 +92,25 @@ describe('a run under way', () => {
     const paced = await cvopsJson<Progress>(['op', 'concurrency', operation, '2']);
     expect(paced).toMatchObject({ concurrency: 2, phase: 'paused' });
     expect(await refused('op', 'concurrency', operation, '1000')).toMatchObject({ code: 2 });
+    expect(await refused('op', 'concurrency', operation, '1000', '--dry-run')).toMatchObject({ code: 2 });
+    const stands = { operation, phase: 'paused', concurrency: 2, total: count };
+    for (const [verb, ...args] of [['pause'], ['resume'], ['concurrency', '3']] as const) {
+      const change = verb === 'concurrency' ? { concurrency: 3 } : verb;
+      expect(await cvopsJson(['op', verb, operation, ...args, '--dry-run'])).toMatchObject({
+        ...{ dryRun: true, change, ...stands },
+      });
+    }
+    const cancel = await cvopsJson<{ counts: { pending: number } }>(['op', 'cancel', operation, '--dry-run']);
+    expect(cancel).toMatchObject({
+      dryRun: true,
+      operation,
+      kind: 'ingestVideos',
+      tenant: other,
+      ended: false,
+    });
+    expect(cancel.counts.pending).toBeGreaterThan(0);
+    // None of that was done: it is paused as before, and runs.
+    expect(await cvopsJson<Progress>(['op', 'pause', operation])).toMatchObject(stands);
     const done = (p: Progress) => p.videos.stored + p.videos.failed;
     await expect
       .poll(async () => {
@@ -102,10 +130,15 @@ describe('a run under way', () => {
     expect(shown.counts.pending).toBeGreaterThan(0);
 
     await cvopsJson(['config', 'set', other, '--set', 'max_qps=10000']);
+    expect(await cvopsJson(['ingest', other, '--resume', '--dry-run'])).toMatchObject({
+      ...{ dryRun: true, operation, items: 'pending', videos: shown.counts.pending },
+    });
     const rest = await cvopsJson<Ingested>(['ingest', other, '--resume']);
     expect(rest.videos).toEqual({ stored: shown.counts.pending, unchanged: 0, failed: 0 });
     const all = await cvopsJson<Ingested>(['ingest', other, many, '--profile', PROFILE]);
     expect(all.videos).toEqual({ stored: 0, unchanged: count, failed: 0 });
     expect(await refused('op', 'pause', operation)).toMatchObject({ code: 6 });
+    for (const verb of ['pause', 'cancel'])
+      expect(await refused('op', verb, operation, '--dry-run')).toMatchObject({ code: 6 });
   });
 });

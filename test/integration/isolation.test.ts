@@ -142,6 +142,8 @@ describe.concurrent('isolation', () => {
     ]);
     expect(run.stdout + run.stderr).not.toContain('Unspeakable');
     const operation = parseOperationId(result.operation);
+    // Of one that was not waited for the same is heard later.
+    expect((await cvops('op', 'watch', operation)).code).toBe(8);
     expect(await getOperation(stores.pool, operation)).toMatchObject({
       ...{ state: 'completed_with_failures', counts: { pairs: 2, failed: 1 } },
     });

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, test } from 'vitest';
 import { CvopsClient } from '../../src/client/index.js';
 import type { Quotas } from '../../src/client/quotas.js';
+import { SYSTEM_CONFIG } from '../../src/domain/config/keys.js';
 import { type TenantId, parseTenantId } from '../../src/domain/ids.js';
 import { parseQuotaChanges } from '../../src/domain/quotas.js';
 import { writeMemoryFile } from '../../src/memory/file/write.js';
@@ -101,8 +102,55 @@ describe.concurrent('quotas', () => {
       ...{ principal: 'tests', outcome: 'completed', reason: 'plan' },
       detail: { api_calls: { from: null, to: 100 }, storage_mb: { from: null, to: 50 }, period: 'day' },
     });
-    const bad = await cvops('quota', 'set', tenant, 'max_qps=5', '-o', 'json');
-    expect([bad.code, errorOf(bad).code]).toEqual([2, 'InvalidInput']);
+  });
+
+  test('max_qps is set with them: one version of the configuration, and all of it or nothing', async ({
+    expect,
+  }) => {
+    const tenant = await created('trial', '7');
+    const versions = async () =>
+      (await client.config.history({ ...SYSTEM_CONFIG, tenant })).map(
+        ({ version, value, author, reason }) => [...[version, value['max_qps'], author, reason]],
+      );
+    const told = async () =>
+      (await listAudit(pool, { tenant, limit: 50 }))
+        .filter(({ verb }) => verb === 'quota' || verb === 'configure')
+        .map(({ verb, reason, detail }) => {
+          const { fields, ...limits } = detail as { fields?: string[] };
+          return [verb, reason, verb === 'quota' ? Object.keys(limits) : fields];
+        });
+    const [made] = await versions();
+    const quota = ['quota', 'set', tenant, 'max_qps=5', 'videos=9', '--reason', 'plan'];
+    expect(await cvopsJson<Quotas>([...quota, '--dry-run'])).toMatchObject({
+      quotas: { max_qps: { max: 5 }, videos: { max: 9 } },
+    });
+    expect(await shown(tenant)).toMatchObject({ max_qps: { max: 7 }, videos: { max: null } });
+    // What the configuration refuses takes the limits with it, and one that is no limit the rate.
+    for (const bad of [
+      ['max_qps=0', 'videos=9'],
+      ['max_qps=100001', 'videos=9'],
+      ['max_qps=none', 'videos=9'],
+      ['max_qps=5', 'videos=-1'],
+    ]) {
+      const refused = await cvops('quota', 'set', tenant, ...bad, '-o', 'json');
+      expect([bad, refused.code, errorOf(refused).code]).toEqual([bad, 2, 'InvalidInput']);
+    }
+    expect([await versions(), await told()]).toEqual([[made], []]);
+
+    expect(await cvopsJson<Quotas>(quota)).toMatchObject({
+      quotas: { max_qps: { max: 5 }, videos: { max: 9 } },
+    });
+    expect(await shown(tenant)).toMatchObject({ max_qps: { max: 5 }, videos: { max: 9 } });
+    expect(await versions()).toEqual([[2, 5, 'tests', 'plan'], made]);
+    expect((await told()).toSorted()).toEqual([
+      ['configure', 'plan', ['max_qps']],
+      ['quota', 'plan', ['videos']],
+    ]);
+    // Of the rate alone there is no entry of limits.
+    await Promise.all(Array.from({ length: 4 }, (_, i) => set(tenant, `max_qps=${i + 1}`, 'videos=8')));
+    await set(tenant, 'max_qps=20');
+    expect((await versions())[0]).toEqual([7, 20, 'tests', 'tests']);
+    expect((await told()).filter(([verb]) => verb === 'quota')).toHaveLength(5);
   });
 
   test('calls are counted, and the next one over the limit exits 7 and says why', async ({ expect }) => {

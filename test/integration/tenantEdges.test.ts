@@ -220,6 +220,16 @@ describe('drift', () => {
     ] as const)
       expect((await cvops('schema', 'drop', name, '--confirm', name, '-o', 'json')).code).toBe(code);
     expect((await cvops('schema', 'drop', foreign, '-o', 'json')).code).toBe(2);
+    for (const [name, code] of [
+      [`${PROFILE}_${id}`, 6],
+      ['no_such_schema', 5],
+    ] as const)
+      expect((await cvops('schema', 'drop', name, '--dry-run', '-o', 'json')).code).toBe(code);
+    expect(await cvopsJson(['schema', 'drop', foreign, '--dry-run'])).toEqual({
+      dryRun: true,
+      schemas: [{ schema: foreign, documents: 0 }],
+    });
+    expect(await server.readFile(`schemas/${foreign}.sd`)).toEqual(theirs);
     await cvopsJson(['schema', 'drop', foreign, '--confirm', foreign, '--reason', 'left over']);
     expect(await server.readFile(`schemas/${foreign}.sd`)).toBeUndefined();
     expect(await cvopsJson(['schema', 'verify'])).toMatchObject({ ok: true });

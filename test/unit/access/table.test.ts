@@ -3,6 +3,7 @@ import path from 'node:path';
 import type { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
 import { denialOf } from '../../../src/access/principal.js';
+import { hasOption } from '../../support/access/commandTree.js';
 import { accessDocument, decidedTable } from '../../support/access/table.js';
 import { buildProgram } from '../../../src/cli/main.js';
 import {
@@ -40,6 +41,10 @@ describe('the table of verbs', () => {
     expect(commands.filter((name) => !known.has(name))).toEqual([]);
     const plain = [...known].map((verb) => verb.replace(/ --.*/, ''));
     expect(plain.filter((name) => !commands.includes(name))).toEqual([]);
+  });
+
+  it.each(verbs.filter((verb) => VERBS[verb].changes))('%s can be asked what it would do', (verb) => {
+    expect(hasOption(verb.split(' '), '--dry-run')).toBe(true);
   });
 
   it('has every workflow, and children only of those', () => {

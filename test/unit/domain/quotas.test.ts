@@ -58,9 +58,19 @@ describe('what a person sets', () => {
     );
   });
 
-  test('the rate is no quota: its hint names the command that sets it', () => {
-    expect(() => parseQuotaChange('max_qps=5')).toThrow(
-      expect.objectContaining({ hint: expect.stringContaining('cvops config set') }),
+  test('the rate goes with the limits, and is always a number', () => {
+    expect(parseQuotaChanges(['max_qps=5'], undefined)).toEqual({ changes: [], maxQps: 5 });
+    expect(parseQuotaChanges(['api_calls=9', 'max_qps=5', 'videos=none'], 'day')).toEqual({
+      changes: [
+        { resource: 'api_calls', max: 9 },
+        { resource: 'videos', max: null },
+      ],
+      ...{ period: 'day', maxQps: 5 },
+    });
+    for (const value of ['', 'none', '-1', '1.5', '1e3', ' 1'])
+      expect(() => parseQuotaChanges([`max_qps=${value}`], undefined), value).toThrow(OpsError);
+    expect(() => parseQuotaChange('max_gps=5')).toThrow(
+      expect.objectContaining({ hint: expect.stringContaining('concurrent_ingests, max_qps') }),
     );
   });
 
@@ -71,6 +81,8 @@ describe('what a person sets', () => {
       [['api_calls=none'], 'day'],
       [['api_calls=5'], 'year'],
       [['videos=1', 'videos=2'], undefined],
+      [['max_qps=1', 'max_qps=2'], undefined],
+      [['max_qps=1'], 'day'],
     ] as const)
       expect(() => parseQuotaChanges(texts, period)).toThrow(OpsError);
   });
