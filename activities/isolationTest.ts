@@ -16,6 +16,7 @@ import { TEMPLATES } from '../src/domain/templates.js';
 import { mayPass } from './failures.js';
 import { heartbeating } from './heartbeat.js';
 import type { RoundStores } from '../src/isolation/round.js';
+import { waysOf } from '../src/isolation/ways.js';
 import type { IsolationTestActivities } from './types.js';
 
 const VERB = 'isolation-test';
@@ -57,7 +58,7 @@ export function createIsolationTestActivities(stores: RoundStores): IsolationTes
           return { tenant, incarnation: row.incarnation, token };
         };
         const [a, b] = [await member(tenants[0]), await member(tenants[1])];
-        const world = { stores, a, b, signal };
+        const world = { stores, a, b, waysOf: () => waysOf(stores), signal };
         return { kind, ...(await mayPass(proveLeak(kind, world, () => drain.wait(signal)))) };
       });
     },

@@ -1,5 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { TenantId } from '../domain/ids.js';
+import { rememberSecret } from '../domain/redaction.js';
 import { readReference } from '../secrets.js';
 import { type SigningJwk, pairOfSeed } from './keys.js';
 import type { Principal } from './principal.js';
@@ -40,6 +41,8 @@ export async function issueCredential(
 export async function parseCredential(text: string, verification: Verification): Promise<Credential> {
   const [, jwt, seed] = FORM.exec(text) ?? [];
   if (jwt === undefined || seed === undefined) throw refused('it is not of the form cvops1.….…');
+  // The whole text is known where it was read: this is the part of it that is secret.
+  rememberSecret(seed);
   const token = await verifyToken(jwt, verification);
   const key = pairOfSeed(seed);
   if (key.x !== token.confirmation.x) throw refused('its two parts do not belong together');

@@ -5,19 +5,12 @@ import { MEMORY_SCHEMA, type ProfileName } from '../domain/profiles.js';
 import { requireStatus } from '../phoenix/client.js';
 import { putConfigCanary } from '../registry/isolation.js';
 import { allSchemas } from '../registry/schemas.js';
-import { canaryAt, canarySpan, memoryBody } from './canaries.js';
-import type { Finding } from './look.js';
+import { canaryAt, canaryLife, canarySpan, memoryBody } from './canaries.js';
 import type { Member } from './member.js';
 import { sendSpan } from './plant.js';
-import { type IsolationStores, type Schema, type Ways, searchFor, visitFor, waysOf } from './ways.js';
-
-/** Two throw-away tenants; the name of `b` begins with that of `a`, and `b` has a video schema that `a` has not. */
-export interface World {
-  readonly stores: IsolationStores;
-  readonly a: Member;
-  readonly b: Member;
-  readonly signal: AbortSignal;
-}
+import { type Sight, memoryOfB, ofB, sight, spanOfB } from './sights.js';
+import { type Schema, type Ways, searchFor, visitFor } from './ways.js';
+import type { World } from './world.js';
 
 export interface Leak {
   /** @returns ways of `a` that are faulty; none when the fault is in the data */
@@ -26,8 +19,8 @@ export interface Leak {
   readonly sendsSpans?: boolean;
   /** Takes it back; where there is none, fine. */
   undo?(world: World): Promise<void>;
-  /** Whether this is what it must look like. */
-  shows(finding: Finding, world: World): boolean;
+  /** All of what it must look like: a way that does not see it hides behind no other that does. */
+  readonly shows: readonly Sight[];
 }
 
 /** Base schemas of the two: one that both have, and one of `b` alone. */
@@ -44,19 +37,19 @@ export const LEAKS: Readonly<Record<LeakKind, Leak>> = {
   'document of another tenant': {
     plant: (world) => putVideo(world, world.b.tenant, world.b.incarnation),
     undo: removeVideo,
-    shows: seenBy('search'),
+    shows: ofB('search'),
   },
   'schema of another tenant by its registry row': {
     plant: (world) => moveSchema(world, world.b, world.a),
     undo: async (world) => void (await moveSchema(world, world.a, world.b)),
-    shows: seenBy('search'),
+    shows: ofB('search', 'get', 'visit'),
   },
   'search without the schema': {
     plant: async ({ stores: { documents } }) => ({
       search: (schema, of, signal) => searchFor(documents, schema, of, signal, undefined),
     }),
     // In a cluster of many tenants anybody's may come first.
-    shows: ({ name, a, b }, { a: me }) => name === 'search' && a === me.tenant && b !== me.tenant,
+    shows: [sight('search', ({ a, b }, { a: me }) => a === me.tenant && b !== me.tenant)],
   },
   'memory of another tenant': {
     async plant(world) {
@@ -71,21 +64,21 @@ export const LEAKS: Readonly<Record<LeakKind, Leak>> = {
       const schema = await memoryOf(world);
       await world.stores.documents.remove({ namespace: MEMORY_NAMESPACE, schema, id: FORMER }, world.signal);
     },
-    shows: seenBy('memory'),
+    shows: memoryOfB('search'),
   },
   'memory under the id of another tenant': {
     async plant(world) {
       const { stores, a, b, signal } = world;
       const schema = await memoryOf(world);
-      const life = { tenant: a.tenant, incarnation: a.incarnation, schema };
-      await stores.documents.put(canaryAt(schema, b), memoryBody(life, b), signal);
+      // As a search of `a`'s memory for canaries finds it.
+      await stores.documents.put(canaryAt(schema, b), memoryBody(canaryLife(a, schema), b), signal);
       return {};
     },
     async undo(world) {
       const at = { namespace: CANARY_NAMESPACE, schema: await memoryOf(world), id: world.b.incarnation };
       await world.stores.documents.remove(at, world.signal);
     },
-    shows: seenBy('memory'),
+    shows: memoryOfB('get', 'visit', 'remember'),
   },
   'configuration under another life': {
     async plant({ stores: { pool }, a, b }) {
@@ -93,12 +86,12 @@ export const LEAKS: Readonly<Record<LeakKind, Leak>> = {
       return {};
     },
     // Removed with the canary itself.
-    shows: seenBy('config'),
+    shows: ofB('config'),
   },
   'span of another tenant': {
     sendsSpans: true,
-    async plant({ stores, a, b }) {
-      const project = await waysOf(stores).projectOf(a);
+    async plant({ stores, a, b, waysOf }) {
+      const project = await waysOf(a).projectOf(a);
       await sendSpan(stores, project!, leakedSpan(b));
       return {};
     },
@@ -106,11 +99,11 @@ export const LEAKS: Readonly<Record<LeakKind, Leak>> = {
       const path = `/v1/traces/${leakedSpan(b).context.trace_id}`;
       requireStatus(await phoenix.send('DELETE', path), 204, 404);
     },
-    shows: seenBy('spans'),
+    shows: [spanOfB(leakedSpan)],
   },
   'one Phoenix project for two tenants': {
-    plant: async ({ stores, b }) => ({ projectOf: () => waysOf(stores).projectOf(b) }),
-    shows: seenBy('spans'),
+    plant: async ({ b, waysOf }) => ({ projectOf: () => waysOf(b).projectOf(b) }),
+    shows: [spanOfB(canarySpan)],
   },
   'canary that its owner does not find': {
     async plant(world) {
@@ -118,8 +111,9 @@ export const LEAKS: Readonly<Record<LeakKind, Leak>> = {
       await stores.documents.remove(canaryAt((await videosOf(world, b)).schemaName, b), signal);
       return {};
     },
-    shows: ({ name, a, b, missing }, { b: owner }) =>
-      name === 'search' && a === owner.tenant && b === owner.tenant && missing,
+    shows: (['search', 'get', 'visit'] as const).map((by) =>
+      sight(by, ({ a, missing }, { b: owner }) => a === owner.tenant && missing),
+    ),
   },
   'visit of the whole cluster': {
     plant: async ({ stores: { documents, cluster } }) => ({
@@ -128,7 +122,7 @@ export const LEAKS: Readonly<Record<LeakKind, Leak>> = {
         return visitFor(documents, { cluster: await cluster(), schema: selection, signal });
       },
     }),
-    shows: seenBy('visit'),
+    shows: ofB('visit'),
   },
   'schemas found by the beginning of their name': {
     plant: async ({ stores: { pool } }) => ({
@@ -137,33 +131,27 @@ export const LEAKS: Readonly<Record<LeakKind, Leak>> = {
           schemaName.startsWith(`${baseSchema}_${tenant}`),
         ),
     }),
-    shows: seenBy('search'),
+    shows: [...ofB('search', 'get', 'visit'), ...memoryOfB('search', 'get', 'visit')],
   },
   'document of a former life': {
     plant: (world) => putVideo(world, world.a.tenant, FORMER),
     undo: removeVideo,
-    shows: ({ name, a, b, missing }, { a: me }) =>
-      name === 'search' && a === me.tenant && b === me.tenant && !missing,
+    shows: [sight('search', ({ a, b, missing }, { a: me }) => a === me.tenant && b === a && !missing)],
   },
 };
-
-/** That `a` sees something of `b`. */
-function seenBy(way: Finding['name']): Leak['shows'] {
-  return ({ name, a, b }, world) => name === way && a === world.a.tenant && b === world.b.tenant;
-}
 
 /** With ids of its own: those of a known span would make it the one that is there. */
 function leakedSpan(of: Member): ReturnType<typeof canarySpan> {
   return { ...canarySpan({ ...of, incarnation: FORMER }), name: LEAKED };
 }
 
-async function videosOf({ stores }: World, of: Member): Promise<Schema> {
-  const owned = await waysOf(stores).schemasOf(of);
+async function videosOf({ waysOf }: World, of: Member): Promise<Schema> {
+  const owned = await waysOf(of).schemasOf(of);
   return owned.find(({ baseSchema }) => baseSchema !== MEMORY_SCHEMA)!;
 }
 
-async function memoryOf({ stores, a }: World): Promise<string> {
-  const owned = await waysOf(stores).schemasOf(a);
+async function memoryOf({ waysOf, a }: World): Promise<string> {
+  const owned = await waysOf(a).schemasOf(a);
   return owned.find(({ baseSchema }) => baseSchema === MEMORY_SCHEMA)!.schemaName;
 }
 

@@ -7,9 +7,20 @@ import { canaryAt } from './canaries.js';
 import type { Member } from './member.js';
 import { type Found, MOST, type Schema, type Ways } from './ways.js';
 
-/** Something that is not as it should be. Names and ids only: never what a document, span or value holds. */
-export interface Finding {
+/** What one looks by. The other two of {@link Ways} say where. */
+export type LooksBy = Exclude<keyof Ways, 'schemasOf' | 'projectOf'>;
+
+/** What is looked by, and the check that it is a part of: all of memory are one. */
+interface Looking {
   readonly name: IsolationWay;
+  readonly by: LooksBy;
+}
+const SPANS: Looking = { name: 'spans', by: 'spans' };
+const CONFIG: Looking = { name: 'config', by: 'config' };
+const REMEMBERING: Looking = { name: 'memory', by: 'remember' };
+
+/** Something that is not as it should be. Names and ids only: never what a document, span or value holds. */
+export interface Finding extends Looking {
   /** Who looked. */
   readonly a: string;
   /** Whose it is that was seen, by what it says of itself; `a` itself for its own canary that was not, or another life's. */
@@ -40,9 +51,9 @@ export async function look(
   const eye = new Eye(me, others);
   for (const schema of await ways.schemasOf(me)) {
     const memory = schema.baseSchema === MEMORY_SCHEMA;
-    const [search, get, visit] = memory
-      ? (['memory', 'memory', 'memory'] as const)
-      : (['search', 'get', 'visit'] as const);
+    const [search, get, visit] = (['search', 'get', 'visit'] as const).map((by) => ({
+      ...{ name: memory ? 'memory' : by, by },
+    })) as [Looking, Looking, Looking];
     eye.see(search, `search of ${schema.schemaName}`, await ways.search(schema, me, signal), schema);
     eye.see(visit, `visit of ${schema.schemaName}`, await ways.visit(schema, signal), schema);
     if (!(await ways.get(schema, me, signal))) eye.miss(get, `no document ${idIn(schema, me)}`);
@@ -59,7 +70,7 @@ export async function look(
     if (memory) eye.recall(schema, await ways.remember(schema, me, signal));
   }
   const project = await ways.projectOf(me);
-  if (project !== undefined) eye.see('spans', `project ${project}`, await ways.spans(project, me));
+  if (project !== undefined) eye.see(SPANS, `project ${project}`, await ways.spans(project, me));
   eye.read(await ways.config(me));
   return eye;
 }
@@ -82,21 +93,21 @@ class Eye implements Look {
     return [...this.gone];
   }
 
-  passed(way: IsolationWay): void {
-    this.gone.add(way);
+  passed({ name }: Looking): void {
+    this.gone.add(name);
   }
 
-  find(name: IsolationWay, b: string, detail: string): void {
-    this.findings.push({ name, a: this.me.tenant, b, detail, missing: false });
+  find(looking: Looking, b: string, detail: string): void {
+    this.findings.push({ ...looking, a: this.me.tenant, b, detail, missing: false });
   }
 
-  miss(name: IsolationWay, detail: string): void {
-    this.findings.push({ name, a: this.me.tenant, b: this.me.tenant, detail, missing: true });
+  miss(looking: Looking, detail: string): void {
+    this.findings.push({ ...looking, a: this.me.tenant, b: this.me.tenant, detail, missing: true });
   }
 
   /** @param schema where documents were looked for; undefined for spans */
-  see(name: IsolationWay, where: string, found: readonly Found[], schema?: Schema): void {
-    this.passed(name);
+  see(looking: Looking, where: string, found: readonly Found[], schema?: Schema): void {
+    this.passed(looking);
     const { me } = this;
     const ownId = schema && idIn(schema, me);
     const isOwn = ({ id, tenant, token }: Found) =>
@@ -104,27 +115,28 @@ class Eye implements Look {
     for (const one of found) {
       if (isOwn(one)) continue;
       const whose = one.tenant === me.tenant ? 'another life or place of its own' : 'not its own';
-      this.find(name, this.ownerOf(one), `${where}: ${one.id.slice(0, 200)} is ${whose}`);
+      this.find(looking, this.ownerOf(one), `${where}: ${one.id.slice(0, 200)} is ${whose}`);
     }
     // Cut off, it says nothing of what is not in it.
-    if (found.length < MOST && !found.some(isOwn)) this.miss(name, `${where}: its own canary is not found`);
+    if (found.length < MOST && !found.some(isOwn))
+      this.miss(looking, `${where}: its own canary is not found`);
   }
 
   /** @param ids of memories that say they are this tenant's */
   recall({ schemaName }: Schema, ids: readonly string[]): void {
     const where = `search of the memory in ${schemaName}`;
-    if (!ids.includes(this.me.incarnation)) this.miss('memory', `${where}: its own canary is not found`);
+    if (!ids.includes(this.me.incarnation)) this.miss(REMEMBERING, `${where}: its own canary is not found`);
     for (const id of ids)
       if (id !== this.me.incarnation)
-        this.find('memory', this.byLife.get(id)?.tenant ?? UNKNOWN, `${where}: ${id} is not its own`);
+        this.find(REMEMBERING, this.byLife.get(id)?.tenant ?? UNKNOWN, `${where}: ${id} is not its own`);
   }
 
   read(tokens: readonly string[]): void {
-    this.passed('config');
-    if (!tokens.includes(this.me.token)) this.miss('config', 'its own canary is not found');
+    this.passed(CONFIG);
+    if (!tokens.includes(this.me.token)) this.miss(CONFIG, 'its own canary is not found');
     for (const token of tokens)
       if (token !== this.me.token)
-        this.find('config', this.byToken.get(token)?.tenant ?? UNKNOWN, 'a canary that is not its own');
+        this.find(CONFIG, this.byToken.get(token)?.tenant ?? UNKNOWN, 'a canary that is not its own');
   }
 
   private ownerOf({ tenant, token }: Found): string {

@@ -1,9 +1,11 @@
 import { LEAK_KINDS, type LeakKind } from '../domain/canaries.js';
 import { OpsError } from '../domain/errors.js';
-import { LEAKS, type World } from './leaks.js';
+import { LEAKS } from './leaks.js';
 import { type Finding, look } from './look.js';
 import { plantCanaries, removeCanaries } from './plant.js';
-import { type Ways, waysOf } from './ways.js';
+import type { Sight } from './sights.js';
+import type { Ways } from './ways.js';
+import type { World } from './world.js';
 
 /**
  * Plants a leak of one kind with two throw-away tenants, and looks whether the verification sees it, and that it saw
@@ -34,21 +36,29 @@ export async function proveLeak(
     const faulty = await leak.plant(world);
     if (leak.sendsSpans) await drain();
     const found = await findings(world, faulty);
-    const shown = found.find((finding) => leak.shows(finding, world));
-    const detail = shown
-      ? `${shown.name}: ${shown.a} for ${shown.b}`
-      : `not seen; ${found.length} other findings`;
-    return { seen: shown !== undefined, detail };
+    const unseen = leak.shows.filter(
+      ({ name, by, fits }) =>
+        !found.some((each) => each.name === name && each.by === by && fits(each, world)),
+    );
+    return unseen.length === 0
+      ? { seen: true, detail: named(leak.shows) }
+      : { seen: false, detail: `not seen by ${named(unseen)}; ${found.length} other findings` };
   } finally {
     await undoAll(world);
     await both(removeCanaries);
   }
 }
 
+function named(sights: readonly Sight[]): string {
+  return sights.map(({ name, by }) => (name === by ? name : `${name} (${by})`)).join(', ');
+}
+
 async function findings(world: World, faulty: Partial<Ways>): Promise<Finding[]> {
-  const { stores, a, b, signal } = world;
-  const ways = waysOf(stores);
-  const seen = await Promise.all([look({ ...ways, ...faulty }, a, [b], signal), look(ways, b, [a], signal)]);
+  const { waysOf, a, b, signal } = world;
+  const seen = await Promise.all([
+    look({ ...waysOf(a), ...faulty }, a, [b], signal),
+    look(waysOf(b), b, [a], signal),
+  ]);
   return seen.flatMap((each) => each.findings);
 }
 

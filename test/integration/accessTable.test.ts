@@ -7,6 +7,7 @@ import { VERBS, type Verb } from '../../src/domain/access.js';
 import { FAILURES } from '../../src/domain/errors.js';
 import { parseOperationId, parseTenantId } from '../../src/domain/ids.js';
 import { projectRoot } from '../../src/projectRoot.js';
+import { auditHead } from '../../src/registry/audit.js';
 import { type Pool, openPool } from '../../src/registry/database.js';
 import { findOperation } from '../../src/registry/operations.js';
 import { type Called, command, hasOption, hostCommands } from '../support/access/commandTree.js';
@@ -18,7 +19,7 @@ import {
   decidedTable,
   verbs,
 } from '../support/access/table.js';
-import { type Things, TRIES } from '../support/access/tries.js';
+import { type Things, TRIES, isMutation } from '../support/access/tries.js';
 import { copiedKeys, everythingOf, openAlert, thingsOf } from '../support/access/world.js';
 import { cvopsWith, errorOf, freshTenant, stackSettings } from '../support/cvops.js';
 import { tokenOf } from '../support/principals.js';
@@ -82,21 +83,32 @@ afterAll(async () => {
   await pool?.end();
 });
 
-/** The verbs of one's refusals, in order, by the audit log. */
-async function denialsOf({ subject }: Asker): Promise<string[]> {
-  const { rows } = await pool.query<{ verb: string }>(
-    `select verb from audit_log where outcome = 'denied' and principal = $1 order by seq`,
-    [subject],
+interface Entry {
+  readonly seq: number;
+  readonly verb: string;
+  readonly outcome: string;
+}
+
+/** The audit log's entries of what one did and was refused, in order, without the ends of operations begun before `since`. */
+async function entriesOf({ subject }: Asker, since: number): Promise<Entry[]> {
+  const { rows } = await pool.query<Entry>(
+    `select seq, verb, outcome from audit_log new where principal = $1 and seq > $2 and not exists
+       (select from audit_log old where old.operation = new.operation and old.verb = new.verb and old.seq <= $2)
+     order by seq`,
+    [subject, since],
   );
-  return rows.map(({ verb }) => verb);
+  return rows;
 }
 
 /** What came of one try, as the table says it; anything else is what was wrong. */
 async function tried(asker: Asker, verb: Verb, of: Things, ...more: readonly string[]): Promise<string> {
-  const { args, exits = [EXIT.done], keep } = TRIES[verb];
-  const before = (await denialsOf(asker)).length;
+  const { args, exits = [EXIT.done], keep, idle } = TRIES[verb];
+  const { seq } = await auditHead(pool);
   const { code, out, err } = await command(asker.token, [...args(of), ...more]);
-  const told = (await denialsOf(asker)).slice(before);
+  if (code === EXIT.done && args(of).includes('--no-wait'))
+    await isBegun((JSON.parse(out) as { operation: string }).operation);
+  const entries = await entriesOf(asker, seq);
+  const told = entries.flatMap(({ verb, outcome }) => (outcome === 'denied' ? [verb] : []));
   if (code === DENIED) {
     // One that comes to another one with an option is refused as the plain one by who may not even that, and a plan may be
     // a look that reads alone.
@@ -108,8 +120,9 @@ async function tried(asker: Asker, verb: Verb, of: Things, ...more: readonly str
   }
   if (!exits.includes(code) || told.length > 0)
     return `exit ${code}, told as ${JSON.stringify(told)}: ${err}`;
+  const changed = code === EXIT.done && isMutation(verb) && !idle && !more.includes('--dry-run');
+  if (changed && entries.length === 0) return `exit ${code}, and the audit log says nothing of it`;
   if (code === EXIT.done) keep?.(of, JSON.parse(out) as Parameters<typeof keep>[1]);
-  if (args(of).includes('--no-wait')) await isBegun((JSON.parse(out) as { operation: string }).operation);
   return verb === 'tenant list' && !listsAsDue(out, asker, of) ? `lists ${out}` : 'yes';
 }
 

@@ -1,11 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
-import { projectRoot } from '../../src/projectRoot.js';
+import { CodecServerProcess } from '../support/codecServer.js';
 import { cvopsWith, freshTenant } from '../support/cvops.js';
 import { historiesOf, payloadsIn } from '../support/historyBytes.js';
 import { OwnWorkers } from '../support/ownWorkers.js';
@@ -20,7 +18,7 @@ const tenant = freshTenant('coded');
 let workers: OwnWorkers;
 let connection: Connection;
 let folder: string;
-let server: ChildProcess | undefined;
+let server: CodecServerProcess | undefined;
 const KEYS = { PAYLOAD_KEYS: old, CVOPS_PAYLOAD_KEYS: 'env:PAYLOAD_KEYS' };
 const run = async (keys: Record<string, string>, ...args: string[]) => {
   const env = { ...workers.environment, ...keys };
@@ -36,7 +34,7 @@ beforeAll(async () => {
   await Promise.all([workers.start('control', KEYS), workers.start('data', { ...KEYS, ...inject('s3') })]);
 });
 afterAll(async () => {
-  server?.kill();
+  await server?.stop();
   await workers.close();
   await connection.close();
   await rm(folder, { recursive: true });
@@ -70,24 +68,8 @@ test('with keys no history holds a word of its tenant’s, and the codec server 
   const payloads = [...histories.values()].flatMap(({ history }) => payloadsIn(history));
   expect(payloads.length).toBeGreaterThan(50);
 
-  server = spawn(
-    process.execPath,
-    [path.join(projectRoot, 'bin', 'cvops.js'), 'codec-server', '--port', '0'],
-    {
-      env: { PATH: process.env['PATH'], CVOPS_HOME: inject('stack').home, ...rotated },
-      stdio: ['ignore', 'ignore', 'pipe'],
-    },
-  );
-  const [said] = (await once(server.stderr!.setEncoding('utf8'), 'data')) as [string];
-  const url = /http:\/\/127\.0\.0\.1:\d+/.exec(said)![0];
-  const answer = await fetch(`${url}/decode`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', origin: inject('stack').addresses.temporalUiUrl },
-    body: JSON.stringify({ payloads }),
-  });
-  expect(answer.status).toBe(200);
-  const decoded = (await answer.json()) as { payloads: { data: string }[] };
-  const readable = decoded.payloads.map(({ data }) => Buffer.from(data, 'base64').toString());
+  server = await CodecServerProcess.start(rotated);
+  const readable = await server.textsOf(payloads);
   expect(readable.filter((text) => text.includes(WORDS)).length).toBeGreaterThan(5);
 });
 

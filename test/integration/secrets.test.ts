@@ -9,11 +9,14 @@ import { phoenixProjectName } from '../../src/domain/naming.js';
 import { PhoenixClient } from '../../src/phoenix/client.js';
 import { listSpans } from '../../src/phoenix/storedSpans.js';
 import { type Pool, openPool } from '../../src/registry/database.js';
+import { ACCESS_FILES } from '../../src/settings.js';
 import { type AlertReceiver, receivedOf, startAlertReceiver } from '../support/alertReceiver.js';
+import { CodecServerProcess } from '../support/codecServer.js';
 import { cvopsWith, freshTenant } from '../support/cvops.js';
 import { EchoServer } from '../support/echoServer.js';
-import { historiesOf } from '../support/historyBytes.js';
+import { historiesOf, payloadsIn } from '../support/historyBytes.js';
 import { OwnWorkers } from '../support/ownWorkers.js';
+import { testsToken, tokenOf } from '../support/principals.js';
 import { makeVideo, temporaryFolder } from '../support/videos.js';
 
 const FRAMES = 'video_colpali_smol500_mv_frame';
@@ -25,7 +28,11 @@ const byReference = {
   WEBHOOK: plant('webhook'),
   ALERTS: plant('alerts'),
   AWS: plant('aws'),
+  VESPA: plant('vespa'),
+  CODEC: plant('codec'),
 };
+/** Under which all that is sent to Temporal is encrypted. */
+const payloadKey = randomBytes(32).toString('base64');
 /** Given by mistake where they do not belong, or said by somebody else. */
 const misplaced = {
   config: plant('config'),
@@ -34,6 +41,9 @@ const misplaced = {
   server: `sk-${plant('server')}`,
 };
 
+/** The installation's own credentials, by what they are; they were made before the test. */
+const own: Record<string, string> = {};
+
 const tenant = freshTenant('secrets');
 /** Everything that a command printed. */
 const printed: string[] = [];
@@ -41,6 +51,7 @@ const logs: string[] = [];
 let echo: EchoServer;
 let receiver: AlertReceiver;
 let workers: OwnWorkers;
+let codec: CodecServerProcess;
 let env: Record<string, string>;
 let folder: string;
 let pool: Pool;
@@ -58,6 +69,7 @@ beforeAll(async () => {
     OwnWorkers.open('secrets'),
     temporaryFolder(),
   ]);
+  Object.assign(own, await ownCredentials());
   const url = `http://127.0.0.1:${echo.port}`;
   await writeFile(path.join(folder, 'webhook-secret'), byReference.WEBHOOK);
   env = {
@@ -75,16 +87,24 @@ beforeAll(async () => {
     CVOPS_ALLOWED_PRIVATE_HOSTS: '127.0.0.1',
     ...inject('s3'),
     AWS_SECRET_ACCESS_KEY: byReference.AWS,
+    VESPA_TOKEN_REF: 'env:PLANTED_VESPA',
+    PLANTED_VESPA: byReference.VESPA,
+    CVOPS_PAYLOAD_KEYS: 'env:PLANTED_KEYS',
+    PLANTED_KEYS: `planted:${payloadKey}`,
+    CVOPS_CODEC_TOKEN: 'env:PLANTED_CODEC',
+    PLANTED_CODEC: byReference.CODEC,
     CVOPS_BACKUP_STORE: path.join(folder, 'backups'),
     CVOPS_TRACE_OPERATIONS: 'on',
     LOG_LEVEL: 'debug',
   };
   for (const child of await Promise.all([workers.start('control', env), workers.start('data', env)]))
     for (const stream of [child.stdout!, child.stderr!]) stream.on('data', (text: string) => logs.push(text));
+  codec = await CodecServerProcess.start(env);
   pool = openPool(inject('stack').addresses.databaseUrl, { name: 'secrets', max: 2 });
 });
 afterAll(async () => {
   await workers.close();
+  await codec.stop();
   await echo.stop();
   await receiver.stop();
   await pool.end();
@@ -130,6 +150,7 @@ test('planted secrets are found nowhere', async () => {
     run('backup', 'create', tenant),
   ]);
   expect(uses.map(({ code }) => code)).toEqual([3, 1, 1, 5, 0, 0]);
+  await ownRefused();
   const { operation } = JSON.parse((await ingested).stdout) as { operation: string };
   const shown = await run('op', 'show', operation);
   expect(shown.stdout).toMatch(/answers 400: .*\*\*\*/);
@@ -145,7 +166,9 @@ test('planted secrets are found nowhere', async () => {
   expect((await run('tenant', 'deactivate', tenant, '--retention-days', '1')).code).toBe(0);
   const sent = echo.heard.map(({ authorization }) => authorization);
   expect(sent).toEqual(
-    expect.arrayContaining([`Bearer ${byReference.ENCODER}`, `Bearer ${byReference.LLM}`]),
+    expect.arrayContaining(
+      [byReference.ENCODER, byReference.LLM, byReference.VESPA].map((secret) => `Bearer ${secret}`),
+    ),
   );
   const certificate = path.join(folder, 'certificate.json');
   const deletion = ['--hard', '--confirm', tenant, '--second-look', '1', '--certificate', certificate];
@@ -169,15 +192,66 @@ test('planted secrets are found nowhere', async () => {
     certificate: await readFile(certificate),
     ...(await registry()),
     ...(await backups()),
-    ...Object.fromEntries([...histories].map(([id, { bytes }]) => [id, bytes])),
+    codec: codec.said.padEnd(200),
+    refusal: (await (await codec.decode([], payloadKey)).text()).padEnd(200),
   };
-  expect(histories.size).toBeGreaterThan(5);
+  // As they are stored, and what the encrypted payloads in them say.
+  let readable = 0;
+  for (const [id, { bytes, history }] of histories) {
+    const texts = (await codec.textsOf(payloadsIn(history), byReference.CODEC)).join('\n');
+    if (texts.includes(tenant)) readable++;
+    places[id] = Buffer.concat([bytes, Buffer.from(texts)]);
+  }
+  expect(readable).toBeGreaterThan(5);
   for (const [place, content] of Object.entries(places)) {
     expect(content.length, place).toBeGreaterThan(100);
-    for (const secret of [...Object.values(byReference), ...Object.values(misplaced)])
-      expect(content.includes(secret), `${secret} in ${place}`).toBe(false);
+    for (const [what, secret] of Object.entries({ ...byReference, ...misplaced, ...own, payloadKey }))
+      expect(content.includes(secret), `${what} in ${place}`).toBe(false);
   }
 });
+
+async function ownCredentials(): Promise<Record<string, string>> {
+  const { home, addresses } = inject('stack');
+  const read = (file: string) => readFile(file, 'utf8');
+  const key = (name: string) => path.join(home, 'keys', name);
+  const seedOf = async (file: string) => (await read(file)).trim().split('.').at(-1)!;
+  const [token, system, signing, certificates] = await Promise.all([
+    seedOf(testsToken(home)),
+    seedOf(key(ACCESS_FILES.system)),
+    read(key(ACCESS_FILES.signingKey)),
+    read(key('certificate-key.pem')),
+  ]);
+  const found = {
+    ...{ token, system, signing: (JSON.parse(signing) as { d: string }).d },
+    certificates: certificates.split('\n')[1]!,
+    database: new URL(addresses.databaseUrl).password,
+  };
+  for (const [what, secret] of Object.entries(found)) expect(secret.length, what).toBeGreaterThan(15);
+  return found;
+}
+
+/** Where the installation's own credentials are refused, or cannot be used. */
+async function ownRefused(): Promise<void> {
+  const { home, addresses } = inject('stack');
+  const [jwt] = (await tokenOf(home, { role: 'admin' })).split(/\.(?=[^.]*$)/);
+  const nobodyThere = Object.assign(new URL(addresses.databaseUrl), { port: '1' }).href;
+  const wrong = Object.assign(new URL(addresses.databaseUrl), { pathname: '/nothing_of_this_name' }).href;
+  const refused = await Promise.all(
+    [
+      { CVOPS_TOKEN: `${jwt}.${own['token']}` },
+      { CVOPS_TOKEN: `${own['token']}` },
+      { DATABASE_URL: nobodyThere },
+      { DATABASE_URL: wrong },
+      { VESPA_URL: `http://127.0.0.1:${echo.port}` },
+    ].map(async (more) => {
+      const args = ['search', tenant, 'red', '--profile', FRAMES, '--ranking', 'bm25_only', '-o', 'json'];
+      const { code, stdout, stderr } = await cvopsWith({ ...env, ...more }, ...args);
+      printed.push(stdout, stderr);
+      return code;
+    }),
+  );
+  expect(refused).toEqual([4, 4, 1, 1, 1]);
+}
 
 async function spansOf(): Promise<string> {
   const phoenix = new PhoenixClient(inject('stack').addresses.phoenixUrl);

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import type { Verb } from '../../../src/domain/access.js';
+import { VERBS, type Verb } from '../../../src/domain/access.js';
 import type { TenantId } from '../../../src/domain/ids.js';
 
 export const PROFILE = 'video_colpali_smol500_mv_frame';
@@ -36,6 +36,8 @@ export interface Try {
   readonly args: (things: Things) => readonly string[];
   /** Exit codes of one that was let in; 0 alone when left out. Never 2, which is usage, nor 4. */
   readonly exits?: readonly number[];
+  /** It changes nothing as it is tried here, though others of its verb do. */
+  readonly idle?: true;
   /** What of the answer later tries name. */
   readonly keep?: (things: Things, answer: Answer) => void;
 }
@@ -46,6 +48,17 @@ const FOUND = [0, 8];
 const RUNNING = [0, 6];
 const NO_WAIT = '--no-wait';
 const RARELY = ['--every', '30d'];
+
+/** What only an administrator reads. With all that a reader may they are the verbs that change nothing. */
+const READ_BY_ADMINISTRATORS: readonly Verb[] = [
+  ...(['template list', 'template show', 'metrics --all', 'health --all'] as const),
+  ...(['audit verify', 'audit export', 'token list'] as const),
+];
+
+/** Whether a verb changes something, and so leaves entries in the audit log. */
+export function isMutation(verb: Verb): boolean {
+  return VERBS[verb].least !== 'reader' && !READ_BY_ADMINISTRATORS.includes(verb);
+}
 
 const about =
   (...words: readonly string[]) =>
@@ -77,7 +90,7 @@ export const TRIES: Readonly<Record<Verb, Try>> = {
   'schema list': { args: about('schema', 'list', '--tenant') },
   'schema verify': { args: about('schema', 'verify', '--tenant') },
   'schema deploy': { args: about('schema', 'deploy', '--tenant') },
-  'schema deploy --all': { args: () => ['schema', 'deploy', '--all', '--dry-run'] },
+  'schema deploy --all': { args: () => ['schema', 'deploy', '--all', '--dry-run'], idle: true },
   // Nobody's by the registry, and not there either.
   'schema drop': { args: ({ name }) => ['schema', 'drop', name, `--confirm=${name}`], exits: [5] },
 
@@ -106,14 +119,18 @@ export const TRIES: Readonly<Record<Verb, Try>> = {
   },
   'backup list': { args: about('backup', 'list') },
   'backup verify': { args: ({ backup }) => ['backup', 'verify', backup] },
-  'backup restore': { args: ({ backup }) => ['backup', 'restore', backup, '--preview'] },
+  'backup restore': { args: ({ backup }) => ['backup', 'restore', backup, '--preview'], idle: true },
   'backup restore --into': {
     args: ({ backup, name }) => ['backup', 'restore', backup, '--into', name, '--preview'],
+    idle: true,
   },
   'backup hold': { args: ({ backup }) => ['backup', 'hold', backup, '--reason', 'a try'] },
   'backup release': { args: ({ backup }) => ['backup', 'release', backup, '--reason', 'a try'] },
   'backup prune': { args: ({ tenant }) => ['backup', 'prune', tenant, '--keep-last', '9'] },
-  'backup prune --all': { args: () => ['backup', 'prune', '--all', '--keep-last', '9', '--dry-run'] },
+  'backup prune --all': {
+    args: () => ['backup', 'prune', '--all', '--keep-last', '9', '--dry-run'],
+    idle: true,
+  },
   'backup schedule': { args: ({ tenant }) => ['backup', 'schedule', tenant, ...RARELY] },
   'backup schedule --list': { args: about('backup', 'schedule', '--list') },
   'backup drill': {
@@ -170,7 +187,8 @@ export const TRIES: Readonly<Record<Verb, Try>> = {
   health: { args: about('health'), exits: FOUND },
   'health --all': { args: () => ['health', '--all'], exits: FOUND },
   diagnose: { args: about('diagnose'), exits: FOUND },
-  'diagnose --repair': { args: ({ tenant }) => ['diagnose', tenant, '--repair'], exits: FOUND },
+  // There is nothing to be mended.
+  'diagnose --repair': { args: ({ tenant }) => ['diagnose', tenant, '--repair'], exits: FOUND, idle: true },
   'isolation verify': { args: ({ pair }) => ['isolation', 'verify', ...pair] },
 
   'audit list': { args: about('audit', 'list', '--tenant') },

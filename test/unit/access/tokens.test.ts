@@ -5,6 +5,7 @@ import { issueCredential, parseCredential } from '../../../src/access/credential
 import { type SigningJwk, newSigningJwk, publicOf } from '../../../src/access/keys.js';
 import { digestOf, present, verifyProof } from '../../../src/access/proofs.js';
 import { verifyToken } from '../../../src/access/tokens.js';
+import { redact } from '../../../src/domain/redaction.js';
 import { parseTenantId } from '../../../src/domain/ids.js';
 
 const key = newSigningJwk();
@@ -45,6 +46,11 @@ describe('a token', () => {
     expect(await parseCredential(text, verification)).toMatchObject({
       ...{ subject: 'ann', role: 'operator', tenant: 'acme', jwt },
     });
+  });
+
+  it('has a part that is shown nowhere, whatever it stands in', async () => {
+    const { key: own } = await parseCredential((await issue()).text, verification);
+    expect(redact(`the key {"d":"${own.d}"}`)).toBe('the key {"d":"***"}');
   });
 
   it('goes on being believed when another key signs, as long as its own is among the keys', async () => {

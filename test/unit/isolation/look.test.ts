@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
+import { LEAK_KINDS } from '../../../src/domain/canaries.js';
 import { parseIncarnation, parseTenantId } from '../../../src/domain/ids.js';
 import { greenOf, summed } from '../../../src/isolation/checks.js';
-import { type Look, look } from '../../../src/isolation/look.js';
+import { LEAKS } from '../../../src/isolation/leaks.js';
+import { type Finding, type Look, look } from '../../../src/isolation/look.js';
 import type { Member } from '../../../src/isolation/member.js';
 import { type Found, MOST, type Schema, type Ways } from '../../../src/isolation/ways.js';
 
@@ -103,6 +105,20 @@ describe('look', () => {
     const { findings } = await lookAs({ schemasOf: async () => [videos], search: async () => strangers });
     expect(findings).toHaveLength(MOST);
     expect(findings.some(({ missing }) => missing)).toBe(false);
+  });
+});
+
+describe('the leaks that the self-test plants', () => {
+  test('leave no way of looking out: each that finds something of another’s must', async () => {
+    const all = [ann, bob].map((of) => canaryIn(videos, of));
+    const { findings } = await lookAs({
+      ...{ search: async () => all, get: async () => true, visit: async () => all },
+      remember: async () => [ann.incarnation, bob.incarnation],
+      ...{ spans: async () => [spanOf(ann), spanOf(bob)], config: async () => [ann.token, bob.token] },
+    });
+    const textOf = ({ name, by }: Pick<Finding, 'name' | 'by'>) => `${name} by ${by}`;
+    const wanted = LEAK_KINDS.flatMap((kind) => LEAKS[kind].shows.map(textOf));
+    expect(new Set(wanted)).toEqual(new Set(findings.map(textOf)));
   });
 });
 
