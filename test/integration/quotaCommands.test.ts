@@ -108,8 +108,9 @@ describe.concurrent('quotas', () => {
     expect,
   }) => {
     const tenant = await created('trial', '7');
+    const { scope, service, key } = SYSTEM_CONFIG;
     const versions = async () =>
-      (await client.config.history({ ...SYSTEM_CONFIG, tenant })).map(
+      (await client.config.history({ tenant, scope, service, key })).map(
         ({ version, value, author, reason }) => [...[version, value['max_qps'], author, reason]],
       );
     const told = async () =>

@@ -57,7 +57,7 @@ export async function copiedKeys(): Promise<Readonly<Record<string, string>>> {
 }
 
 /** Everything of a tenant that a stranger could have changed. */
-export async function everythingOf(pool: Pool, admin: CvopsClient, tenant: TenantId): Promise<object> {
+export async function everythingOf(pool: Pool, admin: CvopsClient, tenant: TenantId) {
   return {
     row: await getTenant(pool, tenant),
     shown: await admin.showTenant(tenant),
