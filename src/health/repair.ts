@@ -7,9 +7,8 @@ import { endLost } from '../operations/endLost.js';
 import { isAwaited, isOver } from '../operations/lost.js';
 import { startRetention } from '../operations/reconcile.js';
 import { ensureProject } from '../phoenix/projects.js';
-import { appendAudit } from '../registry/audit.js';
 import { type ConfigValue, getConfig } from '../registry/config.js';
-import { transaction } from '../registry/database.js';
+import { audited } from '../registry/operationLog.js';
 import { runningOperations } from '../registry/operations.js';
 import { findTemplate } from '../registry/templates.js';
 import type { TenantRow } from '../registry/tenants.js';
@@ -77,16 +76,18 @@ async function writeMissing(
 
 async function makeProject(row: TenantRow, options: RepairOptions): Promise<void> {
   const { pool, phoenix } = options.resources;
-  await ensureProject(phoenix, row.phoenixProject, `Traces of tenant ${row.tenant}`);
-  await applyTraceRetention(pool, phoenix, row);
-  await audited(row, options, { made: row.phoenixProject });
+  await audited(pool, entryOf(row, options, { made: row.phoenixProject }), async () => {
+    await ensureProject(phoenix, row.phoenixProject, `Traces of tenant ${row.tenant}`);
+    await applyTraceRetention(pool, phoenix, row);
+  });
 }
 
 async function waitAgain(row: TenantRow, options: RepairOptions, client: Client): Promise<void> {
   if (row.state !== 'inactive')
     throw new OpsError('WrongState', `tenant ${row.tenant} is ${row.state}: it has no retention`);
-  await startRetention(client, options.cluster, row);
-  await audited(row, options, { started: 'softDeleteTenant' });
+  await audited(options.resources.pool, entryOf(row, options, { started: 'softDeleteTenant' }), () =>
+    startRetention(client, options.cluster, row),
+  );
 }
 
 async function endLostOnes(row: TenantRow, options: RepairOptions, client: Client): Promise<void> {
@@ -100,12 +101,10 @@ async function endLostOnes(row: TenantRow, options: RepairOptions, client: Clien
       await endLost({ pool, client, configServer, by: { principal, reason } }, loss.row);
 }
 
-async function audited(
+function entryOf(
   { tenant }: TenantRow,
-  { resources, principal, reason }: RepairOptions,
+  { principal, reason }: RepairOptions,
   detail: Readonly<Record<string, unknown>>,
-): Promise<void> {
-  await transaction(resources.pool, (tx) =>
-    appendAudit(tx, { principal, verb: 'repair', tenant, outcome: 'completed', reason, detail }),
-  );
+) {
+  return { principal, verb: 'repair', tenant, reason, detail };
 }

@@ -1,10 +1,14 @@
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import type { Client } from '@temporalio/client';
 import { afterAll, beforeAll, describe, inject, test } from 'vitest';
 import { CvopsClient } from '../../src/client/index.js';
 import { ROUTING_CONFIG, SYSTEM_CONFIG } from '../../src/domain/config/keys.js';
 import { scheduleIds, workflowIds } from '../../src/domain/naming.js';
 import { type TenantId, parseOperationId, parseTenantId } from '../../src/domain/ids.js';
+import { MEMORY_SCHEMA } from '../../src/domain/profiles.js';
 import { PhoenixClient } from '../../src/phoenix/client.js';
 import { deleteProject, findProject } from '../../src/phoenix/projects.js';
 import { type Alert, listAlerts } from '../../src/registry/alerts.js';
@@ -120,6 +124,60 @@ describe.concurrent('health', () => {
     expect(await look(tenant)).toMatchObject({ ok: true, config: 'ok', alerts: [] });
   });
 
+  test('memory that is on and has no schema: what is left of one is named, and a new one deployed', async ({
+    expect,
+  }) => {
+    const { tenant, incarnation } = await newTenant('unremembering', { memory_enabled: 'true' });
+    expect(await look(tenant)).toMatchObject({ ok: true, memory: 'ok' });
+    const owned = await schemasOf(pool, incarnation);
+    const { schemaName } = owned.find(({ baseSchema }) => baseSchema === MEMORY_SCHEMA)!;
+    await pool.query('delete from tenant_schemas where schema_name = $1', [schemaName]);
+    const ofMemory = async () => {
+      const { ok, memory, alerts } = await look(tenant);
+      expect({ ok, memory }).toEqual({ ok: false, memory: 'critical' });
+      return alerts.find(({ check }) => check === 'memory');
+    };
+    const left = await ofMemory();
+    expect(left).toMatchObject({ severity: 'critical', fix: 'cvops schema verify' });
+    const verified = await run(left!.fix);
+    expect([verified.code, verified.stdout]).toEqual([8, expect.stringContaining(schemaName)]);
+
+    expect((await run(`cvops schema drop ${schemaName} --confirm ${schemaName}`)).code).toBe(0);
+    const gone = await ofMemory();
+    expect(gone).toMatchObject({
+      ...{ severity: 'critical', message: 'memory is on, and it has no memory schema in Vespa' },
+      fix: `cvops schema deploy --tenant ${tenant} --profiles ${MEMORY_SCHEMA}`,
+    });
+    expect((await run(gone!.fix)).code).toBe(0);
+    expect(await look(tenant)).toMatchObject({ ok: true, memory: 'ok', alerts: [] });
+    await product.memory.add({ tenant, text: 'Likes bridges', userId: 'ann' });
+  });
+
+  test('memory that does not answer, in a Vespa that says it is up', async ({ expect }) => {
+    const { tenant } = await newTenant('mute', { memory_enabled: 'true' });
+    const vespa = createServer((request, response) => {
+      if (request.url === '/state/v1/health') response.end(JSON.stringify({ status: { code: 'up' } }));
+    }).listen(0, '127.0.0.1');
+    await once(vespa, 'listening');
+    const vespaUrl = `http://127.0.0.1:${(vespa.address() as AddressInfo).port}`;
+    const deaf = await CvopsClient.connect({ ...settings, vespaUrl });
+    try {
+      const { ok, memory, alerts } = (await deaf.health.diagnose(tenant)).tenants[0]!;
+      expect({ ok, memory }).toEqual({ ok: false, memory: 'critical' });
+      expect(alerts).toContainEqual(
+        expect.objectContaining({
+          ...{ check: 'memory', severity: 'critical', fix: `cvops memory stats ${tenant}` },
+          message: 'a read of its memories fails: no answer within 10 s',
+        }),
+      );
+    } finally {
+      await deaf.close();
+      vespa.closeAllConnections();
+      vespa.close();
+    }
+    expect(await look(tenant)).toMatchObject({ ok: true, memory: 'ok', alerts: [] });
+  });
+
   test('a Phoenix project that is gone is made again, with its retention', async ({ expect }) => {
     const { tenant, phoenixProject } = await newTenant('untraced');
     await deleteProject(phoenix, phoenixProject);
@@ -128,6 +186,8 @@ describe.concurrent('health', () => {
     expect([state, brief(alerts)]).toEqual(['warning', [['phoenix', 'warning', fix]]]);
     const { code, stderr } = await run(fix);
     expect([code, stderr]).toEqual([0, expect.stringContaining('make its Phoenix project')]);
+    const told = await listAudit(pool, { tenant, verb: 'repair', limit: 10 });
+    expect(told.map(({ outcome }) => outcome)).toEqual(['completed', 'started']);
     expect(await findProject(phoenix, phoenixProject)).toBeDefined();
     expect(await look(tenant)).toMatchObject({ ok: true, alerts: [] });
   });
