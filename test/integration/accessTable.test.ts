@@ -19,7 +19,7 @@ import {
   decidedTable,
   verbs,
 } from '../support/access/table.js';
-import { type Things, TRIES, isMutation } from '../support/access/tries.js';
+import { type Things, TRIES } from '../support/access/tries.js';
 import { copiedKeys, everythingOf, openAlert, thingsOf } from '../support/access/world.js';
 import { cvopsWith, errorOf, freshTenant, stackSettings } from '../support/cvops.js';
 import { tokenOf } from '../support/principals.js';
@@ -127,7 +127,7 @@ async function tried(asker: Asker, verb: Verb, of: Things, ...more: readonly str
   }
   if (!exits.includes(code) || told.length > 0)
     return `exit ${code}, told as ${JSON.stringify(told)}: ${err}`;
-  const changed = code === EXIT.done && isMutation(verb) && !idle && !more.includes('--dry-run');
+  const changed = code === EXIT.done && VERBS[verb].changes && !idle && !more.includes('--dry-run');
   if (changed && entries.length === 0) return `exit ${code}, and the audit log says nothing of it`;
   if (code === EXIT.done) keep?.(of, JSON.parse(out) as Parameters<typeof keep>[1]);
   return verb === 'tenant list' && !listsAsDue(out, asker, of) ? `lists ${out}` : 'yes';

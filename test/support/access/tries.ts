@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { VERBS, type Verb } from '../../../src/domain/access.js';
+import type { Verb } from '../../../src/domain/access.js';
 import type { TenantId } from '../../../src/domain/ids.js';
 
 export const PROFILE = 'video_colpali_smol500_mv_frame';
@@ -48,17 +48,6 @@ const FOUND = [0, 8];
 const RUNNING = [0, 6];
 const NO_WAIT = '--no-wait';
 const RARELY = ['--every', '30d'];
-
-/** What only an administrator reads. With all that a reader may they are the verbs that change nothing. */
-const READ_BY_ADMINISTRATORS: readonly Verb[] = [
-  ...(['template list', 'template show', 'metrics --all', 'health --all'] as const),
-  ...(['audit verify', 'audit export', 'token list'] as const),
-];
-
-/** Whether a verb changes something, and so leaves entries in the audit log. */
-export function isMutation(verb: Verb): boolean {
-  return VERBS[verb].least !== 'reader' && !READ_BY_ADMINISTRATORS.includes(verb);
-}
 
 const about =
   (...words: readonly string[]) =>
