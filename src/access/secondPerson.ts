@@ -86,7 +86,7 @@ export async function decideQuestion(
     if (asked.workflowId !== workflowId) throw notFound(operation);
     const state = decisionOn(asked, { grant, principal });
     const answer = { operation, state, verb: asked.verb, request: asked.request } as const;
-    if (asked.state === state && asked.decidedBy === principal) return answer;
+    if (asked.state === state) return answer;
     if (!(await decide(tx, operation, { state, by: principal, why: reason }))) throw decided(asked);
     await note(tx, asked, principal, state, reason);
     return answer;
@@ -94,7 +94,7 @@ export async function decideQuestion(
 }
 
 /**
- * What an answer would make of a question.
+ * What an answer would make of a question; of one that has the same answer from the same person, what it is.
  *
  * @throws OpsError as {@link decideQuestion}
  */

@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import { GUARDED, parseGuardedVerb } from '../domain/approvals.js';
 import { OpsError } from '../domain/errors.js';
-import type { ApprovalRow } from '../registry/approvals.js';
 import { parseOperationId, parseTenantId } from '../domain/ids.js';
+import type { ApprovalRow } from '../registry/approvals.js';
 import {
   type ChangeOptions,
   type CommonOptions,

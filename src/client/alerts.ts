@@ -37,7 +37,6 @@ export class AlertClient {
       const silenced = await silenceAlert(tx, id, seconds);
       if (silenced === undefined)
         throw new OpsError('WrongState', `alert ${id} is resolved`, 'see what is open: cvops alert list');
-      if (dryRun) return silenced;
       await appendAudit(tx, {
         principal,
         verb: 'silence-alert',

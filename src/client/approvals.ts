@@ -6,6 +6,7 @@ import { checkInput } from '../contracts/common.js';
 import { GUARDED, type GuardedVerb } from '../domain/approvals.js';
 import { OpsError } from '../domain/errors.js';
 import type { OperationId, TenantId } from '../domain/ids.js';
+import { isOpen } from '../operations/runs.js';
 import {
   type ApprovalPolicy,
   type ApprovalRow,
@@ -18,7 +19,6 @@ import {
 import { appendAudit } from '../registry/audit.js';
 import { rehearsed, transaction } from '../registry/database.js';
 import type { Connections } from './connections.js';
-import { isOpen } from '../operations/runs.js';
 import { toOpsError } from './failures.js';
 
 export interface PolicyChange {
@@ -119,7 +119,6 @@ export class ApprovalClient {
     const { pool, principal } = this.connections;
     return (dryRun ? rehearsed : transaction)(pool, async (tx) => {
       const state = await work(tx, principal);
-      if (dryRun) return { verb, tenant, state };
       await appendAudit(tx, {
         ...{
           principal,

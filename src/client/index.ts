@@ -41,7 +41,7 @@ import { MemoryClient } from './memory.js';
 import { MemoryScheduleClient } from './memorySchedules.js';
 import { MetricsClient } from './metrics.js';
 import { OperationHandle } from './operations.js';
-import { ownOperation } from './ownOperation.js';
+import { hasEnded, ownOperation } from './ownOperation.js';
 import { OptimizationClient } from './optimization.js';
 import { RoutingClient } from './routing.js';
 import { type Quotas, QuotaClient, quotasOf } from './quotas.js';
@@ -323,8 +323,7 @@ export class CvopsClient {
 
   private async cancellable(operation: OperationId) {
     const row = await ownOperation(this.connections, 'op cancel', operation);
-    if (row.state !== 'running')
-      throw new OpsError('WrongState', `operation ${operation} has ended: ${row.state}`);
+    if (row.state !== 'running') throw hasEnded(operation, row.state);
     if (RETENTION_KINDS.includes(row.kind))
       throw new OpsError(
         'WrongState',

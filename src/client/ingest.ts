@@ -23,7 +23,7 @@ import { storedAs } from '../registry/videos.js';
 import { Sources } from '../sources/sources.js';
 import type { Connections } from './connections.js';
 import { toOpsError } from './failures.js';
-import { ownOperation } from './ownOperation.js';
+import { hasEnded, ownOperation } from './ownOperation.js';
 import type { OperationHandle } from './operations.js';
 
 export interface IngestRequest {
@@ -170,7 +170,7 @@ export class IngestClient {
             });
       } catch (error) {
         // It ended between the look above and the update.
-        if (error instanceof WorkflowNotFoundError) throw ended(operation);
+        if (error instanceof WorkflowNotFoundError) throw hasEnded(operation);
         throw toOpsError(error);
       }
     });
@@ -180,7 +180,7 @@ export class IngestClient {
   async planChange(operation: OperationId, change: IngestChange): Promise<IngestProgress> {
     const { handle } = await this.steered(operation, change);
     if (typeof change !== 'string') requireConcurrency(change.concurrency);
-    if (!(await isOpen(await this.connections.temporal(), handle.workflowId))) throw ended(operation);
+    if (!(await isOpen(await this.connections.temporal(), handle.workflowId))) throw hasEnded(operation);
     return handle.query<IngestProgress>('progress');
   }
 
@@ -193,7 +193,7 @@ export class IngestClient {
     const row = await ownOperation(this.connections, verb, operation);
     if (row.kind !== 'ingestVideos')
       throw new OpsError('WrongState', `a ${row.kind} is not paused or paced`, 'only ingests are');
-    if (row.state !== 'running') throw ended(operation, row.state);
+    if (row.state !== 'running') throw hasEnded(operation, row.state);
     const handle = (await this.connections.temporal()).workflow.getHandle(row.workflowId);
     return { tenant: row.tenant, handle };
   }
@@ -258,10 +258,6 @@ export class IngestClient {
     }
     throw new OpsError('NotFound', `no ingest of tenant ${tenant} has ${items} videos`);
   }
-}
-
-function ended(operation: OperationId, state?: string): OpsError {
-  return new OpsError('WrongState', `operation ${operation} has ended${state ? `: ${state}` : ''}`);
 }
 
 /** @throws OpsError `InvalidInput`, as the operation would */

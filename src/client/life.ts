@@ -114,9 +114,6 @@ export class LifeClient {
    * @throws OpsError `Conflict` where deleting takes two
    */
   async purgeNow(tenant: TenantId, reason: string): Promise<OperationHandle<RetentionStatus>> {
-    await this.connections.authorize(COMMANDS.purgeNow, tenant);
-    // The purge's own first activity says no too, but as a failed operation later.
-    await requireNoConsent(this.connections.pool, tenant);
     return this.answer('purgeNow', tenant, reason, 'purgeNow', (asked) =>
       checkInput(retentionRequest, asked),
     );
@@ -277,7 +274,11 @@ export class LifeClient {
     return waitingRetention(row, this.connections.settings.vespaCluster);
   }
 
-  private require(tenant: TenantId, verb: TenantVerb): Promise<TenantRow> {
-    return requireTenant(this.connections.pool, tenant, verb);
+  private async require(tenant: TenantId, verb: TenantVerb): Promise<TenantRow> {
+    const { pool } = this.connections;
+    const row = await requireTenant(pool, tenant, verb);
+    // The purge's own first activity says no too, but as a failed operation later.
+    if (verb === 'purgeNow') await requireNoConsent(pool, tenant);
+    return row;
   }
 }

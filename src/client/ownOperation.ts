@@ -42,3 +42,8 @@ async function requireNotHeld(
     `another one than ${asked.askedBy} agrees with: cvops approval grant ${operation}`,
   );
 }
+
+/** It was to be steered or stopped, and is over. @param state how it ended, where that is known */
+export function hasEnded(operation: OperationId, state?: string): OpsError {
+  return new OpsError('WrongState', `operation ${operation} has ended${state ? `: ${state}` : ''}`);
+}

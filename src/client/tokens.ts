@@ -85,7 +85,6 @@ export class TokenClient {
           `no token ${JSON.stringify(id.slice(0, 60))} was issued here`,
           'see them with: cvops token list',
         );
-      if (dryRun) return row;
       const { tenant, subject } = row;
       await this.audit(tx, { verb: 'token-revoke', tenant: tenant ?? '-', reason, detail: { id, subject } });
       return row;

@@ -55,7 +55,7 @@ export async function setQuotas(
           [incarnation, resource, max, period ?? null, DEFAULT_PERIOD],
         );
     const states = await quotaStates(tx, incarnation);
-    if (dryRun || changes.length === 0) return states;
+    if (changes.length === 0) return states;
     const limitOf = (of: readonly QuotaState[], name: string) => {
       const { max, resource } = of.find((state) => state.resource === name)!;
       return max === null ? null : asShown(resource, max);

@@ -119,7 +119,6 @@ export async function removeTemplate(
     const [removed] = rows;
     if (removed === undefined)
       throw new OpsError('NotFound', `no template ${quoteForMessage(name)}`, await names(tx));
-    if (dryRun) return removed;
     const detail = { template: name };
     await appendAudit(tx, {
       principal,
